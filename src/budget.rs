@@ -1,0 +1,310 @@
+//! The hard bound: one `Budget` for all shards, and a `Hand` to carry room.
+//!
+//! ```text
+//! used = what the shards hold + what is in hands        used <= capacity, always
+//!
+//! to add an entry (under its shard's lock):
+//!     take its room: used += room, only if the sum stays <= capacity
+//!     else own victims pay: their room goes into the hand, not back to the budget
+//!     else gather: one gatherer at a time; while it gathers, nobody else takes from
+//!         the budget, so room that it frees cannot be snatched away
+//! after an entry is unlinked: used -= room
+//! ```
+//!
+//! Invariants
+//! 1. `used` is raised before an entry is published and lowered after it is
+//!    unlinked, so it is never less than what is resident.
+//! 2. `used` rises only by a compare-exchange that saw the sum within the
+//!    capacity. Replacing a victim by an entry of equal room does not touch it.
+//! 3. All takes happen under some shard's lock or by the one gatherer. Whoever
+//!    lowers the capacity keeps gatherers out and passes through every shard's
+//!    lock once, so no take can have seen the old capacity afterwards.
+//! 4. A hand gives back what it holds when dropped: room is never lost.
+//!
+//! The budget does not know who holds what: shards do.
+
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::weight::Room;
+
+/// One dimension of the bound.
+struct Pool {
+    capacity: AtomicU64,
+    used: AtomicU64,
+}
+
+impl Pool {
+    fn new(capacity: u64) -> Self {
+        Self {
+            capacity: AtomicU64::new(capacity),
+            used: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    fn capacity(&self) -> u64 {
+        self.capacity.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn used(&self) -> u64 {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// Takes between `least` and `most`, or nothing; says how much.
+    #[inline]
+    fn take(&self, least: u64, most: u64) -> u64 {
+        let mut used = self.used.load(Ordering::Relaxed);
+        loop {
+            let free = self.capacity().saturating_sub(used);
+            let taken = most.min(free);
+            if taken < least || taken == 0 {
+                return 0;
+            }
+            let after = used + taken;
+            match self
+                .used
+                .compare_exchange_weak(used, after, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return taken,
+                Err(now) => used = now,
+            }
+        }
+    }
+
+    #[inline]
+    fn give(&self, room: u64) {
+        if room > 0 {
+            let before = self.used.fetch_sub(room, Ordering::AcqRel);
+            debug_assert!(before >= room, "gave back {room} of {before}");
+        }
+    }
+}
+
+pub(crate) struct Budget {
+    weight: Pool,
+    entries: Pool,
+    gathering: AtomicBool,
+    gatherer: Mutex<()>,
+}
+
+impl Budget {
+    /// A budget of so much weight and, if limited, so many entries.
+    pub(crate) fn new(weight: u64, entries: Option<u64>) -> Self {
+        Self {
+            weight: Pool::new(weight),
+            entries: Pool::new(entries.unwrap_or(u64::MAX)),
+            gathering: AtomicBool::new(false),
+            gatherer: Mutex::new(()),
+        }
+    }
+
+    /// The weight that entries and hands hold now: one load, never over.
+    #[inline]
+    pub(crate) fn weight(&self) -> u64 {
+        self.weight.used()
+    }
+
+    /// The entries that are charged as such now: one load, never over.
+    #[inline]
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries.used()
+    }
+
+    #[inline]
+    pub(crate) fn capacity(&self) -> u64 {
+        self.weight.capacity()
+    }
+
+    pub(crate) fn entry_limit(&self) -> u64 {
+        self.entries.capacity()
+    }
+
+    /// Publishes a new capacity. The caller has kept gatherers out, passes
+    /// through every shard's lock and then evicts while the budget is `over`.
+    pub(crate) fn set_capacity(&self, capacity: u64) {
+        self.weight.capacity.store(capacity, Ordering::Release);
+    }
+
+    /// Whether a lowered capacity is still being worked off.
+    pub(crate) fn is_over(&self) -> bool {
+        self.weight.used() > self.weight.capacity()
+    }
+
+    /// Gives back the room of entries that were unlinked.
+    #[inline]
+    pub(crate) fn give(&self, room: Room) {
+        self.weight.give(room.weight);
+        self.entries.give(room.entries);
+    }
+
+    /// An empty hand of an ordinary caller.
+    #[inline]
+    pub(crate) fn hand(&self) -> Hand<'_> {
+        Hand {
+            budget: self,
+            room: Room::NONE,
+            gathers: false,
+        }
+    }
+
+    /// Waits until nobody else gathers or changes the capacity.
+    pub(crate) fn exclude_gatherers(&self) -> MutexGuard<'_, ()> {
+        self.gatherer.lock()
+    }
+
+    /// Becomes the one gatherer. Must be called without any shard's lock.
+    pub(crate) fn gather(&self) -> Gatherer<'_> {
+        let alone = self.gatherer.lock();
+        self.gathering.store(true, Ordering::Release);
+        Gatherer {
+            budget: self,
+            _alone: alone,
+        }
+    }
+}
+
+/// The right to gather, until dropped.
+pub(crate) struct Gatherer<'a> {
+    budget: &'a Budget,
+    _alone: MutexGuard<'a, ()>,
+}
+
+impl<'a> Gatherer<'a> {
+    /// The gatherer's hand, which may take while others may not.
+    pub(crate) fn hand(&self) -> Hand<'a> {
+        Hand {
+            budget: self.budget,
+            room: Room::NONE,
+            gathers: true,
+        }
+    }
+}
+
+impl Drop for Gatherer<'_> {
+    fn drop(&mut self) {
+        self.budget.gathering.store(false, Ordering::Release);
+    }
+}
+
+/// Room on its way from victims or the budget to an entry. It counts as used.
+pub(crate) struct Hand<'a> {
+    budget: &'a Budget,
+    room: Room,
+    gathers: bool,
+}
+
+impl Hand<'_> {
+    #[inline]
+    pub(crate) fn budget(&self) -> &Budget {
+        self.budget
+    }
+
+    #[inline]
+    pub(crate) fn covers(&self, need: Room) -> bool {
+        self.room.covers(need)
+    }
+
+    /// Puts a victim's room into the hand.
+    #[inline]
+    pub(crate) fn receive(&mut self, room: Room) {
+        self.room = self.room.plus(room);
+    }
+
+    /// Pays `need` out of the hand, which covers it.
+    #[inline]
+    pub(crate) fn pay(&mut self, need: Room) {
+        self.room = self.room.minus(need);
+    }
+
+    /// Fills the hand up to `need` from the budget as far as there is free
+    /// room; says whether the hand covers it now.
+    #[inline]
+    pub(crate) fn fill(&mut self, need: Room) -> bool {
+        if !self.room.covers(need) && self.may_take() {
+            let short = self.room.short_of(need);
+            self.receive(Room {
+                weight: self.budget.weight.take(1, short.weight),
+                entries: self.budget.entries.take(1, short.entries),
+            });
+        }
+        self.room.covers(need)
+    }
+
+    /// While someone gathers, the budget's free room is theirs alone.
+    #[inline]
+    fn may_take(&self) -> bool {
+        self.gathers || !self.budget.gathering.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Hand<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.room != Room::NONE {
+            self.budget.give(self.room);
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(brimful_loom))]
+mod tests {
+    use super::*;
+
+    fn weight(weight: u64) -> Room {
+        Room { weight, entries: 0 }
+    }
+
+    #[test]
+    fn a_hand_takes_what_is_free_and_gives_back_what_is_left() {
+        let budget = Budget::new(10, None);
+        let mut hand = budget.hand();
+        assert!(hand.fill(weight(7)));
+        hand.pay(weight(5));
+        assert!(!hand.fill(weight(8)));
+        assert_eq!(budget.weight(), 10);
+        drop(hand);
+        assert_eq!(budget.weight(), 5);
+        budget.give(weight(5));
+        assert_eq!(budget.weight(), 0);
+    }
+
+    #[test]
+    fn while_one_gathers_nobody_else_takes() {
+        let budget = Budget::new(10, Some(3));
+        let gatherer = budget.gather();
+        assert!(!budget.hand().fill(weight(1)));
+        let need = Room {
+            weight: 10,
+            entries: 1,
+        };
+        assert!(gatherer.hand().fill(need));
+        drop(gatherer);
+        assert!(budget.hand().fill(need));
+        assert_eq!((budget.weight(), budget.entries()), (0, 0));
+    }
+
+    #[test]
+    fn a_lowered_capacity_lets_nothing_in_until_it_is_worked_off() {
+        let budget = Budget::new(10, None);
+        let mut hand = budget.hand();
+        assert!(hand.fill(weight(8)));
+        budget.set_capacity(5);
+        assert!(budget.is_over());
+        assert!(!budget.hand().fill(weight(1)));
+        drop(hand);
+        assert!(!budget.is_over());
+        assert!(budget.hand().fill(weight(5)));
+    }
+
+    #[test]
+    fn the_largest_weights_neither_wrap_nor_pass() {
+        let budget = Budget::new(u64::MAX, None);
+        let mut hand = budget.hand();
+        assert!(hand.fill(weight(u64::MAX)));
+        assert!(!budget.hand().fill(weight(1)));
+        hand.pay(weight(u64::MAX));
+        budget.give(weight(u64::MAX));
+        assert_eq!(budget.weight(), 0);
+    }
+}

@@ -1,0 +1,202 @@
+//! `Builder`: from a capacity to a cache. No default, nothing unbounded.
+
+use crate::cache::Cache;
+use crate::capacity::{Capacity, Limits, default_shards};
+use crate::cause::{Cause, Listener};
+use crate::config::Config;
+use crate::error::{BuildError, MOST_SHARDS};
+use crate::hash::RandomState;
+use crate::policy::{Policy, S3Fifo};
+use crate::unsync;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::marker::PhantomData;
+
+/// Builds a [`Cache`] or an [`unsync::Cache`]; see [`Cache::builder`].
+///
+/// ```
+/// use brimful::policy::Sieve;
+/// use brimful::{Bytes, Cache, Cause, WeighedCache};
+///
+/// let cache: WeighedCache<String, Vec<u8>, Sieve> = Cache::builder(Bytes(1 << 20))
+///     .policy::<Sieve>()
+///     .entry_limit(1_000)
+///     .shards(8)
+///     .listener(|key: &String, _: &Vec<u8>, cause: Cause| println!("{key}: {cause}"))
+///     .build()?;
+/// assert_eq!(cache.shards(), 8);
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder<K, V, C, P = S3Fifo, S = RandomState> {
+    capacity: C,
+    entry_limit: Option<usize>,
+    shards: Option<usize>,
+    listener: Option<Listener<K, V>>,
+    hasher: S,
+    policy: PhantomData<fn() -> P>,
+}
+
+impl<K, V, C> Builder<K, V, C> {
+    pub(crate) fn new(capacity: C) -> Self {
+        Self {
+            capacity,
+            entry_limit: None,
+            shards: None,
+            listener: None,
+            hasher: RandomState::default(),
+            policy: PhantomData,
+        }
+    }
+}
+
+impl<K, V, C, P, S> Builder<K, V, C, P, S> {
+    /// Chooses who is evicted first; [`S3Fifo`] if left out.
+    pub fn policy<P2: Policy>(self) -> Builder<K, V, C, P2, S> {
+        Builder {
+            capacity: self.capacity,
+            entry_limit: self.entry_limit,
+            shards: self.shards,
+            listener: self.listener,
+            hasher: self.hasher,
+            policy: PhantomData,
+        }
+    }
+
+    /// Chooses the hasher; seeded `ahash` if left out. A weak one (the
+    /// identity) is mixed, so that keys still spread; one without a seed lets
+    /// whoever chooses the keys make them collide.
+    pub fn hasher<S2>(self, hasher: S2) -> Builder<K, V, C, P, S2> {
+        Builder {
+            capacity: self.capacity,
+            entry_limit: self.entry_limit,
+            shards: self.shards,
+            listener: self.listener,
+            hasher,
+            policy: self.policy,
+        }
+    }
+
+    /// Is told of every value that leaves, exactly once, with its cause: after
+    /// the locks are released, and before the value is returned or dropped. It
+    /// runs on the thread whose call made the value leave, may call into any
+    /// cache, and clones what it wants to keep.
+    ///
+    /// If it panics, the panic reaches the caller of that call after all its
+    /// other departures were told; the listener stays on.
+    ///
+    /// ```
+    /// use brimful::{Cache, Cause, Entries};
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let gone = Arc::new(Mutex::new(Vec::new()));
+    /// let told = gone.clone();
+    /// let cache = Cache::builder(Entries(1))
+    ///     .listener(move |key: &&str, value: &u32, cause: Cause| {
+    ///         told.lock().unwrap().push((*key, *value, cause));
+    ///     })
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// cache.insert("b", 2);
+    /// cache.remove("b");
+    /// assert_eq!(*gone.lock().unwrap(), [("a", 1, Cause::Evicted), ("b", 2, Cause::Removed)]);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn listener(mut self, listener: impl Fn(&K, &V, Cause) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Box::new(listener));
+        self
+    }
+
+    /// Fixes the number of shards, from 1 to 65,536. With 1 the order of
+    /// eviction is exact as a whole; each costs some 300 bytes. If left out: by
+    /// capacity and processors, at most 768.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// Limits the number of entries beside their weight or bytes. With such a
+    /// limit a weight of 0 is charged as 0.
+    pub fn entry_limit(mut self, entries: usize) -> Self {
+        self.entry_limit = Some(entries);
+        self
+    }
+
+    /// Builds a cache to be shared by threads.
+    ///
+    /// # Errors
+    /// If the configuration makes no sense; see [`BuildError`].
+    pub fn build(self) -> Result<Cache<K, V, C::Form<P>, S>, BuildError>
+    where
+        C: Capacity<K, V>,
+        P: Policy,
+        S: BuildHasher,
+    {
+        Ok(Cache::open(self.config()?))
+    }
+
+    /// Builds a cache for one owner, without locks.
+    ///
+    /// # Errors
+    /// If the configuration makes no sense; see [`BuildError`].
+    pub fn build_unsync(self) -> Result<unsync::Cache<K, V, C::Form<P>, S>, BuildError>
+    where
+        C: Capacity<K, V>,
+        P: Policy,
+        S: BuildHasher,
+    {
+        if let Some(asked) = self.shards.filter(|&shards| shards != 1) {
+            return Err(BuildError::ShardsWithoutLocks { asked });
+        }
+        Ok(unsync::Cache::open(self.config()?))
+    }
+
+    fn config(self) -> Result<Config<K, V, S>, BuildError>
+    where
+        C: Capacity<K, V>,
+        P: Policy,
+    {
+        let limits = self.capacity.limits::<P>();
+        if self.entry_limit == Some(0) {
+            return Err(BuildError::EntryLimitZero);
+        }
+        if let (Some(capacity), Some(limit)) = (limits.counted, self.entry_limit) {
+            return Err(BuildError::EntryLimitOnEntries { capacity, limit });
+        }
+        Ok(Config {
+            shards: shards(&limits, self.shards, self.entry_limit)?,
+            capacity: limits.weight,
+            entry_limit: self.entry_limit,
+            weigher: limits.weigher,
+            listener: self.listener,
+            hasher: self.hasher,
+        })
+    }
+}
+
+fn shards<K, V>(
+    limits: &Limits<K, V>,
+    asked: Option<usize>,
+    entry_limit: Option<usize>,
+) -> Result<usize, BuildError> {
+    let entries = match entry_limit {
+        Some(limit) => Some(limits.entries.unwrap_or(u64::MAX).min(limit as u64)),
+        None => limits.entries,
+    };
+    match asked {
+        Some(asked) if asked == 0 || asked > MOST_SHARDS => Err(BuildError::Shards { asked }),
+        Some(asked) => Ok(asked),
+        None => Ok(default_shards(limits.weight, entries)),
+    }
+}
+
+impl<K, V, C: fmt::Debug, P, S> fmt::Debug for Builder<K, V, C, P, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("capacity", &self.capacity)
+            .field("entry_limit", &self.entry_limit)
+            .field("shards", &self.shards)
+            .field("listens", &self.listener.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! `Entry`: the words of std's entry API, without a lock between the calls.
+
+use super::Cache;
+use crate::policy::Policy;
+use hashbrown::Equivalent;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+
+/// A key about to be looked up or inserted; see [`Cache::entry`].
+#[must_use = "an entry does nothing until one of its methods is called"]
+pub struct Entry<'a, K, V, P: Policy, S> {
+    cache: &'a Cache<K, V, P, S>,
+    key: K,
+}
+
+impl<K, V, P: Policy, S> fmt::Debug for Entry<'_, K, V, P, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").finish_non_exhaustive()
+    }
+}
+
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// The words of `HashMap::entry`. No lock is held between the calls, so
+    /// another thread may write in between, and the `or_…` calls return a clone.
+    ///
+    /// ```
+    /// let visits = brimful::Cache::new(100);
+    /// for page in ["a", "b", "a"] {
+    ///     visits.entry(page).and_modify(|n| *n += 1).or_insert(1);
+    /// }
+    /// assert_eq!(visits.get("a"), Some(2));
+    /// ```
+    pub fn entry(&self, key: K) -> Entry<'_, K, V, P, S> {
+        Entry { cache: self, key }
+    }
+}
+
+/// A key of the cache's own type, looked up by reference.
+pub(super) struct Same<'a, K>(pub(super) &'a K);
+
+impl<K: Hash> Hash for Same<'_, K> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<K: Eq> Equivalent<K> for Same<'_, K> {
+    fn equivalent(&self, key: &K) -> bool {
+        self.0 == key
+    }
+}
+
+impl<K, V, P, S> Entry<'_, K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// The key.
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// Changes the value under the key, if there is one, as [`Cache::update`]
+    /// does: a value that grows too heavy leaves.
+    ///
+    /// # Panics
+    /// If `change` calls into any brimful [`Cache`].
+    pub fn and_modify(self, change: impl FnOnce(&mut V)) -> Self {
+        let _ = self.cache.update(&Same(&self.key), change);
+        self
+    }
+
+    /// A clone of the value under the key; if there is none, `value` is stored.
+    pub fn or_insert(self, value: V) -> V
+    where
+        V: Clone,
+    {
+        self.or_insert_with(|| value)
+    }
+
+    /// A clone of the value under the key; if there is none, that of `make`,
+    /// which runs without any lock, is stored. If another thread stores one
+    /// meanwhile, that one stays and is returned.
+    pub fn or_insert_with(self, make: impl FnOnce() -> V) -> V
+    where
+        V: Clone,
+    {
+        if let Some(value) = self.cache.get(&Same(&self.key)) {
+            return value;
+        }
+        self.cache.put_if_absent(self.key, make())
+    }
+
+    /// A clone of the value under the key; if there is none, the default is stored.
+    pub fn or_default(self) -> V
+    where
+        V: Clone + Default,
+    {
+        self.or_insert_with(V::default)
+    }
+}

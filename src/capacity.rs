@@ -1,0 +1,184 @@
+//! Capacities with their unit in the type, and how many shards they ask for.
+//!
+//! A count can't be passed where bytes are meant, and a weight brings its
+//! weigher along: neither compiles otherwise.
+
+use crate::heap_size::HeapSize;
+use crate::policy::{Policy, Weighed};
+use crate::sync::processors;
+use crate::weight::Weigher;
+
+/// A capacity of so many entries; each weighs 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entries(pub usize);
+
+/// A capacity of so much weight, and the weigher that says how heavy an entry is.
+///
+/// The weigher is called once for each value, without any lock held, and after
+/// each change in place. What it answers is stored, so an answer that changes
+/// later does no harm. A weight of 0 is charged as 1, unless the builder names
+/// an entry limit.
+///
+/// ```
+/// use brimful::{Cache, Weight, WeighedCache};
+///
+/// let cache: WeighedCache<u32, String> =
+///     Cache::builder(Weight(100, |_: &u32, text: &String| text.len() as u64)).build()?;
+/// cache.insert(1, "x".repeat(60));
+/// cache.insert(2, "y".repeat(60));
+/// assert_eq!((cache.len(), cache.weight()), (1, 60));
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Weight<F>(pub u64, pub F);
+
+/// A capacity of so many bytes: the heap memory of keys and values as
+/// [`HeapSize`] tells it, and brimful's own memory for each entry.
+///
+/// That own memory is charged as for a table just doubled and rings with slack
+/// (see [`Bytes::overhead`]), so the allocator's count stays below the capacity;
+/// what does not grow with the entries, at most 256 KiB, comes on top, and so
+/// does one shard's table for the moment in which it is rebuilt. The allocator's
+/// own rounding is not counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// What a cache of this type is charged for each entry, in bytes, beyond
+    /// the heap memory of key and value.
+    ///
+    /// ```
+    /// use brimful::Bytes;
+    /// use brimful::policy::S3Fifo;
+    ///
+    /// assert!(Bytes::overhead::<u64, u64, S3Fifo>() >= 32);
+    /// ```
+    pub const fn overhead<K, V, P: Policy>() -> u64 {
+        let entry = size_of::<crate::table::Entry<K, V, <Weighed<P> as Policy>::Meta>>();
+        // A doubled table holds 15/16 of 7/8 of half its buckets: 2.44 buckets
+        // for each entry. The rings of a policy take 8 bytes with their slack,
+        // ghosts 4.
+        ((entry + 1) * 5 / 2 + 12) as u64
+    }
+}
+
+/// A capacity: [`Entries`], [`Weight`] or [`Bytes`].
+pub trait Capacity<K, V>: sealed::Sealed {
+    /// What the entries of a cache of this capacity carry for policy `P`.
+    type Form<P: Policy>: Policy;
+
+    #[doc(hidden)]
+    fn limits<P: Policy>(self) -> Limits<K, V>;
+}
+
+/// A capacity taken apart. Not nameable from outside.
+#[doc(hidden)]
+#[allow(unnameable_types, missing_debug_implementations)]
+pub struct Limits<K, V> {
+    pub(crate) weight: u64,
+    pub(crate) weigher: Option<Weigher<K, V>>,
+    /// How many entries that may be; only to choose a number of shards.
+    pub(crate) entries: Option<u64>,
+    /// The capacity if it counts entries.
+    pub(crate) counted: Option<usize>,
+}
+
+impl<K, V> Capacity<K, V> for Entries {
+    type Form<P: Policy> = P;
+
+    fn limits<P: Policy>(self) -> Limits<K, V> {
+        Limits {
+            weight: self.0 as u64,
+            weigher: None,
+            entries: Some(self.0 as u64),
+            counted: Some(self.0),
+        }
+    }
+}
+
+impl<K, V, F> Capacity<K, V> for Weight<F>
+where
+    F: Fn(&K, &V) -> u64 + Send + Sync + 'static,
+{
+    type Form<P: Policy> = Weighed<P>;
+
+    fn limits<P: Policy>(self) -> Limits<K, V> {
+        Limits {
+            weight: self.0,
+            weigher: Some(Box::new(self.1)),
+            entries: None,
+            counted: None,
+        }
+    }
+}
+
+impl<K: HeapSize, V: HeapSize> Capacity<K, V> for Bytes {
+    type Form<P: Policy> = Weighed<P>;
+
+    fn limits<P: Policy>(self) -> Limits<K, V> {
+        let overhead = Bytes::overhead::<K, V, P>();
+        let weigh = move |key: &K, value: &V| {
+            let heap = key.heap_size() as u64;
+            heap.saturating_add(value.heap_size() as u64)
+                .saturating_add(overhead)
+        };
+        Limits {
+            weight: self.0,
+            weigher: Some(Box::new(weigh)),
+            entries: Some(self.0 / (overhead + 64)),
+            counted: None,
+        }
+    }
+}
+
+mod sealed {
+    #[allow(unnameable_types)]
+    pub trait Sealed {}
+    impl Sealed for super::Entries {}
+    impl<F> Sealed for super::Weight<F> {}
+    impl Sealed for super::Bytes {}
+}
+
+/// Shards of some 3,000 entries keep the table rebuild of one short: 0.73 of
+/// 4,096 buckets.
+const ENTRIES_A_SHARD: u64 = 2_990;
+
+/// Below this many entries a shard's own order is too coarse.
+const FEWEST_A_SHARD: u64 = 256;
+
+/// Memory at birth stays under 256 KiB whatever the capacity.
+const MOST_BY_DEFAULT: u64 = 768;
+
+/// How many shards a cache of about so many entries gets: enough for the
+/// processors and to keep each small, but not so many that each is tiny.
+pub(crate) fn default_shards(capacity: u64, entries: Option<u64>) -> usize {
+    let processors = processors().min(64) as u64;
+    let for_threads = 4 * processors;
+    let likely = entries
+        .unwrap_or(for_threads * 8 * ENTRIES_A_SHARD)
+        .min(capacity);
+    let by_size = likely.div_ceil(ENTRIES_A_SHARD);
+    let enough = (likely / FEWEST_A_SHARD).max(1);
+    by_size
+        .max(for_threads)
+        .min(enough)
+        .clamp(1, MOST_BY_DEFAULT) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_caches_get_few_shards_and_huge_ones_a_bounded_number() {
+        assert_eq!(default_shards(0, Some(0)), 1);
+        assert_eq!(default_shards(100, Some(100)), 1);
+        assert_eq!(default_shards(1_000_000, Some(1_000_000)), 335);
+        assert_eq!(
+            default_shards(u64::MAX, Some(u64::MAX)),
+            MOST_BY_DEFAULT as usize
+        );
+        assert!(default_shards(u64::MAX, None) >= 4);
+        assert_eq!(default_shards(1, None), 1);
+    }
+}

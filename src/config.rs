@@ -1,0 +1,15 @@
+//! `Config`: the plain struct every door is opened with.
+
+use crate::cause::Listener;
+use crate::weight::Weigher;
+
+/// All that a door needs to know; already checked by the builder.
+pub(crate) struct Config<K, V, S> {
+    /// In the cache's unit.
+    pub(crate) capacity: u64,
+    pub(crate) entry_limit: Option<usize>,
+    pub(crate) shards: usize,
+    pub(crate) weigher: Option<Weigher<K, V>>,
+    pub(crate) listener: Option<Listener<K, V>>,
+    pub(crate) hasher: S,
+}

@@ -1,0 +1,151 @@
+//! What can be refused, and why: errors of building and of inserting.
+
+use std::error::Error;
+use std::fmt;
+
+/// The most shards a cache can be asked for.
+pub(crate) const MOST_SHARDS: usize = 1 << 16;
+
+/// A configuration that makes no sense.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// `shards` was 0 or more than 65,536.
+    Shards {
+        /// The number asked for.
+        asked: usize,
+    },
+    /// `shards` was given to a cache that has no locks, and so only one shard.
+    ShardsWithoutLocks {
+        /// The number asked for.
+        asked: usize,
+    },
+    /// `entry_limit` was given to a cache whose capacity already counts entries.
+    EntryLimitOnEntries {
+        /// The capacity, in entries.
+        capacity: usize,
+        /// The limit asked for.
+        limit: usize,
+    },
+    /// `entry_limit` was 0: to switch caching off, give a capacity of 0.
+    EntryLimitZero,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shards { asked } => write!(
+                f,
+                "shards({asked}): a cache has between 1 and {MOST_SHARDS} shards"
+            ),
+            Self::ShardsWithoutLocks { asked } => write!(
+                f,
+                "shards({asked}): an unsync cache has no locks and always 1 shard; leave `shards` out"
+            ),
+            Self::EntryLimitOnEntries { capacity, limit } => write!(
+                f,
+                "entry_limit({limit}): the capacity already counts entries ({capacity}); \
+                 give the smaller of the two as Entries"
+            ),
+            Self::EntryLimitZero => f.write_str(
+                "entry_limit(0): to switch caching off give a capacity of 0; else name at least 1",
+            ),
+        }
+    }
+}
+
+impl Error for BuildError {}
+
+/// Why an entry was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is heavier than the whole cache may ever hold.
+    TooHeavy {
+        /// What the entry weighs, in the cache's unit.
+        weight: u64,
+        /// The capacity at that moment, in the same unit.
+        capacity: u64,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooHeavy { weight, capacity } => write!(
+                f,
+                "an entry of weight {weight} is heavier than the whole capacity of {capacity}"
+            ),
+        }
+    }
+}
+
+/// An entry that was not stored, handed back.
+///
+/// The listener has heard of it with cause [`Refused`](crate::Cause::Refused),
+/// and of the older value under its key, if there was one, with cause
+/// [`Replaced`](crate::Cause::Replaced): it is gone too, so that nobody reads a
+/// stale answer.
+pub struct Refused<K, V> {
+    /// The key that was offered.
+    pub key: K,
+    /// The value that was offered.
+    pub value: V,
+    /// The older value under the same key, no longer in the cache.
+    pub old: Option<V>,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl<K, V> fmt::Display for Refused<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the cache refused an entry: {}", self.reason)
+    }
+}
+
+impl<K, V> fmt::Debug for Refused<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused")
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K, V> Error for Refused<K, V> {}
+
+/// What became of a value changed in place.
+///
+/// ```
+/// use brimful::{Cache, Updated};
+///
+/// let cache = Cache::new(10);
+/// cache.insert("a", 1);
+/// assert_eq!(cache.update("a", |n| { *n += 1; *n }), Updated::Kept(2));
+/// assert_eq!(cache.update("b", |n| *n), Updated::Absent);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a value that grew too heavy has left the cache"]
+pub enum Updated<R> {
+    /// The key is not in the cache; the closure was not called.
+    Absent,
+    /// The closure was called and the value stayed.
+    Kept(R),
+    /// The closure was called, the value grew beyond what could be freed for
+    /// it in its shard, and it left with cause [`Refused`](crate::Cause::Refused).
+    Refused(R),
+}
+
+impl<R> Updated<R> {
+    /// What the closure returned, if it was called and the value stayed.
+    pub fn kept(self) -> Option<R> {
+        match self {
+            Self::Kept(result) => Some(result),
+            Self::Absent | Self::Refused(_) => None,
+        }
+    }
+
+    /// Whether the key was there.
+    pub fn was_present(&self) -> bool {
+        !matches!(self, Self::Absent)
+    }
+}

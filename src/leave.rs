@@ -1,0 +1,278 @@
+//! The single way out: tell the listener of every departure, then hand over
+//! what the caller asked for, then drop the rest; in that order, outside all locks.
+//!
+//! The shard counted the departures when it unlinked them, so the statistics
+//! are right whatever happens here.
+//!
+//! Invariants
+//! 1. Every departure is told exactly once, also when the call that caused it
+//!    unwinds: [`Leaving`] tells the rest when it is dropped.
+//! 2. A panic of the listener or of a value's `Drop` keeps nobody else from
+//!    being told and dropped. The first such panic goes on to the caller
+//!    afterwards; while already unwinding it is caught and counted.
+
+use crate::cause::{Cause, Listener};
+use crate::error::{Reason, Refused};
+use crate::outbox::{Departure, Outbox};
+use crate::sync::{AtomicU64, Ordering, panicking};
+use std::any::Any;
+use std::mem::needs_drop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+type Panic = Box<dyn Any + Send>;
+
+pub(crate) struct Leave<K, V> {
+    listener: Option<Listener<K, V>>,
+    panics: AtomicU64,
+}
+
+impl<K, V> Leave<K, V> {
+    pub(crate) fn new(listener: Option<Listener<K, V>>) -> Self {
+        Self {
+            listener,
+            panics: AtomicU64::new(0),
+        }
+    }
+
+    /// Panics of the listener so far.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// An empty outbox that is sure to be emptied. Open it before the lock.
+    #[inline]
+    pub(crate) fn open(&self) -> Leaving<'_, K, V> {
+        Leaving {
+            leave: self,
+            outbox: Outbox::new(),
+            told: false,
+        }
+    }
+
+    /// Lets go of many entries at once; returns the first panic, if any.
+    pub(crate) fn all(&self, entries: impl Iterator<Item = (K, V)>, cause: Cause) -> Option<Panic> {
+        let mut panic = None;
+        for (key, value) in entries {
+            let left = Departure { key, value, cause };
+            first(&mut panic, self.tell(&left));
+            first(&mut panic, discard(left));
+        }
+        panic
+    }
+
+    /// Tells of entries that left as `cause` and hands them over. If the
+    /// listener panics they are dropped and the panic goes on.
+    pub(crate) fn hand_over_all(
+        &self,
+        entries: impl Iterator<Item = (K, V)>,
+        cause: Cause,
+    ) -> Vec<(K, V)> {
+        let mut entries: Vec<_> = entries.collect();
+        let mut panic = None;
+        if let Some(listener) = &self.listener {
+            for (key, value) in &entries {
+                first(&mut panic, self.tell_one(listener, key, value, cause));
+            }
+        }
+        if panic.is_some() {
+            go_on(panic.or(drop_all(entries.drain(..))));
+        }
+        entries
+    }
+
+    /// Whether letting go of an entry runs any code of the user.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.listener.is_none() && !needs_drop::<(K, V)>()
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn listens(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    fn tell(&self, left: &Departure<K, V>) -> Option<Panic> {
+        let listener = self.listener.as_ref()?;
+        self.tell_one(listener, &left.key, &left.value, left.cause)
+    }
+
+    fn tell_one(
+        &self,
+        listener: &Listener<K, V>,
+        key: &K,
+        value: &V,
+        cause: Cause,
+    ) -> Option<Panic> {
+        let told = || listener(key, value, cause);
+        let panic = catch_unwind(AssertUnwindSafe(told)).err()?;
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        Some(panic)
+    }
+}
+
+/// Keeps the first panic; a later one's payload is let go of quietly.
+fn first(kept: &mut Option<Panic>, new: Option<Panic>) {
+    match new {
+        Some(panic) if kept.is_none() => *kept = Some(panic),
+        Some(panic) => silence(panic),
+        None => {}
+    }
+}
+
+/// Drops a departure, key and value apart, so that a panic of one spares the other.
+fn discard<K, V>(Departure { key, value, .. }: Departure<K, V>) -> Option<Panic> {
+    let mut panic = None;
+    if needs_drop::<V>() {
+        first(&mut panic, dropped(value));
+    }
+    if needs_drop::<K>() {
+        first(&mut panic, dropped(key));
+    }
+    panic
+}
+
+/// Drops entries one by one; returns the first panic.
+pub(crate) fn drop_all<K, V>(entries: impl Iterator<Item = (K, V)>) -> Option<Panic> {
+    let mut panic = None;
+    for (key, value) in entries {
+        let cause = Cause::Removed;
+        first(&mut panic, discard(Departure { key, value, cause }));
+    }
+    panic
+}
+
+/// Drops the payload of a panic that goes nowhere, which could itself panic.
+fn silence(panic: Panic) {
+    if let Some(again) = dropped(panic) {
+        std::mem::forget(again);
+    }
+}
+
+/// Drops a value; returns its panic, if any.
+fn dropped<T>(value: T) -> Option<Panic> {
+    catch_unwind(AssertUnwindSafe(|| drop(value))).err()
+}
+
+/// Goes on with a caught panic, unless the thread is unwinding already.
+pub(crate) fn go_on(panic: Option<Panic>) {
+    if let Some(panic) = panic {
+        if panicking() {
+            silence(panic);
+        } else {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// An outbox that empties itself.
+pub(crate) struct Leaving<'a, K, V> {
+    leave: &'a Leave<K, V>,
+    outbox: Outbox<K, V>,
+    told: bool,
+}
+
+impl<K, V> Leaving<'_, K, V> {
+    #[inline]
+    pub(crate) fn outbox(&mut self) -> &mut Outbox<K, V> {
+        &mut self.outbox
+    }
+
+    /// Tells of everything, hands over the departure with cause `handed`, drops
+    /// the rest. A panic on the way goes on after all that.
+    #[inline]
+    pub(crate) fn hand_over(mut self, handed: Cause) -> Option<Departure<K, V>> {
+        if self.outbox.is_empty() {
+            return None;
+        }
+        let panic = self.tell();
+        let departure = self.outbox.hand_over(handed);
+        let panic = self.discard(panic);
+        if panic.is_some() {
+            discard_both(departure, panic);
+            return None;
+        }
+        departure
+    }
+
+    /// Tells of a refusal and of the older value that left with it; hands both
+    /// back.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn hand_back(mut self, reason: Reason) -> Result<Option<V>, Refused<K, V>> {
+        let panic = self.tell();
+        let old = self.outbox.hand_over(Cause::Replaced);
+        let refused = self.outbox.hand_over(Cause::Refused);
+        let panic = self.discard(panic);
+        if panic.is_some() {
+            discard_both((old, refused), panic);
+            return Ok(None);
+        }
+        let old = old.map(|left| left.value);
+        match refused {
+            Some(Departure { key, value, .. }) => Err(Refused {
+                key,
+                value,
+                old,
+                reason,
+            }),
+            None => Ok(old),
+        }
+    }
+
+    /// Tells of everything and drops it.
+    #[inline]
+    pub(crate) fn settle(mut self) {
+        if !self.outbox.is_empty() {
+            go_on(self.empty());
+        }
+    }
+
+    /// The same, but the first panic is returned.
+    pub(crate) fn settle_quietly(mut self) -> Option<Panic> {
+        self.empty()
+    }
+
+    /// Tells of everything; leaves it in the outbox to be handed over.
+    #[inline]
+    fn tell(&mut self) -> Option<Panic> {
+        let mut panic = None;
+        if !self.told && self.leave.listens() {
+            for left in self.outbox.iter() {
+                first(&mut panic, self.leave.tell(left));
+            }
+        }
+        self.told = true;
+        panic
+    }
+
+    /// Drops what is left, after `panic`.
+    #[inline]
+    fn discard(&mut self, mut panic: Option<Panic>) -> Option<Panic> {
+        while let Some(left) = self.outbox.pop() {
+            first(&mut panic, discard(left));
+        }
+        panic
+    }
+
+    fn empty(&mut self) -> Option<Panic> {
+        let panic = self.tell();
+        self.discard(panic)
+    }
+}
+
+/// Lets go of what can no longer be handed over and goes on with the panic.
+#[cold]
+fn discard_both<T>(handed: T, panic: Option<Panic>) {
+    if let Some(second) = dropped(handed) {
+        silence(second);
+    }
+    go_on(panic);
+}
+
+impl<K, V> Drop for Leaving<'_, K, V> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.outbox.is_empty() {
+            go_on(self.empty());
+        }
+    }
+}

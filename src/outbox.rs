@@ -1,0 +1,65 @@
+//! What left a shard in one call, carried out of the lock with its cause.
+//!
+//! The shard only puts things in; `leave` alone empties it. Most calls let go
+//! of nothing or of one value, so the first place costs no allocation.
+
+use crate::cause::Cause;
+
+/// A value on its way out.
+pub(crate) struct Departure<K, V> {
+    pub(crate) key: K,
+    pub(crate) value: V,
+    pub(crate) cause: Cause,
+}
+
+pub(crate) struct Outbox<K, V> {
+    first: Option<Departure<K, V>>,
+    rest: Vec<Departure<K, V>>,
+}
+
+impl<K, V> Outbox<K, V> {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self {
+            first: None,
+            rest: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn put(&mut self, key: K, value: V, cause: Cause) {
+        let departure = Departure { key, value, cause };
+        if self.first.is_none() {
+            self.first = Some(departure);
+        } else {
+            self.rest.push(departure);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Departure<K, V>> {
+        self.first.iter().chain(&self.rest)
+    }
+
+    /// Takes out the departure that the caller is to be handed, if there is one.
+    #[inline]
+    pub(crate) fn hand_over(&mut self, cause: Cause) -> Option<Departure<K, V>> {
+        if self.first.as_ref()?.cause == cause {
+            let handed = self.first.take();
+            self.first = self.rest.pop();
+            return handed;
+        }
+        let index = self.rest.iter().position(|left| left.cause == cause)?;
+        Some(self.rest.swap_remove(index))
+    }
+
+    /// Takes out any departure.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Departure<K, V>> {
+        self.rest.pop().or_else(|| self.first.take())
+    }
+}

@@ -1,0 +1,208 @@
+//! Eviction policies: who goes when room is needed.
+//!
+//! A policy decides the *order* of one shard's entries and nothing else. It
+//! sees [`Tag`]s, weights and its own [`Meta`] in each entry, never keys or
+//! values; the shard owns the entries and their weight, so a wrong policy can
+//! make a cache forget the wrong things but can never break its bound.
+//!
+//! | policy | order | a hit | pick it when |
+//! |---|---|---|---|
+//! | [`S3Fifo`] (default) | small and main FIFO queues, ghosts | sets a count | the usual: skewed traffic with one-timers |
+//! | [`Sieve`] | one FIFO queue and a hand | sets a bit | skewed traffic without scans |
+//! | [`Lru`] | least recently used first | moves the entry, exclusive lock | recency is all that helps |
+//! | [`Fifo`] | oldest first | sets a bit for statistics | the order must be plain to all |
+//!
+//! Capacities in weight or bytes wrap a policy in [`Weighed`], which adds the
+//! weight to each entry.
+//!
+//! # Writing one
+//!
+//! The trait is **not stable yet**: the adaptive and size-aware policies still
+//! to come may add to it. Here is one that evicts at random:
+//!
+//! ```
+//! use brimful::policy::{Policy, Residents, Slot, Tag, Touch};
+//! use brimful::{Cache, Entries};
+//!
+//! #[derive(Debug)]
+//! struct AtRandom(u64);
+//!
+//! impl Policy for AtRandom {
+//!     type Meta = ();
+//!     const TOUCH: Touch = Touch::Shared;
+//!
+//!     fn new(_share: u64, seed: u64) -> Self {
+//!         Self(seed | 1)
+//!     }
+//!     fn admit(&mut self, _: Slot, _: Tag, _: &mut impl Residents<()>) {}
+//!     fn forget(&mut self, _: Slot, _: &mut impl Residents<()>) {}
+//!     fn victim(&mut self, residents: &mut impl Residents<()>) -> Option<Slot> {
+//!         self.0 ^= self.0 << 13;
+//!         self.0 ^= self.0 >> 7;
+//!         self.0 ^= self.0 << 17;
+//!         residents.nth(self.0)
+//!     }
+//! }
+//!
+//! let cache: Cache<u32, u32, AtRandom> =
+//!     Cache::builder(Entries(100)).policy::<AtRandom>().build()?;
+//! cache.extend((0..1_000).map(|n| (n, n)));
+//! assert_eq!(cache.len(), 100);
+//! # Ok::<(), brimful::BuildError>(())
+//! ```
+
+mod fifo;
+mod lru;
+mod mark;
+mod s3fifo;
+mod sieve;
+mod weighed;
+
+pub use crate::table::Slot;
+pub use crate::tag::Tag;
+pub use fifo::Fifo;
+pub use lru::Lru;
+pub use mark::Mark;
+pub use s3fifo::S3Fifo;
+pub use sieve::Sieve;
+pub use weighed::{Weighed, WeighedMeta};
+
+/// Which lock a hit needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Touch {
+    /// The shared lock: [`Policy::touch_shared`] marks the entry's atomic meta.
+    /// Hits of one shard run side by side.
+    Shared,
+    /// The exclusive lock: [`Policy::touch`] may change the order. Hits of one
+    /// shard run one after another.
+    Exclusive,
+}
+
+/// What a policy keeps in each entry.
+///
+/// A new entry starts with the default. Implement it without methods for a
+/// type of your own; `()` is one already.
+pub trait Meta: Default {
+    /// Whether entries have a weight of their own; without one all weigh 1.
+    const WEIGHED: bool = false;
+
+    /// The entry's weight.
+    #[inline]
+    fn weight(&self) -> u64 {
+        1
+    }
+
+    /// Stores the entry's weight, if it has one of its own.
+    #[inline]
+    fn set_weight(&mut self, _weight: u64) {}
+}
+
+impl Meta for () {}
+
+/// The entries of one shard, as a policy may see them.
+pub trait Residents<M: Meta> {
+    /// The entry with this tag whose meta passes `is`. O(1) expected.
+    fn find(&self, tag: Tag, is: impl Fn(&M) -> bool) -> Option<Slot>;
+
+    /// The tag of an entry.
+    fn tag(&self, slot: Slot) -> Option<Tag>;
+
+    /// What the policy keeps in an entry.
+    fn meta(&self, slot: Slot) -> Option<&M>;
+
+    /// The same, to be changed.
+    fn meta_mut(&mut self, slot: Slot) -> Option<&mut M>;
+
+    /// The weight of an entry; 0 if there is none in that slot.
+    fn weight(&self, slot: Slot) -> u64;
+
+    /// How many entries the shard holds.
+    fn len(&self) -> usize;
+
+    /// Whether the shard holds none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first entry at or after this bucket of the table, taken modulo their
+    /// number: with a random number, nearly a random entry. O(1) expected.
+    fn nth(&self, bucket: u64) -> Option<Slot>;
+}
+
+/// The order in which the entries of one shard leave.
+///
+/// Every call but [`touch_shared`](Policy::touch_shared) and
+/// [`was_hit`](Policy::was_hit) is made under the shard's exclusive lock. A
+/// policy must not call into a cache and should not panic; if it does panic,
+/// the bound still holds and no value is lost, but its own order may be off.
+///
+/// What a shard makes of answers that are wrong: a slot that holds no entry, or
+/// `None` from a shard that is not empty, and the shard evicts an entry of its
+/// own choice.
+pub trait Policy: Sized {
+    /// What each entry carries for this policy.
+    type Meta: Meta;
+
+    /// Which lock a hit needs, known at compile time.
+    const TOUCH: Touch;
+
+    /// An empty order for a shard whose fair share of the capacity is `share`,
+    /// in the cache's unit (`u64::MAX` is possible: reserve nothing).
+    /// `seed` differs between shards and, with a seeded hasher, between runs.
+    fn new(share: u64, seed: u64) -> Self;
+
+    /// A key that is not resident is about to be admitted with this weight;
+    /// called before room is made for it (seldom: twice for one admission).
+    #[inline]
+    fn miss(&mut self, _tag: Tag, _weight: u64) {}
+
+    /// The entry in `slot` is new: give it its place.
+    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>);
+
+    /// A hit under the shared lock: called if `TOUCH` is [`Touch::Shared`].
+    #[inline]
+    fn touch_shared(_meta: &Self::Meta) {}
+
+    /// A hit under the exclusive lock: called if `TOUCH` is [`Touch::Exclusive`].
+    #[inline]
+    fn touch(&mut self, _slot: Slot, _residents: &mut impl Residents<Self::Meta>) {}
+
+    /// The weight of the entry in `slot` has changed from `before` to what
+    /// `residents` now says.
+    #[inline]
+    fn reweighed(
+        &mut self,
+        _slot: Slot,
+        _before: u64,
+        _residents: &mut impl Residents<Self::Meta>,
+    ) {
+    }
+
+    /// The entry in `slot` is about to leave, not by this policy's choice.
+    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>);
+
+    /// Names the entry to evict and takes it out of the order. If the shard
+    /// must keep that entry (its key is being replaced), it is admitted anew.
+    fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot>;
+
+    /// The shard's fair share of the capacity has changed.
+    #[inline]
+    fn resized(&mut self, _share: u64) {}
+
+    /// Whether the entry was hit since it was admitted, for the statistics of
+    /// entries evicted without a hit. A policy that does not know says so.
+    #[inline]
+    fn was_hit(_meta: &Self::Meta) -> Option<bool> {
+        None
+    }
+
+    /// Whether the key last announced by [`miss`](Policy::miss) was evicted a
+    /// moment ago, for the statistics; `false` if the policy keeps no ghosts.
+    #[inline]
+    fn missed_a_ghost(&self) -> bool {
+        false
+    }
+
+    /// Panics if the order does not match the residents. Called by tests only.
+    fn check(&self, _residents: &mut impl Residents<Self::Meta>) {}
+}

@@ -1,0 +1,108 @@
+//! SIEVE: one queue that never moves, and a hand that walks it.
+//!
+//! ```text
+//! hit(e):    e.visited = true
+//! victim():  from the hand towards the newest, then again from the oldest:
+//!                if e.visited: e.visited = false, go on
+//!                else: leave a hole, keep the hand behind it, e is the victim
+//! ```
+//!
+//! The walk passes each entry at most once marked and once unmarked: at most
+//! two rounds, amortised O(1).
+
+use super::fifo::{at, check_ring, move_mark};
+use super::{Mark, Policy, Residents, Slot, Tag, Touch};
+use crate::ring::{Position, Ring};
+
+const HIT: u32 = 1 << 28;
+const VISITED: u32 = 1 << 29;
+
+/// SIEVE: survivors stay where they are, newcomers go unless hit in time.
+///
+/// Simple and strong on skewed traffic such as web objects; not made for scans
+/// and loops, which clear all its marks.
+///
+/// Source: Y. Zhang, J. Yang, Y. Yue, Y. Vigfusson, K. V. Rashmi, "SIEVE is
+/// Simpler than LRU: an Efficient Turn-Key Eviction Algorithm for Web Caches",
+/// NSDI 2024.
+#[derive(Default)]
+pub struct Sieve {
+    ring: Ring,
+    hand: Position,
+}
+
+impl std::fmt::Debug for Sieve {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sieve")
+    }
+}
+
+impl Sieve {
+    fn compact(&mut self, residents: &impl Residents<Mark>) {
+        let hand = self.ring.from(self.hand).map(|(position, _)| position);
+        let mut moved_to = hand;
+        self.ring.compact(|tag, from, to| {
+            if Some(from) == hand {
+                moved_to = Some(to);
+            }
+            move_mark(residents, tag, from, to);
+        });
+        self.hand = moved_to.unwrap_or(self.hand);
+    }
+}
+
+impl Policy for Sieve {
+    type Meta = Mark;
+    const TOUCH: Touch = Touch::Shared;
+
+    fn new(_share: u64, _seed: u64) -> Self {
+        Self::default()
+    }
+
+    #[inline]
+    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
+        if self.ring.is_crowded() {
+            self.compact(residents);
+        }
+        let position = self.ring.push(tag);
+        if let Some(mark) = residents.meta(slot) {
+            mark.set_position(position);
+        }
+    }
+
+    #[inline]
+    fn touch_shared(mark: &Mark) {
+        mark.raise(HIT | VISITED);
+    }
+
+    #[inline]
+    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
+        if let Some(mark) = residents.meta(slot) {
+            self.ring.remove(mark.position());
+        }
+    }
+
+    fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
+        for _ in 0..=2 * self.ring.live() {
+            let (position, tag) = self.ring.from(self.hand)?;
+            self.hand = Ring::behind(position);
+            let slot = at(residents, tag, position)?;
+            let mark = residents.meta(slot)?;
+            if !mark.has(VISITED) {
+                self.ring.remove(position);
+                return Some(slot);
+            }
+            mark.lower(VISITED);
+        }
+        None
+    }
+
+    #[inline]
+    fn was_hit(mark: &Mark) -> Option<bool> {
+        Some(mark.has(HIT))
+    }
+
+    fn check(&self, residents: &mut impl Residents<Mark>) {
+        check_ring(&self.ring, residents);
+    }
+}

@@ -1,0 +1,56 @@
+//! A mark on the thread while a user's closure runs under a shard's lock.
+//!
+//! Such a closure (of `view`, `update`, `remove_if`, `retain`, `and_modify`,
+//! and the weigher called after them) must not call into any brimful cache:
+//! with the lock held, that is a deadlock sooner or later. Every door checks
+//! the mark first and panics with a sentence that says so.
+//!
+//! Debug builds set the mark around `Eq` and `Clone` too; release builds don't
+//! pay for that.
+
+use crate::sync::MARKED;
+use std::cell::Cell;
+
+/// Panics if this thread is inside a closure that runs under a shard's lock.
+#[inline]
+pub(crate) fn check() {
+    if MARKED.with(Cell::get) {
+        refuse();
+    }
+}
+
+#[cold]
+fn refuse() -> ! {
+    panic!(
+        "brimful: a cache was called from code that runs under a cache's lock (a closure given to \
+         view, update, remove_if, retain or and_modify, a weigher called after one of these, or Eq \
+         or Clone of a key or value); collect what you need and make the call after it returns"
+    )
+}
+
+/// Marks the thread until dropped.
+pub(crate) struct Mark {
+    before: bool,
+}
+
+impl Mark {
+    #[inline]
+    pub(crate) fn set() -> Self {
+        Self {
+            before: MARKED.with(|mark| mark.replace(true)),
+        }
+    }
+
+    /// The same in debug builds, nothing in release builds.
+    #[inline]
+    pub(crate) fn set_in_debug() -> Option<Self> {
+        cfg!(debug_assertions).then(Self::set)
+    }
+}
+
+impl Drop for Mark {
+    #[inline]
+    fn drop(&mut self) {
+        MARKED.with(|mark| mark.set(self.before));
+    }
+}

@@ -1,0 +1,247 @@
+//! A queue of tags in which every resident knows its own position.
+//!
+//! One idea: positions are numbered without end (modulo 2^28), the entry keeps
+//! the number of its place, and so a place can be left empty in O(1) when its
+//! entry is removed: no links, no search, 4 bytes an item. Tags may collide;
+//! a tag *and* a position never do.
+//!
+//! Invariants
+//! 1. Every item that is not a hole belongs to exactly one resident, which
+//!    knows the item's position.
+//! 2. The front item is not a hole.
+//! 3. Holes never outnumber live items by more than 32 once `compact` was
+//!    called as [`Ring::is_crowded`] asks: the ring stays within 8 bytes for
+//!    each live item, plus slack for growth of an eighth.
+//!
+//! The ring does not know what its order means.
+
+use crate::tag::Tag;
+use std::collections::VecDeque;
+
+const HOLE: u32 = 0;
+
+/// Where an item lies, modulo 2^28.
+pub(crate) type Position = u32;
+
+/// The bits of a [`Position`].
+pub(crate) const POSITION: u32 = (1 << 28) - 1;
+
+/// The most residents one shard may hold, so that positions stay unique even
+/// with as many holes: 134,217,728 less some room for the slack.
+pub(crate) const MOST_LIVE: usize = (1 << 27) - 64;
+
+#[derive(Default)]
+pub(crate) struct Ring {
+    items: VecDeque<u32>,
+    front: Position,
+    holes: usize,
+}
+
+impl Ring {
+    pub(crate) fn live(&self) -> usize {
+        self.items.len() - self.holes
+    }
+
+    /// Whether [`compact`](Ring::compact) must be called before the next push.
+    #[inline]
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.items.len() == self.items.capacity() && self.holes > self.live() + 32
+    }
+
+    /// Adds an item at the back and returns its position.
+    #[inline]
+    pub(crate) fn push(&mut self, tag: Tag) -> Position {
+        let length = self.items.len();
+        if length == self.items.capacity() {
+            self.grow();
+        }
+        self.items.push_back(tag.bits());
+        self.front.wrapping_add(length as u32) & POSITION
+    }
+
+    /// Takes the oldest item out.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<(Position, Tag)> {
+        let position = self.front;
+        let tag = Tag::from_bits(self.items.pop_front()?)?;
+        self.advance();
+        self.trim();
+        Some((position, tag))
+    }
+
+    /// Leaves a hole at `position`.
+    #[inline]
+    pub(crate) fn remove(&mut self, position: Position) {
+        let index = self.index(position);
+        if let Some(item) = self.items.get_mut(index) {
+            if *item != HOLE {
+                *item = HOLE;
+                self.holes += 1;
+                self.trim();
+            }
+        }
+    }
+
+    /// The first item at or after `position`, or the front one if there is none.
+    pub(crate) fn from(&self, position: Position) -> Option<(Position, Tag)> {
+        let index = self.index(position);
+        self.first_live(index).or_else(|| self.first_live(0))
+    }
+
+    /// The position behind `position`.
+    pub(crate) fn behind(position: Position) -> Position {
+        position.wrapping_add(1) & POSITION
+    }
+
+    /// Whether `position` is the newest.
+    #[inline]
+    pub(crate) fn is_newest(&self, position: Position) -> bool {
+        self.index(position) + 1 == self.items.len()
+    }
+
+    /// Closes all holes; tells of every item's move as `(tag, from, to)`. O(items).
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn compact(&mut self, mut moved: impl FnMut(Tag, Position, Position)) {
+        let mut from = self.front;
+        let mut to = self.front;
+        self.items.retain(|&bits| {
+            let tag = Tag::from_bits(bits);
+            if let Some(tag) = tag {
+                if from != to {
+                    moved(tag, from, to);
+                }
+                to = Self::behind(to);
+            }
+            from = Self::behind(from);
+            tag.is_some()
+        });
+        self.holes = 0;
+    }
+
+    /// All live items, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Position, Tag)> {
+        let place = |(index, &bits): (usize, &u32)| {
+            let position = self.front.wrapping_add(index as u32) & POSITION;
+            Some((position, Tag::from_bits(bits)?))
+        };
+        self.items.iter().enumerate().filter_map(place)
+    }
+
+    #[inline]
+    fn index(&self, position: Position) -> usize {
+        (position.wrapping_sub(self.front) & POSITION) as usize
+    }
+
+    fn first_live(&self, index: usize) -> Option<(Position, Tag)> {
+        let rest = self.items.range(index.min(self.items.len())..);
+        let ahead = rest.take_while(|&&bits| bits == HOLE).count();
+        let tag = Tag::from_bits(*self.items.get(index + ahead)?)?;
+        let position = self.front.wrapping_add((index + ahead) as u32) & POSITION;
+        Some((position, tag))
+    }
+
+    #[inline]
+    fn advance(&mut self) {
+        self.front = Self::behind(self.front);
+    }
+
+    /// Drops holes from the front: each is paid for by the removal that made it.
+    #[inline]
+    fn trim(&mut self) {
+        while self.items.front() == Some(&HOLE) {
+            self.items.pop_front();
+            self.advance();
+            self.holes -= 1;
+        }
+    }
+
+    /// Grows by an eighth, not by half: the ring is counted among the bytes of an entry.
+    #[cold]
+    fn grow(&mut self) {
+        self.items.reserve_exact(self.items.len() / 8 + 16);
+    }
+
+    /// Proves invariants 2 and 3 from scratch.
+    pub(crate) fn check(&self) {
+        let holes = self.items.iter().filter(|&&bits| bits == HOLE).count();
+        assert_eq!(holes, self.holes);
+        assert_ne!(self.items.front(), Some(&HOLE));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.items.capacity() * 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(n: u64) -> Tag {
+        Tag::of(n)
+    }
+
+    #[test]
+    fn items_come_out_in_order_and_holes_are_skipped() {
+        let mut ring = Ring::default();
+        let at: Vec<_> = (1..=5).map(|n| ring.push(tag(n))).collect();
+        ring.remove(at[0]);
+        ring.remove(at[2]);
+        ring.remove(at[2]);
+        assert_eq!(ring.live(), 3);
+        assert_eq!(ring.from(at[2]), Some((at[3], tag(4))));
+        assert_eq!(ring.pop(), Some((at[1], tag(2))));
+        assert_eq!(ring.pop(), Some((at[3], tag(4))));
+        assert_eq!(ring.from(at[1]), Some((at[4], tag(5))));
+        assert_eq!(ring.pop(), Some((at[4], tag(5))));
+        assert_eq!(ring.pop(), None);
+        ring.check();
+    }
+
+    #[test]
+    fn positions_stay_right_where_they_wrap() {
+        let mut ring = Ring {
+            front: POSITION - 1,
+            ..Ring::default()
+        };
+        let at: Vec<_> = (1..=4).map(|n| ring.push(tag(n))).collect();
+        assert_eq!(at, [POSITION - 1, POSITION, 0, 1]);
+        ring.remove(at[1]);
+        let mut moves = Vec::new();
+        ring.compact(|tag, from, to| moves.push((tag, from, to)));
+        assert_eq!(moves, [(tag(3), 0, POSITION), (tag(4), 1, 0)]);
+        assert!(ring.is_newest(0));
+        assert_eq!(
+            ring.iter().map(|(at, _)| at).collect::<Vec<_>>(),
+            [POSITION - 1, POSITION, 0]
+        );
+        ring.check();
+    }
+
+    #[test]
+    fn a_ring_of_removals_stays_within_its_bound() {
+        let mut ring = Ring::default();
+        let mut newest = ring.push(tag(1));
+        ring.push(tag(2));
+        let mut most = 0;
+        for n in 0..100_000 {
+            if ring.is_crowded() {
+                ring.compact(|_, from, to| {
+                    if from == newest {
+                        newest = to;
+                    }
+                });
+            }
+            let next = ring.push(tag(n + 3));
+            if n > 0 {
+                ring.remove(newest);
+            }
+            newest = next;
+            most = most.max(ring.bytes());
+        }
+        assert!(most <= 4 * 128, "{most} bytes for 3 live items");
+        ring.check();
+    }
+}

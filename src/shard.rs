@@ -1,0 +1,610 @@
+//! The core: one shard's entries, their order and their weight.
+//!
+//! The shard is told, not wired: the door above it hashes, weighs, locks and
+//! lets go of what left. Here everything happens under the door's exclusive
+//! lock (or `&mut`), no user code runs but comparing keys and the closures of
+//! `change` and `retain`, and nothing is dropped: what leaves goes into the
+//! door's outbox.
+//!
+//! ```text
+//! insert(offer): too heavy for the whole capacity?   both old and new leave
+//!                key present?  pay the difference, swap the value, touch
+//!                else          pay the weight, place the entry, admit it
+//! pay(need):     from the hand, else from the budget, else own victims pay;
+//!                a shard that holds less than its floor asks the door instead,
+//!                which gathers room elsewhere and comes again with a full hand
+//! ```
+//!
+//! Invariants
+//! 1. `held` is the sum over the entries of what each was charged, and part of
+//!    the budget's `used`: charged before an entry is placed, given back after
+//!    it is taken.
+//! 2. An entry that is being replaced is never its own victim, and stays
+//!    readable until its new value is in.
+//! 3. Whatever a policy answers, making room ends: each step evicts an entry or stops.
+
+use crate::budget::{Budget, Hand};
+use crate::cause::Cause;
+use crate::error::{Reason, Updated};
+use crate::outbox::Outbox;
+use crate::policy::{Meta, Policy, Slot, Tag, Touch};
+use crate::ring::MOST_LIVE;
+use crate::scale::Scale;
+use crate::stats::{Counts, Snapshot};
+use crate::table::{Entry, Table};
+use crate::weight::Room;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a caught panic carries.
+type Panic = Box<dyn Any + Send>;
+
+/// An entry on its way in.
+pub(crate) struct Offer<K, V> {
+    pub(crate) key: K,
+    pub(crate) value: V,
+    pub(crate) tag: Tag,
+    pub(crate) weight: u64,
+    /// Leave an older value under the key alone.
+    pub(crate) only_if_absent: bool,
+}
+
+/// What became of an offer.
+pub(crate) enum Placed<K, V> {
+    /// It is in; an older value under its key is in the outbox as `Replaced`.
+    Stored(Slot),
+    /// It is in the outbox as `Refused`, and an older value under its key as `Replaced`.
+    Refused(Reason),
+    /// The key is there, and the offer was only for the case that it is not.
+    Present(Offer<K, V>),
+    /// Nothing has changed but for victims; room must be gathered first, this
+    /// much in all.
+    NeedsRoom(Offer<K, V>, Room),
+}
+
+pub(crate) struct Shard<K, V, P: Policy> {
+    table: Table<K, V, P::Meta>,
+    policy: P,
+    held: Room,
+    floor: u64,
+    counts: Counts,
+    alone: bool,
+    share: u64,
+    seed: u64,
+}
+
+impl<K, V, P: Policy> Shard<K, V, P> {
+    /// An empty shard whose fair share of the capacity is `share`; `alone` if
+    /// there is no other to ask for room.
+    pub(crate) fn new(share: u64, alone: bool, seed: u64) -> Self {
+        Self {
+            table: Table::new(),
+            policy: P::new(share, seed),
+            held: Room::NONE,
+            floor: floor(share, alone),
+            counts: Counts::default(),
+            alone,
+            share,
+            seed,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The weight that its entries are charged.
+    pub(crate) fn weight(&self) -> u64 {
+        self.held.weight
+    }
+
+    /// An entry by its key, without touching it.
+    #[inline]
+    pub(crate) fn peek(
+        &self,
+        tag: Tag,
+        is: impl FnMut(&K) -> bool,
+    ) -> Option<&Entry<K, V, P::Meta>> {
+        self.table.find(tag, is)
+    }
+
+    /// A hit or a miss under the shared lock.
+    #[inline]
+    pub(crate) fn get_shared(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<(&K, &V)> {
+        match self.table.find(tag, is) {
+            Some(entry) => {
+                P::touch_shared(&entry.meta);
+                self.counts.hit();
+                Some((&entry.key, &entry.value))
+            }
+            None => {
+                self.counts.missed();
+                None
+            }
+        }
+    }
+
+    /// A hit or a miss under the exclusive lock.
+    #[inline]
+    pub(crate) fn get(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<(&K, &V)> {
+        let slot = self.look_up(tag, is)?;
+        let entry = self.table.get(slot)?;
+        Some((&entry.key, &entry.value))
+    }
+
+    /// Finds a key, touches its entry and counts the hit or the miss.
+    #[inline]
+    pub(crate) fn look_up(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
+        let Some(slot) = self.table.slot(tag, is) else {
+            self.counts.missed();
+            return None;
+        };
+        self.touch(slot);
+        self.counts.hit();
+        Some(slot)
+    }
+
+    pub(crate) fn entry(&self, slot: Slot) -> Option<&Entry<K, V, P::Meta>> {
+        self.table.get(slot)
+    }
+
+    pub(crate) fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, P::Meta>> {
+        self.table.get_mut(slot)
+    }
+
+    #[inline]
+    pub(crate) fn insert(
+        &mut self,
+        offer: Offer<K, V>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> Placed<K, V>
+    where
+        K: Eq,
+    {
+        let slot = self.table.slot(offer.tag, |key| *key == offer.key);
+        if slot.is_some() && offer.only_if_absent {
+            return Placed::Present(offer);
+        }
+        if offer.weight > hand.budget().capacity() {
+            return self.refuse(offer, slot, hand.budget(), out);
+        }
+        match slot {
+            Some(slot) => self.replace(slot, offer, hand, out),
+            None => self.add(offer, hand, out),
+        }
+    }
+
+    #[inline]
+    fn add(
+        &mut self,
+        offer: Offer<K, V>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> Placed<K, V> {
+        let need = charge::<P>(offer.weight);
+        if self.table.len() >= MOST_LIVE {
+            self.evict(None, hand, out);
+        }
+        let free = hand.fill(need);
+        if !free && !self.may_pay() {
+            return Placed::NeedsRoom(offer, need);
+        }
+        self.policy.miss(offer.tag, offer.weight);
+        if !free && !self.pay(need, None, hand, out) {
+            return Placed::NeedsRoom(offer, need);
+        }
+        if self.policy.missed_a_ghost() {
+            self.counts.ghost_hit();
+        }
+        hand.pay(need);
+        self.held = self.held.plus(need);
+        self.counts.entered(offer.weight);
+        let tag = offer.tag;
+        let mut meta = P::Meta::default();
+        meta.set_weight(offer.weight);
+        let slot = self.table.place(Entry {
+            tag,
+            meta,
+            key: offer.key,
+            value: offer.value,
+        });
+        self.policy.admit(slot, tag, &mut self.table);
+        Placed::Stored(slot)
+    }
+
+    fn replace(
+        &mut self,
+        slot: Slot,
+        offer: Offer<K, V>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> Placed<K, V> {
+        let before = self.weight_at(slot);
+        if !self.reweigh(slot, before, offer.weight, hand, out) {
+            let need = Room {
+                weight: offer.weight - before,
+                entries: 0,
+            };
+            return Placed::NeedsRoom(offer, need);
+        }
+        self.counts.left(before, Cause::Replaced);
+        self.counts.entered(offer.weight);
+        if let Some(entry) = self.table.get_mut(slot) {
+            let old = std::mem::replace(&mut entry.value, offer.value);
+            out.put(offer.key, old, Cause::Replaced);
+        }
+        self.touch(slot);
+        Placed::Stored(slot)
+    }
+
+    #[cold]
+    fn refuse(
+        &mut self,
+        offer: Offer<K, V>,
+        slot: Option<Slot>,
+        budget: &Budget,
+        out: &mut Outbox<K, V>,
+    ) -> Placed<K, V> {
+        if let Some(slot) = slot {
+            self.leave(slot, Cause::Replaced, budget, out);
+        }
+        self.counts.refused_outright();
+        out.put(offer.key, offer.value, Cause::Refused);
+        Placed::Refused(Reason::TooHeavy {
+            weight: offer.weight,
+            capacity: budget.capacity(),
+        })
+    }
+
+    /// Changes what the entry in `slot` is charged; says whether there was room.
+    fn reweigh(
+        &mut self,
+        slot: Slot,
+        before: u64,
+        after: u64,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        if !P::Meta::WEIGHED || before == after {
+            return true;
+        }
+        let room = |weight| Room { weight, entries: 0 };
+        if after > before {
+            let need = room(after - before);
+            if !hand.fill(need) && !self.pay(need, Some(slot), hand, out) {
+                return false;
+            }
+            hand.pay(need);
+            self.held = self.held.plus(need);
+        } else {
+            self.held = self.held.minus(room(before - after));
+            hand.budget().give(room(before - after));
+        }
+        if let Some(entry) = self.table.get_mut(slot) {
+            entry.meta.set_weight(after);
+        }
+        self.policy.reweighed(slot, before, &mut self.table);
+        true
+    }
+
+    /// Own victims fill the hand up to `need`, as long as this shard holds more
+    /// than its floor; says whether the hand covers it now.
+    #[inline]
+    fn pay(
+        &mut self,
+        need: Room,
+        keep: Option<Slot>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        while self.may_pay() {
+            if !self.evict(keep, hand, out) {
+                break;
+            }
+            if hand.covers(need) {
+                return true;
+            }
+        }
+        // Others may have given room back since; or all there is was evicted.
+        hand.fill(need)
+    }
+
+    /// Whether this shard's own victims pay for room.
+    #[inline]
+    fn may_pay(&self) -> bool {
+        self.alone || self.held.weight > self.floor
+    }
+
+    /// Evicts for someone else, down to `floor`, until the hand covers `need`.
+    pub(crate) fn yield_room(
+        &mut self,
+        floor: u64,
+        need: Room,
+        keep: Option<Slot>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) {
+        while !hand.covers(need) && (self.held.weight > floor || floor == 0) {
+            if !self.evict(keep, hand, out) {
+                break;
+            }
+        }
+    }
+
+    /// Evicts at most `most` entries while the budget is over a lowered
+    /// capacity and this shard over `floor`; says whether it may go on.
+    pub(crate) fn work_off(
+        &mut self,
+        floor: u64,
+        most: usize,
+        budget: &Budget,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        for _ in 0..most {
+            if !budget.is_over() || self.held.weight <= floor {
+                return false;
+            }
+            // A hand per victim: its room goes back to the budget at once.
+            if !self.evict(None, &mut budget.hand(), out) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Evicts one entry, but never `keep`; its room goes into the hand.
+    #[inline]
+    fn evict(&mut self, keep: Option<Slot>, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
+        let named = self.policy.victim(&mut self.table);
+        let slot = match named {
+            Some(slot) if named != keep && self.table.get(slot).is_some() => slot,
+            _ => match self.other_victim(named, keep) {
+                Some(slot) => slot,
+                None => return false,
+            },
+        };
+        if let Some(entry) = self.table.get(slot) {
+            if P::was_hit(&entry.meta) == Some(false) {
+                self.counts.evicted_unhit();
+            }
+        }
+        hand.receive(self.unlink(slot, Cause::Evicted, out));
+        true
+    }
+
+    /// The policy named the entry to keep, or nothing that exists: ask it once
+    /// more, then choose for it.
+    #[cold]
+    fn other_victim(&mut self, named: Option<Slot>, keep: Option<Slot>) -> Option<Slot> {
+        self.readmit(named, keep);
+        if keep.is_some() && self.table.len() > 1 {
+            let again = self.policy.victim(&mut self.table);
+            let slot = again.filter(|&slot| again != keep && self.table.get(slot).is_some());
+            if slot.is_some() {
+                return slot;
+            }
+            self.readmit(again, keep);
+        }
+        self.seed = self.seed.wrapping_add(0x9E37_79B9);
+        let slot = self.table.slot_from(self.seed as usize, keep)?;
+        self.policy.forget(slot, &mut self.table);
+        Some(slot)
+    }
+
+    fn readmit(&mut self, named: Option<Slot>, keep: Option<Slot>) {
+        if let (Some(slot), true) = (named, named == keep) {
+            if let Some(entry) = self.table.get(slot) {
+                self.policy.admit(slot, entry.tag, &mut self.table);
+            }
+        }
+    }
+
+    #[inline]
+    fn touch(&mut self, slot: Slot) {
+        match P::TOUCH {
+            Touch::Shared => {
+                if let Some(entry) = self.table.get(slot) {
+                    P::touch_shared(&entry.meta);
+                }
+            }
+            Touch::Exclusive => self.policy.touch(slot, &mut self.table),
+        }
+    }
+
+    fn weight_at(&self, slot: Slot) -> u64 {
+        self.table.get(slot).map_or(0, |entry| entry.meta.weight())
+    }
+
+    /// The slot of a key, to be changed or taken by the calls below.
+    #[inline]
+    pub(crate) fn slot(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
+        self.table.slot(tag, is)
+    }
+
+    /// Takes the entry in `slot` out, by no choice of the policy.
+    pub(crate) fn leave(
+        &mut self,
+        slot: Slot,
+        cause: Cause,
+        budget: &Budget,
+        out: &mut Outbox<K, V>,
+    ) {
+        self.policy.forget(slot, &mut self.table);
+        let room = self.unlink(slot, cause, out);
+        budget.give(room);
+    }
+
+    /// Moves an entry from the table to the outbox; returns what it was charged.
+    #[inline]
+    fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Room {
+        let Some(entry) = self.table.take(slot) else {
+            return Room::NONE;
+        };
+        let weight = entry.meta.weight();
+        let room = charge::<P>(weight);
+        self.held = self.held.minus(room);
+        self.counts.left(weight, cause);
+        out.put(entry.key, entry.value, cause);
+        room
+    }
+
+    /// Runs a closure on the value in `slot` and charges what it weighs then,
+    /// whatever panics on the way; a panic is returned, to go on after the lock.
+    ///
+    /// A value that finds no room, or that the weigher panics on, leaves as refused.
+    pub(crate) fn change<R>(
+        &mut self,
+        slot: Slot,
+        scale: &Scale<K, V>,
+        budget: &Budget,
+        change: impl FnOnce(&K, &mut V) -> R,
+        out: &mut Outbox<K, V>,
+    ) -> Result<Updated<R>, Panic> {
+        let Some(entry) = self.table.get_mut(slot) else {
+            return Ok(Updated::Absent);
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| change(&entry.key, &mut entry.value)));
+        let weight = catch_unwind(AssertUnwindSafe(|| {
+            scale.weigh::<P>(&entry.key, &entry.value)
+        }));
+        let fits = match &weight {
+            Ok(weight) => self.recharge(slot, *weight, budget, out),
+            Err(_) => false,
+        };
+        if !fits {
+            self.leave(slot, Cause::Refused, budget, out);
+        }
+        let result = result?;
+        weight?;
+        Ok(if fits {
+            Updated::Kept(result)
+        } else {
+            Updated::Refused(result)
+        })
+    }
+
+    /// Charges a value's new weight, if there is room for it.
+    fn recharge(
+        &mut self,
+        slot: Slot,
+        after: u64,
+        budget: &Budget,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        let before = self.weight_at(slot);
+        let fits = after <= budget.capacity()
+            && self.reweigh(slot, before, after, &mut budget.hand(), out);
+        if fits && before != after {
+            self.counts.reweighed(before, after);
+        }
+        fits
+    }
+
+    /// The same for every entry, until one panics; entries for which the
+    /// closure answers `false` leave as removed.
+    pub(crate) fn retain(
+        &mut self,
+        scale: &Scale<K, V>,
+        budget: &Budget,
+        keep: &mut impl FnMut(&K, &mut V) -> bool,
+        out: &mut Outbox<K, V>,
+    ) -> Result<(), Panic> {
+        for slot in self.table.slots() {
+            let kept = self.change(slot, scale, budget, &mut *keep, out)?;
+            if kept == Updated::Kept(false) {
+                self.leave(slot, Cause::Removed, budget, out);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.table.iter().map(|entry| (&entry.key, &entry.value))
+    }
+
+    /// Empties the shard; hands out its entries, already counted as `cause`.
+    pub(crate) fn empty(
+        &mut self,
+        cause: Cause,
+        budget: &Budget,
+    ) -> impl Iterator<Item = (K, V)> + use<K, V, P> {
+        let before = std::mem::replace(&mut self.policy, P::new(self.share, self.seed));
+        let entries = self.table.len() as u64;
+        let held = std::mem::replace(&mut self.held, Room::NONE);
+        let taken = self.table.empty();
+        self.counts.left_at_once(entries, held.weight, cause);
+        budget.give(held);
+        drop(before);
+        taken
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.table.shrink_to_fit();
+    }
+
+    pub(crate) fn set_share(&mut self, share: u64) {
+        self.share = share;
+        self.floor = floor(share, self.alone);
+        self.policy.resized(share);
+    }
+
+    /// This shard's statistics, with its fair share as the capacity.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut snapshot = self.counts.snapshot();
+        snapshot.len = self.table.len() as u64;
+        snapshot.weight = self.held.weight;
+        snapshot.capacity = self.share;
+        snapshot
+    }
+
+    /// Proves the invariants from scratch; returns what the entries are charged.
+    pub(crate) fn check(&mut self) -> Room {
+        self.table.check();
+        self.policy.check(&mut self.table);
+        let charges = self
+            .table
+            .iter()
+            .map(|entry| charge::<P>(entry.meta.weight()));
+        let sum = charges.fold(Room::NONE, Room::plus);
+        assert_eq!(
+            sum, self.held,
+            "the sum of the entries' weights and what is held"
+        );
+        let counts = self.counts.snapshot();
+        let left: u64 = Cause::ALL
+            .iter()
+            .map(|&cause| counts.departures(cause))
+            .sum();
+        assert_eq!(
+            counts.inserts() - left,
+            self.table.len() as u64,
+            "counts and entries"
+        );
+        let weight = counts.weight_in().wrapping_sub(counts.weight_out());
+        assert_eq!(weight, self.held.weight, "weight counted and held");
+        sum
+    }
+}
+
+/// What an entry of this weight is charged.
+#[inline]
+fn charge<P: Policy>(weight: u64) -> Room {
+    Room {
+        weight,
+        entries: u64::from(P::Meta::WEIGHED),
+    }
+}
+
+/// Below this weight a shard lets others pay for room: three quarters of its
+/// share. Above it, its own victims pay, without a word to anyone.
+fn floor(share: u64, alone: bool) -> u64 {
+    if alone { 0 } else { share - share / 4 }
+}
+
+#[cfg(test)]
+mod tests;

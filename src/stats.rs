@@ -1,0 +1,340 @@
+//! Statistics: always on, counted per shard, read as a [`Snapshot`].
+//!
+//! What they cost: a hit or a miss is one relaxed atomic addition beside the
+//! lock just taken; everything else is a plain addition under the exclusive
+//! lock that the call holds anyway. 200 bytes a shard.
+//!
+//! Invariant, when nobody is writing: `inserts - departures = len` and
+//! `weight_in - weight_out = weight`, where a refused value that was never
+//! resident counts in neither.
+
+use crate::cause::Cause;
+use crate::sync::{AtomicU64, Ordering};
+use std::fmt;
+use std::ops::Sub;
+use std::time::Duration;
+
+/// The counts of one shard.
+#[derive(Default)]
+pub(crate) struct Counts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    loads: AtomicU64,
+    load_nanos: AtomicU64,
+    inserts: u64,
+    departures: [u64; Cause::ALL.len()],
+    weight_in: u64,
+    weight_out: u64,
+    evicted_unhit: u64,
+    ghost_hits: u64,
+}
+
+impl Counts {
+    #[inline]
+    pub(crate) fn hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn missed(&self) {
+        self.misses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn loaded(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        self.load_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn entered(&mut self, weight: u64) {
+        self.inserts += 1;
+        self.weight_in = self.weight_in.wrapping_add(weight);
+    }
+
+    #[inline]
+    pub(crate) fn left(&mut self, weight: u64, cause: Cause) {
+        self.departures[cause as usize] += 1;
+        self.weight_out = self.weight_out.wrapping_add(weight);
+    }
+
+    pub(crate) fn left_at_once(&mut self, entries: u64, weight: u64, cause: Cause) {
+        self.departures[cause as usize] += entries;
+        self.weight_out = self.weight_out.wrapping_add(weight);
+    }
+
+    /// An entry changed its weight where it stands.
+    pub(crate) fn reweighed(&mut self, before: u64, after: u64) {
+        self.weight_in = self.weight_in.wrapping_add(after);
+        self.weight_out = self.weight_out.wrapping_add(before);
+    }
+
+    /// A value was refused without ever being resident.
+    pub(crate) fn refused_outright(&mut self) {
+        self.inserts += 1;
+        self.departures[Cause::Refused as usize] += 1;
+    }
+
+    #[inline]
+    pub(crate) fn evicted_unhit(&mut self) {
+        self.evicted_unhit += 1;
+    }
+
+    #[inline]
+    pub(crate) fn ghost_hit(&mut self) {
+        self.ghost_hits += 1;
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            loads: self.loads.load(Ordering::Relaxed),
+            load_nanos: self.load_nanos.load(Ordering::Relaxed),
+            inserts: self.inserts,
+            departures: self.departures,
+            weight_in: self.weight_in,
+            weight_out: self.weight_out,
+            evicted_unhit: self.evicted_unhit,
+            ghost_hits: self.ghost_hits,
+            ..Snapshot::default()
+        }
+    }
+}
+
+/// The statistics of a cache at one moment.
+///
+/// Exact when nobody else is using the cache; else each figure is right for
+/// some moment of the call, shard by shard. Subtract an earlier one to see what
+/// [grew](Growth).
+///
+/// ```
+/// use brimful::{Cache, Cause};
+///
+/// let cache = Cache::new(2);
+/// let before = cache.stats();
+/// cache.insert("a", 1);
+/// cache.insert("b", 2);
+/// cache.insert("c", 3);
+/// cache.get("c");
+/// cache.get("z");
+///
+/// let now = cache.stats();
+/// assert_eq!((now.hits(), now.misses(), now.inserts()), (1, 1, 3));
+/// assert_eq!(now.departures(Cause::Evicted), 1);
+/// assert_eq!(now.hit_ratio(), Some(0.5));
+/// println!("{}", &now - &before);
+/// ```
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    pub(crate) len: u64,
+    pub(crate) weight: u64,
+    pub(crate) capacity: u64,
+    pub(crate) listener_panics: u64,
+    hits: u64,
+    misses: u64,
+    loads: u64,
+    load_nanos: u64,
+    inserts: u64,
+    departures: [u64; Cause::ALL.len()],
+    weight_in: u64,
+    weight_out: u64,
+    evicted_unhit: u64,
+    ghost_hits: u64,
+}
+
+impl Snapshot {
+    /// Entries resident.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was resident.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Weight resident, in the cache's unit.
+    pub fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    /// The capacity at that moment, in the cache's unit: of a single shard its fair share.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Look-ups that found their key: `get`, `view`, `update`, `get_or_insert_with`
+    /// and the calls of `entry`. `peek` and `contains_key` are not counted.
+    pub fn hits(&self) -> u64 {
+        self.hits
+    }
+
+    /// Look-ups of the same calls that did not find their key.
+    pub fn misses(&self) -> u64 {
+        self.misses
+    }
+
+    /// Hits over look-ups, or `None` before the first look-up.
+    pub fn hit_ratio(&self) -> Option<f64> {
+        let lookups = self.hits + self.misses;
+        (lookups > 0).then(|| self.hits as f64 / lookups as f64)
+    }
+
+    /// Values offered: stored, stored in place of an older one, or refused.
+    pub fn inserts(&self) -> u64 {
+        self.inserts
+    }
+
+    /// Values that left for this cause.
+    pub fn departures(&self, cause: Cause) -> u64 {
+        self.departures[cause as usize]
+    }
+
+    /// Weight that came in, modulo 2^64. A value that changes its weight counts as out and in.
+    pub fn weight_in(&self) -> u64 {
+        self.weight_in
+    }
+
+    /// Weight that went out, modulo 2^64.
+    pub fn weight_out(&self) -> u64 {
+        self.weight_out
+    }
+
+    /// Loaders run to their end by `get_or_insert_with`.
+    pub fn loads(&self) -> u64 {
+        self.loads
+    }
+
+    /// Time spent in those loaders, summed over threads.
+    pub fn load_time(&self) -> Duration {
+        Duration::from_nanos(self.load_nanos)
+    }
+
+    /// Entries evicted that were never hit: room spent for nothing.
+    pub fn evicted_unhit(&self) -> u64 {
+        self.evicted_unhit
+    }
+
+    /// Inserts of keys that were evicted a moment ago, as far as the policy
+    /// remembers them: each is a miss that a larger cache would have spared.
+    pub fn ghost_hits(&self) -> u64 {
+        self.ghost_hits
+    }
+
+    /// Panics of the listener, each of which was also passed on to its caller
+    /// unless that one was already unwinding.
+    pub fn listener_panics(&self) -> u64 {
+        self.listener_panics
+    }
+
+    /// Adds a shard's counts.
+    pub(crate) fn add(&mut self, other: &Snapshot) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.loads += other.loads;
+        self.load_nanos = self.load_nanos.saturating_add(other.load_nanos);
+        self.inserts += other.inserts;
+        for (sum, more) in self.departures.iter_mut().zip(other.departures) {
+            *sum += more;
+        }
+        self.weight_in = self.weight_in.wrapping_add(other.weight_in);
+        self.weight_out = self.weight_out.wrapping_add(other.weight_out);
+        self.evicted_unhit += other.evicted_unhit;
+        self.ghost_hits += other.ghost_hits;
+        self.len += other.len;
+    }
+
+    /// Every figure with its name, in the order in which it is printed.
+    fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let resident = [
+            ("entries", self.len),
+            ("weight", self.weight),
+            ("capacity", self.capacity),
+        ];
+        let flow = [
+            ("hits", self.hits),
+            ("misses", self.misses),
+            ("ghost hits", self.ghost_hits),
+            ("inserts", self.inserts),
+            ("weight in", self.weight_in),
+            ("weight out", self.weight_out),
+            ("evicted unhit", self.evicted_unhit),
+            ("loads", self.loads),
+            ("load nanoseconds", self.load_nanos),
+            ("listener panics", self.listener_panics),
+        ];
+        let left = Cause::ALL.map(|cause| (cause.name(), self.departures(cause)));
+        resident.into_iter().chain(left).chain(flow)
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.figures()).finish()
+    }
+}
+
+impl fmt::Display for Snapshot {
+    /// One line a figure; figures that are zero are left out, but for the entries.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, figure) in self.figures() {
+            if figure > 0 || name == "entries" {
+                writeln!(f, "{name:<17}{figure:>15}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What changed between two snapshots: prints like the difference of two heap
+/// profiles, with what is resident first.
+#[derive(Clone, Debug)]
+pub struct Growth {
+    before: Snapshot,
+    after: Snapshot,
+}
+
+impl Growth {
+    /// By how many entries the cache grew; less than zero if it shrank.
+    pub fn entries(&self) -> i128 {
+        i128::from(self.after.len) - i128::from(self.before.len)
+    }
+
+    /// By how much weight the cache grew; less than zero if it shrank.
+    pub fn weight(&self) -> i128 {
+        i128::from(self.after.weight) - i128::from(self.before.weight)
+    }
+
+    /// Hits over look-ups between the two, or `None` if there was no look-up.
+    pub fn hit_ratio(&self) -> Option<f64> {
+        let hits = self.after.hits.saturating_sub(self.before.hits);
+        let lookups = hits + self.after.misses.saturating_sub(self.before.misses);
+        (lookups > 0).then(|| hits as f64 / lookups as f64)
+    }
+}
+
+impl Sub for &Snapshot {
+    type Output = Growth;
+
+    fn sub(self, earlier: &Snapshot) -> Growth {
+        Growth {
+            before: earlier.clone(),
+            after: self.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Growth {
+    /// One line a figure that changed, and always the entries.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs = self.before.figures().zip(self.after.figures());
+        for ((name, before), (_, after)) in pairs {
+            if before != after || name == "entries" {
+                let grown = i128::from(after) - i128::from(before);
+                writeln!(f, "{name:<17}{grown:>+15}   ({before} -> {after})")?;
+            }
+        }
+        Ok(())
+    }
+}

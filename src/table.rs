@@ -1,0 +1,260 @@
+//! Entries inside a hashbrown table, found by key or by tag.
+//!
+//! One idea: an entry lives *in* the table, so a hit touches the control bytes
+//! and the entry and nothing else. The table is keyed by the entry's [`Tag`],
+//! which the entry stores, so the table can be rebuilt without ever hashing a
+//! user's key again.
+//!
+//! Under churn hashbrown runs out of never-used buckets and then *doubles* a
+//! table that is more than half full. [`Table::place`] notices that moment
+//! (`capacity() == len()`) and decides itself: a table with enough dead buckets
+//! is rebuilt in equal size, one that is really full doubles.
+//!
+//! Invariants
+//! 1. Every entry lies where `tag.hash()` leads.
+//! 2. A [`Slot`] stays good until the next `place`, `take` of that slot,
+//!    `shrink_to_fit` or `empty`; a stale one finds nothing or another entry,
+//!    never undefined memory.
+//! 3. The table doubles only when at least 15/16 of what it may hold is live.
+//!
+//! The room knows nothing of weight, order or bounds.
+
+use crate::policy::{Meta, Residents};
+use crate::tag::Tag;
+use hashbrown::HashTable;
+
+/// A key, its value, and what its policy keeps with it.
+pub(crate) struct Entry<K, V, M> {
+    pub(crate) tag: Tag,
+    pub(crate) meta: M,
+    pub(crate) key: K,
+    pub(crate) value: V,
+}
+
+/// Where an entry lies in its shard: good until the shard's next change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slot(usize);
+
+pub(crate) struct Table<K, V, M> {
+    raw: HashTable<Entry<K, V, M>>,
+}
+
+impl<K, V, M> Table<K, V, M> {
+    pub(crate) fn new() -> Self {
+        Self {
+            raw: HashTable::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, M>> {
+        self.raw.find(tag.hash(), |entry| is(&entry.key))
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> Option<Slot> {
+        self.raw
+            .find_bucket_index(tag.hash(), |entry| is(&entry.key))
+            .map(Slot)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: Slot) -> Option<&Entry<K, V, M>> {
+        self.raw.get_bucket(slot.0)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, M>> {
+        self.raw.get_bucket_mut(slot.0)
+    }
+
+    /// Puts in an entry whose key is not there yet. Amortised O(1).
+    #[inline]
+    pub(crate) fn place(&mut self, entry: Entry<K, V, M>) -> Slot {
+        if self.raw.capacity() == self.raw.len() {
+            self.rebuild();
+        }
+        let occupied = self
+            .raw
+            .insert_unique(entry.tag.hash(), entry, |entry| entry.tag.hash());
+        Slot(occupied.bucket_index())
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self, slot: Slot) -> Option<Entry<K, V, M>> {
+        let found = self.raw.get_bucket_entry(slot.0).ok()?;
+        Some(found.remove().0)
+    }
+
+    /// Every slot there is, occupied or not.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + use<K, V, M> {
+        (0..self.raw.num_buckets()).map(Slot)
+    }
+
+    /// The first occupied slot at or after bucket `from` (taken modulo the
+    /// number of buckets), other than `except`.
+    pub(crate) fn slot_from(&self, from: usize, except: Option<Slot>) -> Option<Slot> {
+        if self.raw.is_empty() {
+            return None;
+        }
+        let buckets = self.raw.num_buckets();
+        let start = from % buckets;
+        (start..buckets)
+            .chain(0..start)
+            .map(Slot)
+            .find(|&slot| Some(slot) != except && self.get(slot).is_some())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K, V, M>> {
+        self.raw.iter()
+    }
+
+    /// Leaves an empty table without memory; hands out the full one.
+    pub(crate) fn empty(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V, M> {
+        std::mem::replace(&mut self.raw, HashTable::new())
+            .into_iter()
+            .map(|entry| (entry.key, entry.value))
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.raw.shrink_to_fit(|entry| entry.tag.hash());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn buckets(&self) -> usize {
+        self.raw.num_buckets()
+    }
+
+    /// Makes a never-used bucket: by a table twice the size if nearly all of
+    /// this one is live, else by one of equal size without the dead buckets.
+    #[cold]
+    #[inline(never)]
+    fn rebuild(&mut self) {
+        let holds = most_held(self.raw.num_buckets());
+        let crowded = self.raw.len() * 16 >= holds * 15;
+        let wanted = if crowded { holds + 1 } else { holds };
+        let mut fresh = HashTable::with_capacity(wanted);
+        for entry in std::mem::take(&mut self.raw) {
+            fresh.insert_unique(entry.tag.hash(), entry, |entry| entry.tag.hash());
+        }
+        self.raw = fresh;
+    }
+
+    /// Proves invariant 1 from scratch.
+    pub(crate) fn check(&self) {
+        let reachable = |entry: &&Entry<K, V, M>| {
+            let mut found = self.raw.iter_hash(entry.tag.hash());
+            found.any(|other| std::ptr::eq(other, *entry))
+        };
+        assert_eq!(self.raw.iter().filter(reachable).count(), self.raw.len());
+    }
+}
+
+/// What a table of so many buckets holds before it must be rebuilt: 7/8.
+fn most_held(buckets: usize) -> usize {
+    if buckets < 8 {
+        buckets.saturating_sub(1)
+    } else {
+        buckets / 8 * 7
+    }
+}
+
+impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
+    #[inline]
+    fn find(&self, tag: Tag, is: impl Fn(&M) -> bool) -> Option<Slot> {
+        self.raw
+            .find_bucket_index(tag.hash(), |entry| entry.tag == tag && is(&entry.meta))
+            .map(Slot)
+    }
+
+    #[inline]
+    fn tag(&self, slot: Slot) -> Option<Tag> {
+        self.get(slot).map(|entry| entry.tag)
+    }
+
+    #[inline]
+    fn meta(&self, slot: Slot) -> Option<&M> {
+        self.get(slot).map(|entry| &entry.meta)
+    }
+
+    #[inline]
+    fn meta_mut(&mut self, slot: Slot) -> Option<&mut M> {
+        self.get_mut(slot).map(|entry| &mut entry.meta)
+    }
+
+    #[inline]
+    fn weight(&self, slot: Slot) -> u64 {
+        self.get(slot).map_or(0, |entry| entry.meta.weight())
+    }
+
+    fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    fn nth(&self, bucket: u64) -> Option<Slot> {
+        let buckets = self.raw.num_buckets().max(1) as u64;
+        self.slot_from((bucket % buckets) as usize, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(n: u64) -> Tag {
+        Tag::of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16)
+    }
+
+    fn entry(n: u64) -> Entry<u64, u64, ()> {
+        Entry {
+            tag: tag(n),
+            meta: (),
+            key: n,
+            value: n,
+        }
+    }
+
+    #[test]
+    fn fifty_turnovers_of_a_full_table_never_double_it() {
+        for live in [100_u64, 1_500, 2_990, 3_110] {
+            let mut table = Table::new();
+            for n in 0..live {
+                table.place(entry(n));
+            }
+            let buckets = table.buckets();
+            for n in live..live * 51 {
+                let oldest = n - live;
+                let slot = table.slot(tag(oldest), |k| *k == oldest).unwrap();
+                assert_eq!(table.take(slot).unwrap().value, oldest);
+                table.place(entry(n));
+                assert_eq!(table.buckets(), buckets, "at {live} live entries");
+            }
+            table.check();
+        }
+    }
+
+    #[test]
+    fn a_slot_that_is_gone_finds_nothing() {
+        let mut table = Table::new();
+        let slot = table.place(entry(1));
+        assert!(table.take(slot).is_some());
+        assert!(table.take(slot).is_none());
+        assert!(table.get(Slot(usize::MAX)).is_none());
+        assert_eq!(table.slot_from(5, None), None);
+    }
+
+    #[test]
+    fn slot_from_wraps_and_spares_the_excepted() {
+        let mut table = Table::new();
+        let one = table.place(entry(1));
+        assert_eq!(table.slot_from(usize::MAX, None), Some(one));
+        assert_eq!(table.slot_from(0, Some(one)), None);
+        let two = table.place(entry(2));
+        assert_eq!(table.slot_from(7, Some(one)), Some(two));
+    }
+}

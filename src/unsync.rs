@@ -1,0 +1,724 @@
+//! `unsync::Cache`: the same core for one owner, without locks.
+//!
+//! One shard, `&mut self`, references instead of clones. What inserts and
+//! hands back a reference returns a `Result`, since a refused value is not
+//! resident.
+//!
+//! ```
+//! use brimful::unsync::Cache;
+//!
+//! let mut cache = Cache::new(2);
+//! cache.insert("a", vec![1]);
+//! if let Some(mut value) = cache.get_mut("a") {
+//!     value.push(2);
+//! }
+//! assert_eq!(cache.get("a"), Some(&vec![1, 2]));
+//! ```
+
+use crate::budget::Budget;
+use crate::builder::Builder;
+use crate::capacity::{Bytes, Capacity, Entries, Weight};
+use crate::cause::Cause;
+use crate::config::Config;
+use crate::error::{BuildError, Refused, Updated};
+use crate::hash::{Hashed, RandomState};
+use crate::heap_size::HeapSize;
+use crate::leave::{Leave, go_on};
+use crate::policy::{Policy, S3Fifo, Slot, Weighed};
+use crate::scale::Scale;
+use crate::shard::{Offer, Placed, Shard};
+use crate::stats::Snapshot;
+use hashbrown::Equivalent;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::ops::{Deref, DerefMut};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::time::Instant;
+
+/// A bounded cache for one owner: the methods of [`brimful::Cache`](crate::Cache),
+/// with `&mut self` and references instead of clones.
+///
+/// Its order of eviction is exact as a whole, since there is one shard.
+///
+/// # Panics
+/// No method panics on its own; panics of user code pass through, and the cache
+/// stays valid.
+///
+/// ```
+/// use brimful::policy::Lru;
+/// use brimful::unsync::Cache;
+/// use brimful::Entries;
+///
+/// let mut cache: Cache<u32, String, Lru> =
+///     Cache::builder(Entries(2)).policy::<Lru>().build_unsync()?;
+/// cache.insert(1, "one".into());
+/// cache.insert(2, "two".into());
+/// cache.get(&1);
+/// cache.insert(3, "three".into());
+/// assert!(cache.contains_key(&1) && !cache.contains_key(&2));
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
+pub struct Cache<K, V, P: Policy = S3Fifo, S = RandomState> {
+    shard: Shard<K, V, P>,
+    hasher: S,
+    scale: Scale<K, V>,
+    budget: Budget,
+    leave: Leave<K, V>,
+    entry_limit: Option<usize>,
+}
+
+/// A [`Cache`] whose entries have weights: of capacity [`Weight`] or [`Bytes`].
+pub type WeighedCache<K, V, P = S3Fifo, S = RandomState> = Cache<K, V, Weighed<P>, S>;
+
+impl<K, V> Cache<K, V> {
+    /// A cache of at most `entries` entries. 0 is legal: it keeps nothing.
+    pub fn new(entries: usize) -> Self {
+        built(Self::builder(Entries(entries)).build_unsync())
+    }
+
+    /// The same builder as [`brimful::Cache::builder`](crate::Cache::builder);
+    /// end it with [`build_unsync`](Builder::build_unsync).
+    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C> {
+        Builder::new(capacity)
+    }
+}
+
+impl<K, V> WeighedCache<K, V> {
+    /// A cache of at most so much weight; `weigher` says how heavy an entry is.
+    pub fn weighted(
+        capacity: u64,
+        weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        built(Cache::builder(Weight(capacity, weigher)).build_unsync())
+    }
+
+    /// A cache of at most so many bytes; see [`Bytes`].
+    pub fn bytes(capacity: u64) -> Self
+    where
+        K: HeapSize,
+        V: HeapSize,
+    {
+        built(Cache::builder(Bytes(capacity)).build_unsync())
+    }
+}
+
+fn built<T>(cache: Result<T, BuildError>) -> T {
+    cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
+}
+
+impl<K, V, P: Policy, S> Cache<K, V, P, S> {
+    pub(crate) fn open(config: Config<K, V, S>) -> Self
+    where
+        S: BuildHasher,
+    {
+        let seed = config.hasher.hash_one(0_usize);
+        Self {
+            shard: Shard::new(config.capacity, true, seed),
+            budget: Budget::new(config.capacity, config.entry_limit.map(|n| n as u64)),
+            scale: Scale::new(config.weigher, config.entry_limit),
+            leave: Leave::new(config.listener),
+            entry_limit: config.entry_limit,
+            hasher: config.hasher,
+        }
+    }
+
+    /// How many entries are resident. Exact.
+    pub fn len(&self) -> usize {
+        self.shard.len()
+    }
+
+    /// Whether no entry is resident.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The weight of all resident entries. Exact.
+    pub fn weight(&self) -> u64 {
+        self.shard.weight()
+    }
+
+    /// The capacity, in the unit the cache was built with.
+    pub fn capacity(&self) -> u64 {
+        self.budget.capacity()
+    }
+
+    /// The most entries, if the builder named a limit beside the capacity.
+    pub fn entry_limit(&self) -> Option<usize> {
+        self.entry_limit
+    }
+
+    /// The hasher.
+    pub fn hasher(&self) -> &S {
+        &self.hasher
+    }
+
+    /// Changes the capacity, in the unit the cache was built with; evicts what
+    /// no longer fits.
+    pub fn set_capacity(&mut self, capacity: u64) {
+        self.budget.set_capacity(capacity);
+        self.shard.set_share(capacity);
+        let mut leaving = self.leave.open();
+        self.shard
+            .work_off(0, usize::MAX, &self.budget, leaving.outbox());
+        leaving.settle();
+    }
+
+    /// Takes every entry out, with cause [`Cleared`](Cause::Cleared).
+    pub fn clear(&mut self) {
+        let taken = self.shard.empty(Cause::Cleared, &self.budget);
+        go_on(self.leave.all(taken, Cause::Cleared));
+    }
+
+    /// Gives unused memory of the table back to the allocator. O(entries).
+    pub fn shrink_to_fit(&mut self) {
+        self.shard.shrink_to_fit();
+    }
+
+    /// The statistics.
+    pub fn stats(&self) -> Snapshot {
+        let mut snapshot = self.shard.snapshot();
+        snapshot.listener_panics = self.leave.panics();
+        snapshot
+    }
+
+    /// All entries, in no particular order. Does not count as a use.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.shard.iter()
+    }
+
+    /// All keys, in no particular order.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.iter().map(|(key, _)| key)
+    }
+
+    /// All values, in no particular order.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.iter().map(|(_, value)| value)
+    }
+
+    /// Takes every entry out, with cause [`Removed`](Cause::Removed).
+    pub fn drain(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V, P, S> {
+        self.take_all().into_iter()
+    }
+
+    fn take_all(&mut self) -> Vec<(K, V)> {
+        let taken = self.shard.empty(Cause::Removed, &self.budget);
+        self.leave.hand_over_all(taken, Cause::Removed)
+    }
+
+    /// Proves every invariant of every room from scratch; for tests. O(entries).
+    ///
+    /// # Panics
+    /// If an invariant does not hold.
+    #[doc(hidden)]
+    pub fn check(&mut self) {
+        let held = self.shard.check();
+        assert_eq!(held.weight, self.budget.weight(), "weight held and used");
+        assert_eq!(held.entries, self.budget.entries(), "entries held and used");
+        assert!(self.budget.weight() <= self.budget.capacity(), "weight");
+        assert!(
+            self.budget.entries() <= self.budget.entry_limit(),
+            "entries"
+        );
+    }
+}
+
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    #[inline]
+    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> Hashed {
+        Hashed::new(&self.hasher, key)
+    }
+
+    #[inline]
+    fn slot<Q>(&self, key: &Q) -> Option<Slot>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.shard
+            .slot(self.hash(key).tag(), |found| key.equivalent(found))
+    }
+
+    /// Finds a key, touches its entry, and counts the hit or the miss.
+    #[inline]
+    fn look_up<Q>(&mut self, key: &Q) -> Option<Slot>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let tag = self.hash(key).tag();
+        self.shard.look_up(tag, |found| key.equivalent(found))
+    }
+
+    /// The value, if the key is there. Counts as a use.
+    #[inline]
+    pub fn get<Q>(&mut self, key: &Q) -> Option<&V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let slot = self.look_up(key)?;
+        self.shard.entry(slot).map(|entry| &entry.value)
+    }
+
+    /// The value, to be changed; weighed anew when the guard drops. Counts as a use.
+    pub fn get_mut<Q>(&mut self, key: &Q) -> Option<RefMut<'_, K, V, P, S>>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let slot = self.look_up(key)?;
+        Some(RefMut { cache: self, slot })
+    }
+
+    /// Calls `view` with the stored key and value. Counts as a use.
+    pub fn view<Q, R>(&mut self, key: &Q, view: impl FnOnce(&K, &V) -> R) -> Option<R>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let slot = self.look_up(key)?;
+        let entry = self.shard.entry(slot)?;
+        Some(view(&entry.key, &entry.value))
+    }
+
+    /// The value, if the key is there. Does not count as a use.
+    pub fn peek<Q>(&self, key: &Q) -> Option<&V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let slot = self.slot(key)?;
+        self.shard.entry(slot).map(|entry| &entry.value)
+    }
+
+    /// Whether the key is there. Does not count as a use.
+    pub fn contains_key<Q>(&self, key: &Q) -> bool
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.slot(key).is_some()
+    }
+
+    /// Stores a value and returns the older one under the same key. A value
+    /// heavier than the whole capacity is refused, as in
+    /// [`brimful::Cache::insert`](crate::Cache::insert).
+    #[inline]
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let weight = self.scale.weigh::<P>(&key, &value);
+        self.store(key, value, weight)
+    }
+
+    /// The same, with the verdict: `Ok(None)` stored, `Ok(Some(old))` stored in
+    /// place of an older value.
+    ///
+    /// # Errors
+    /// If the entry is heavier than the whole capacity; all is handed back.
+    pub fn try_insert(&mut self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
+        let weight = self.scale.weigh::<P>(&key, &value);
+        self.put(key, value, weight)
+    }
+
+    fn store(&mut self, key: K, value: V, weight: u64) -> Option<V> {
+        match self.put(key, value, weight) {
+            Ok(old) => old,
+            Err(refused) => refused.old,
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, key: K, value: V, weight: u64) -> Result<Option<V>, Refused<K, V>> {
+        self.place(key, value, weight).map(|(_, old)| old)
+    }
+
+    /// Stores a value; where it lies, and what it replaced.
+    #[inline]
+    fn place(&mut self, key: K, value: V, weight: u64) -> Result<(Slot, Option<V>), Refused<K, V>> {
+        let offer = Offer {
+            tag: self.hash(&key).tag(),
+            key,
+            value,
+            weight,
+            only_if_absent: false,
+        };
+        let mut leaving = self.leave.open();
+        let mut hand = self.budget.hand();
+        match self.shard.insert(offer, &mut hand, leaving.outbox()) {
+            Placed::Stored(slot) => {
+                let old = leaving.hand_over(Cause::Replaced);
+                Ok((slot, old.map(|left| left.value)))
+            }
+            Placed::Refused(reason) => match leaving.hand_back(reason) {
+                Err(refused) => Err(refused),
+                Ok(_) => unreachable!("a refusal hands back what it refused"),
+            },
+            Placed::Present(_) | Placed::NeedsRoom(..) => {
+                unreachable!("a lone shard pays for all room itself")
+            }
+        }
+    }
+
+    /// Stores under a key that is not there; where the value lies then.
+    fn place_new(&mut self, key: K, value: V) -> Result<Slot, Refused<K, V>> {
+        let weight = self.scale.weigh::<P>(&key, &value);
+        self.place(key, value, weight).map(|(slot, _)| slot)
+    }
+
+    /// The value under the key; if there is none, that of `load`, stored under it.
+    ///
+    /// # Errors
+    /// If the loaded value is heavier than the whole capacity: it is handed back.
+    ///
+    /// ```
+    /// use brimful::unsync::Cache;
+    ///
+    /// let mut lengths = Cache::new(100);
+    /// let length = lengths.get_or_insert_with("word", || 4)?;
+    /// assert_eq!(*length, 4);
+    /// # let _: Option<&usize> = lengths.get(&"word".to_string());
+    /// # Ok::<(), brimful::Refused<String, usize>>(())
+    /// ```
+    pub fn get_or_insert_with<Q>(
+        &mut self,
+        key: &Q,
+        load: impl FnOnce() -> V,
+    ) -> Result<&V, Refused<K, V>>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    {
+        let slot = match self.look_up(key) {
+            Some(slot) => slot,
+            None => {
+                let began = Instant::now();
+                let value = load();
+                self.shard.counts().loaded(began.elapsed());
+                self.place_new(key.to_owned(), value)?
+            }
+        };
+        Ok(self.value_in(slot))
+    }
+
+    fn value_in(&self, slot: Slot) -> &V {
+        let entry = self.shard.entry(slot);
+        &entry.expect("the slot was just found or filled").value
+    }
+
+    /// The words of `HashMap::entry`.
+    ///
+    /// ```
+    /// let mut visits = brimful::unsync::Cache::new(100);
+    /// for page in ["a", "b", "a"] {
+    ///     *visits.entry(page).or_insert(0)? += 1;
+    /// }
+    /// assert_eq!(visits.get("a"), Some(&2));
+    /// # Ok::<(), brimful::Refused<&str, u32>>(())
+    /// ```
+    pub fn entry(&mut self, key: K) -> Entry<'_, K, V, P, S> {
+        Entry { cache: self, key }
+    }
+
+    /// Takes the entry out and returns its value.
+    pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.remove_entry(key).map(|(_, value)| value)
+    }
+
+    /// Takes the entry out and returns it.
+    pub fn remove_entry<Q>(&mut self, key: &Q) -> Option<(K, V)>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let slot = self.slot(key)?;
+        self.take(slot)
+    }
+
+    /// Takes the entry out if `condition` holds for it.
+    pub fn remove_if<Q>(&mut self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let slot = self.slot(key)?;
+        let entry = self.shard.entry(slot)?;
+        if condition(&entry.key, &entry.value) {
+            self.take(slot).map(|(_, value)| value)
+        } else {
+            None
+        }
+    }
+
+    fn take(&mut self, slot: Slot) -> Option<(K, V)> {
+        let mut leaving = self.leave.open();
+        self.shard
+            .leave(slot, Cause::Removed, &self.budget, leaving.outbox());
+        let left = leaving.hand_over(Cause::Removed)?;
+        Some((left.key, left.value))
+    }
+
+    /// Changes a value where it stands, and weighs it anew, as
+    /// [`brimful::Cache::update`](crate::Cache::update) does.
+    pub fn update<Q, R>(&mut self, key: &Q, change: impl FnOnce(&mut V) -> R) -> Updated<R>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        match self.look_up(key) {
+            Some(slot) => self.change(slot, |_, value| change(value)),
+            None => Updated::Absent,
+        }
+    }
+
+    fn change<R>(&mut self, slot: Slot, change: impl FnOnce(&K, &mut V) -> R) -> Updated<R> {
+        let mut leaving = self.leave.open();
+        let out = leaving.outbox();
+        let changed = self
+            .shard
+            .change(slot, &self.scale, &self.budget, change, out);
+        let panic = leaving.settle_quietly();
+        match changed {
+            Ok(updated) => {
+                go_on(panic);
+                updated
+            }
+            Err(stopped) => {
+                go_on(Some(stopped));
+                Updated::Absent
+            }
+        }
+    }
+
+    /// Keeps the entries for which `keep` answers `true`; the others leave with
+    /// cause [`Removed`](Cause::Removed). Values may be changed and are weighed anew.
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        let mut leaving = self.leave.open();
+        let out = leaving.outbox();
+        let walked = self.shard.retain(&self.scale, &self.budget, &mut keep, out);
+        let panic = leaving.settle_quietly();
+        go_on(walked.err().or(panic));
+    }
+
+    /// Inserts all of them, one after another.
+    pub fn extend(&mut self, entries: impl IntoIterator<Item = (K, V)>) {
+        for (key, value) in entries {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl<K, V, P, S> WeighedCache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// Stores a value with a weight of its own; the weigher is not asked, until
+    /// the value is changed in place.
+    pub fn insert_weighted(&mut self, key: K, value: V, weight: u64) -> Option<V> {
+        self.store(key, value, self.scale.charge(weight))
+    }
+
+    /// The same, with the verdict.
+    ///
+    /// # Errors
+    /// As [`try_insert`](Cache::try_insert).
+    pub fn try_insert_weighted(
+        &mut self,
+        key: K,
+        value: V,
+        weight: u64,
+    ) -> Result<Option<V>, Refused<K, V>> {
+        self.put(key, value, self.scale.charge(weight))
+    }
+
+    /// What the entry under this key is charged. Does not count as a use.
+    pub fn weight_of<Q>(&self, key: &Q) -> Option<u64>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let slot = self.slot(key)?;
+        let entry = self.shard.entry(slot)?;
+        Some(crate::policy::Meta::weight(&entry.meta))
+    }
+}
+
+/// A value to be changed; when the guard drops the value is weighed anew.
+///
+/// A value that grew beyond what the cache may hold leaves then, with cause
+/// [`Refused`](Cause::Refused). A guard that is leaked (`mem::forget`) leaves
+/// the value with its old weight.
+pub struct RefMut<'a, K, V, P: Policy, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    cache: &'a mut Cache<K, V, P, S>,
+    slot: Slot,
+}
+
+impl<K, V, P: Policy, S> Deref for RefMut<'_, K, V, P, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        self.cache.value_in(self.slot)
+    }
+}
+
+impl<K, V, P: Policy, S> DerefMut for RefMut<'_, K, V, P, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    fn deref_mut(&mut self) -> &mut V {
+        let entry = self.cache.shard.entry_mut(self.slot);
+        &mut entry.expect("the guard keeps its slot").value
+    }
+}
+
+impl<K, V, P: Policy, S> Drop for RefMut<'_, K, V, P, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    fn drop(&mut self) {
+        let _ = self.cache.change(self.slot, |_, _| ());
+    }
+}
+
+impl<K, V: fmt::Debug, P: Policy, S> fmt::Debug for RefMut<'_, K, V, P, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// A key about to be looked up or inserted; see [`Cache::entry`].
+#[must_use = "an entry does nothing until one of its methods is called"]
+pub struct Entry<'a, K, V, P: Policy, S> {
+    cache: &'a mut Cache<K, V, P, S>,
+    key: K,
+}
+
+impl<K, V, P: Policy, S> fmt::Debug for Entry<'_, K, V, P, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").finish_non_exhaustive()
+    }
+}
+
+/// A guard on the value, or the entry that found no room.
+type Inserted<'a, K, V, P, S> = Result<RefMut<'a, K, V, P, S>, Refused<K, V>>;
+
+impl<'a, K, V, P, S> Entry<'a, K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// The key.
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// Changes the value under the key, if there is one; a value that grows too
+    /// heavy leaves.
+    pub fn and_modify(self, change: impl FnOnce(&mut V)) -> Self {
+        let tag = self.cache.hash(&self.key).tag();
+        let slot = self.cache.shard.look_up(tag, |found| self.key == *found);
+        if let Some(slot) = slot {
+            let _ = self.cache.change(slot, |_, value| change(value));
+        }
+        self
+    }
+
+    /// The value under the key; if there is none, `value`, stored under it.
+    ///
+    /// # Errors
+    /// If `value` is heavier than the whole capacity: it is handed back.
+    pub fn or_insert(self, value: V) -> Inserted<'a, K, V, P, S> {
+        self.or_insert_with(|| value)
+    }
+
+    /// The value under the key; if there is none, that of `make`, stored under it.
+    ///
+    /// # Errors
+    /// If the value is heavier than the whole capacity: it is handed back.
+    pub fn or_insert_with(self, make: impl FnOnce() -> V) -> Inserted<'a, K, V, P, S> {
+        let tag = self.cache.hash(&self.key).tag();
+        let found = self.cache.shard.look_up(tag, |found| self.key == *found);
+        let slot = match found {
+            Some(slot) => slot,
+            None => self.cache.place_new(self.key, make())?,
+        };
+        Ok(RefMut {
+            cache: self.cache,
+            slot,
+        })
+    }
+
+    /// The value under the key; if there is none, the default, stored under it.
+    ///
+    /// # Errors
+    /// If the value is heavier than the whole capacity: it is handed back.
+    pub fn or_default(self) -> Inserted<'a, K, V, P, S>
+    where
+        V: Default,
+    {
+        self.or_insert_with(V::default)
+    }
+}
+
+impl<K, V, P, S> Extend<(K, V)> for Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
+        Cache::extend(self, entries);
+    }
+}
+
+impl<K, V, P: Policy, S> IntoIterator for Cache<K, V, P, S> {
+    type Item = (K, V);
+    type IntoIter = std::vec::IntoIter<(K, V)>;
+
+    /// Takes every entry out, with cause [`Removed`](Cause::Removed).
+    fn into_iter(mut self) -> Self::IntoIter {
+        self.take_all().into_iter()
+    }
+}
+
+impl<K, V, P: Policy, S> fmt::Debug for Cache<K, V, P, S> {
+    /// Prints the figures, not the entries: nothing is asked of `K` and `V`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("len", &self.len())
+            .field("weight", &self.weight())
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
+    /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped).
+    fn drop(&mut self) {
+        if !self.leave.is_silent() {
+            let taken = self.shard.empty(Cause::CacheDropped, &self.budget);
+            go_on(self.leave.all(taken, Cause::CacheDropped));
+        }
+    }
+}
+
+// No user code runs between two state changes, so a panic leaves nothing half
+// done that a later caller could see.
+impl<K: UnwindSafe, V: UnwindSafe, P: Policy, S: UnwindSafe> UnwindSafe for Cache<K, V, P, S> {}
+
+impl<K: RefUnwindSafe, V: RefUnwindSafe, P: Policy, S: RefUnwindSafe> RefUnwindSafe
+    for Cache<K, V, P, S>
+{
+}

@@ -1,0 +1,65 @@
+//! Weights, and `Room`: what an entry is charged in each dimension of a bound.
+//!
+//! A weight is a `u64`, computed once per value (or mutation) outside the
+//! locks where that is possible, and stored; nobody weighs a value again to
+//! find out what to give back, so accounting cannot drift.
+
+/// Says how heavy an entry is.
+pub(crate) type Weigher<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
+
+/// So much weight and so many entries: what is asked of a budget, held by a
+/// shard, or in a gatherer's hand.
+///
+/// Caches that count entries only charge the entry as weight 1 and leave
+/// `entries` at zero: one dimension is enough for them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Room {
+    pub(crate) weight: u64,
+    pub(crate) entries: u64,
+}
+
+impl Room {
+    pub(crate) const NONE: Room = Room {
+        weight: 0,
+        entries: 0,
+    };
+
+    #[inline]
+    pub(crate) fn covers(self, need: Room) -> bool {
+        self.weight >= need.weight && self.entries >= need.entries
+    }
+
+    /// What `self` lacks to cover `need`.
+    #[inline]
+    pub(crate) fn short_of(self, need: Room) -> Room {
+        Room {
+            weight: need.weight.saturating_sub(self.weight),
+            entries: need.entries.saturating_sub(self.entries),
+        }
+    }
+
+    /// # Panics
+    /// If a sum passes `u64::MAX`: impossible while both are part of one budget.
+    #[inline]
+    pub(crate) fn plus(self, more: Room) -> Room {
+        Room {
+            weight: checked(self.weight.checked_add(more.weight)),
+            entries: checked(self.entries.checked_add(more.entries)),
+        }
+    }
+
+    /// # Panics
+    /// If `less` is not part of `self`.
+    #[inline]
+    pub(crate) fn minus(self, less: Room) -> Room {
+        Room {
+            weight: checked(self.weight.checked_sub(less.weight)),
+            entries: checked(self.entries.checked_sub(less.entries)),
+        }
+    }
+}
+
+#[inline]
+fn checked(sum: Option<u64>) -> u64 {
+    sum.expect("brimful: weight accounting is broken; please report this")
+}

@@ -1,11 +1,13 @@
-//! `Builder`: from a capacity to a cache. No default, nothing unbounded.
+//! `Builder` and the short forms: from a capacity to a cache. No default,
+//! nothing unbounded.
 
-use crate::cache::Cache;
-use crate::capacity::{Capacity, Limits, default_shards};
+use crate::cache::{Cache, WeighedCache};
+use crate::capacity::{Bytes, Capacity, Entries, Limits, Weight, default_shards};
 use crate::cause::{Cause, Listener};
 use crate::config::Config;
 use crate::error::{BuildError, MOST_SHARDS};
 use crate::hash::RandomState;
+use crate::heap_size::HeapSize;
 use crate::policy::{Policy, S3Fifo};
 use crate::unsync;
 use std::fmt;
@@ -188,6 +190,122 @@ fn shards<K, V>(
         Some(asked) => Ok(asked),
         None => Ok(default_shards(limits.weight, entries)),
     }
+}
+
+impl<K, V> Cache<K, V> {
+    /// A cache of at most `entries` entries, with the default policy and hasher.
+    ///
+    /// A capacity of 0 is legal: a cache that keeps nothing. No memory is
+    /// reserved for entries.
+    pub fn new(entries: usize) -> Self {
+        built(Self::builder(Entries(entries)).build())
+    }
+
+    /// The way to a policy, hasher, listener or number of shards of your choice.
+    ///
+    /// ```
+    /// use brimful::policy::Lru;
+    /// use brimful::{Cache, Cause, Entries};
+    ///
+    /// let cache = Cache::builder(Entries(2))
+    ///     .policy::<Lru>()
+    ///     .listener(|key: &u32, _: &&str, cause: Cause| println!("{key} left: {cause}"))
+    ///     .build()?;
+    /// cache.insert(1, "one");
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    ///
+    /// A count does not pass for bytes:
+    ///
+    /// ```compile_fail,E0277
+    /// let cache: brimful::Cache<String, String> = brimful::Cache::builder(10_000).build().unwrap();
+    /// ```
+    ///
+    /// ```compile_fail,E0308
+    /// use brimful::{Bytes, Cache, Entries, WeighedCache};
+    /// let cache: WeighedCache<String, String> = Cache::builder(Entries(10_000)).build().unwrap();
+    /// ```
+    ///
+    /// ```
+    /// use brimful::{Bytes, Cache, WeighedCache};
+    /// let cache: WeighedCache<String, String> = Cache::builder(Bytes(10_000)).build().unwrap();
+    /// ```
+    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C> {
+        Builder::new(capacity)
+    }
+}
+
+impl<K, V> WeighedCache<K, V> {
+    /// A cache of at most so much weight; `weigher` says how heavy an entry is.
+    ///
+    /// ```
+    /// use brimful::Cache;
+    ///
+    /// let cache = Cache::weighted(1_000, |_: &u32, words: &Vec<&str>| words.len() as u64);
+    /// cache.insert(1, vec!["a"; 600]);
+    /// cache.insert(2, vec!["b"; 600]);
+    /// assert_eq!(cache.weight(), 600);
+    /// ```
+    pub fn weighted(
+        capacity: u64,
+        weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        built(Cache::builder(Weight(capacity, weigher)).build())
+    }
+
+    /// A cache of at most so many bytes: heap memory of keys and values, and
+    /// brimful's own memory for each entry (see [`Bytes`]).
+    ///
+    /// ```
+    /// use brimful::Cache;
+    ///
+    /// let cache = Cache::bytes(64 << 20);
+    /// cache.insert("/index".to_string(), vec![0_u8; 10_000]);
+    /// assert!(cache.weight() > 10_000);
+    /// ```
+    pub fn bytes(capacity: u64) -> Self
+    where
+        K: HeapSize,
+        V: HeapSize,
+    {
+        built(Cache::builder(Bytes(capacity)).build())
+    }
+}
+
+impl<K, V> unsync::Cache<K, V> {
+    /// A cache of at most `entries` entries. 0 is legal: it keeps nothing.
+    pub fn new(entries: usize) -> Self {
+        built(Self::builder(Entries(entries)).build_unsync())
+    }
+
+    /// The same builder as [`brimful::Cache::builder`](crate::Cache::builder);
+    /// end it with [`build_unsync`](Builder::build_unsync).
+    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C> {
+        Builder::new(capacity)
+    }
+}
+
+impl<K, V> unsync::WeighedCache<K, V> {
+    /// A cache of at most so much weight; `weigher` says how heavy an entry is.
+    pub fn weighted(
+        capacity: u64,
+        weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        built(Builder::new(Weight(capacity, weigher)).build_unsync())
+    }
+
+    /// A cache of at most so many bytes; see [`Bytes`].
+    pub fn bytes(capacity: u64) -> Self
+    where
+        K: HeapSize,
+        V: HeapSize,
+    {
+        built(Builder::new(Bytes(capacity)).build_unsync())
+    }
+}
+
+fn built<T>(cache: Result<T, BuildError>) -> T {
+    cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
 }
 
 impl<K, V, C: fmt::Debug, P, S> fmt::Debug for Builder<K, V, C, P, S> {

@@ -58,7 +58,6 @@ mod s3fifo;
 mod sieve;
 mod weighed;
 
-pub use crate::table::Slot;
 pub use crate::tag::Tag;
 pub use fifo::Fifo;
 pub use lru::Lru;
@@ -77,6 +76,10 @@ pub enum Touch {
     /// shard run one after another.
     Exclusive,
 }
+
+/// Where an entry lies in its shard: good until the shard's next change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slot(pub(crate) usize);
 
 /// What a policy keeps in each entry.
 ///

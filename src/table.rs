@@ -19,7 +19,7 @@
 //!
 //! The room knows nothing of weight, order or bounds.
 
-use crate::policy::{Meta, Residents};
+use crate::policy::{Meta, Residents, Slot};
 use crate::tag::Tag;
 use hashbrown::HashTable;
 
@@ -30,10 +30,6 @@ pub(crate) struct Entry<K, V, M> {
     pub(crate) key: K,
     pub(crate) value: V,
 }
-
-/// Where an entry lies in its shard: good until the shard's next change.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Slot(usize);
 
 pub(crate) struct Table<K, V, M> {
     raw: HashTable<Entry<K, V, M>>,

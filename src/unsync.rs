@@ -16,13 +16,10 @@
 //! ```
 
 use crate::budget::Budget;
-use crate::builder::Builder;
-use crate::capacity::{Bytes, Capacity, Entries, Weight};
 use crate::cause::Cause;
 use crate::config::Config;
-use crate::error::{BuildError, Refused, Updated};
+use crate::error::{Refused, Updated};
 use crate::hash::{Hashed, RandomState};
-use crate::heap_size::HeapSize;
 use crate::leave::{Leave, go_on};
 use crate::policy::{Policy, S3Fifo, Slot, Weighed};
 use crate::scale::Scale;
@@ -67,44 +64,9 @@ pub struct Cache<K, V, P: Policy = S3Fifo, S = RandomState> {
     entry_limit: Option<usize>,
 }
 
-/// A [`Cache`] whose entries have weights: of capacity [`Weight`] or [`Bytes`].
+/// A [`Cache`] whose entries have weights: of capacity
+/// [`Weight`](crate::Weight) or [`Bytes`](crate::Bytes).
 pub type WeighedCache<K, V, P = S3Fifo, S = RandomState> = Cache<K, V, Weighed<P>, S>;
-
-impl<K, V> Cache<K, V> {
-    /// A cache of at most `entries` entries. 0 is legal: it keeps nothing.
-    pub fn new(entries: usize) -> Self {
-        built(Self::builder(Entries(entries)).build_unsync())
-    }
-
-    /// The same builder as [`brimful::Cache::builder`](crate::Cache::builder);
-    /// end it with [`build_unsync`](Builder::build_unsync).
-    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C> {
-        Builder::new(capacity)
-    }
-}
-
-impl<K, V> WeighedCache<K, V> {
-    /// A cache of at most so much weight; `weigher` says how heavy an entry is.
-    pub fn weighted(
-        capacity: u64,
-        weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
-    ) -> Self {
-        built(Cache::builder(Weight(capacity, weigher)).build_unsync())
-    }
-
-    /// A cache of at most so many bytes; see [`Bytes`].
-    pub fn bytes(capacity: u64) -> Self
-    where
-        K: HeapSize,
-        V: HeapSize,
-    {
-        built(Cache::builder(Bytes(capacity)).build_unsync())
-    }
-}
-
-fn built<T>(cache: Result<T, BuildError>) -> T {
-    cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
-}
 
 impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     pub(crate) fn open(config: Config<K, V, S>) -> Self

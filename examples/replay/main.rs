@@ -110,8 +110,9 @@ fn replay(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
     let summary = summary(&name(args), &trace);
     writeln!(out, "{summary}\n{}\n", limits(&trace, &results))?;
-    writeln!(out, "{}", table(&results, &trace, args.sizes))?;
-    if policies.len() > 1 {
+    let table = table(&results, &trace, args.sizes).to_string();
+    writeln!(out, "{table}")?;
+    if table.contains('*') {
         writeln!(out, "* the best at its capacity")?;
     }
     out.flush()?;

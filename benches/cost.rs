@@ -1,0 +1,114 @@
+//! Instructions per operation, counted by callgrind: exact where times are noise.
+//!
+//! ```text
+//! .ci/run cost
+//! ```
+//!
+//! runs this program under `valgrind --tool=callgrind` once with some and once
+//! with many operations, for each operation and policy, and divides the
+//! difference. By hand: `cargo bench --bench cost -- OPERATION POLICY COUNT`.
+//! Each operation includes about 10 instructions of loop and key generator.
+
+use brimful::policy::{Fifo, Lru, Policy, S3Fifo, Sieve};
+use brimful::{Cache, Entries, Weight};
+use std::hint::black_box;
+
+const CAPACITY: u64 = 100_000;
+
+/// A cheap walk over all of `0..2^64` (an odd step), so that neighbours in time
+/// are no neighbours in the table.
+struct Keys(u64);
+
+impl Keys {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0
+    }
+
+    fn resident(&mut self) -> u64 {
+        (u128::from(self.next()) * u128::from(CAPACITY) >> 64) as u64
+    }
+}
+
+fn plain<P: Policy>() -> Cache<u64, u64, P> {
+    Cache::builder(Entries(CAPACITY as usize))
+        .policy::<P>()
+        .build()
+        .expect("a plain configuration")
+}
+
+fn hit<P: Policy>(count: u64) {
+    let cache = plain::<P>();
+    cache.extend((0..CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    let mut found = 0_u64;
+    for _ in 0..count {
+        found += u64::from(cache.get(&black_box(keys.resident())).is_some());
+    }
+    assert!(found > count / 10 * 9, "{found} hits of {count}");
+}
+
+fn miss<P: Policy>(count: u64) {
+    let cache = plain::<P>();
+    cache.extend((0..CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    for _ in 0..count {
+        assert_eq!(cache.get(&black_box(keys.next() | 1 << 63)), None);
+    }
+}
+
+fn insert<P: Policy>(count: u64) {
+    let cache = plain::<P>();
+    cache.extend((0..3 * CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    for _ in 0..count {
+        cache.insert(black_box(keys.next() | 1 << 63), 1);
+    }
+    assert_eq!(cache.len() as u64, CAPACITY);
+}
+
+fn weighted<P: Policy>(count: u64) {
+    let weigh = |_: &u64, value: &u64| value & 7 | 1;
+    let cache = Cache::builder(Weight(4 * CAPACITY, weigh)).policy::<P>();
+    let cache = cache.build().expect("a plain configuration");
+    cache.extend((0..3 * CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    for _ in 0..count {
+        let key = black_box(keys.next() | 1 << 63);
+        cache.insert(key, key >> 8);
+    }
+    assert!(cache.weight() <= 4 * CAPACITY);
+}
+
+fn run<P: Policy>(operation: &str, count: u64) {
+    match operation {
+        "hit" => hit::<P>(count),
+        "miss" => miss::<P>(count),
+        "insert" => insert::<P>(count),
+        "weighted" => weighted::<P>(count),
+        other => panic!("{other}: hit, miss, insert or weighted"),
+    }
+}
+
+fn main() {
+    // Without arguments (`cargo bench`) each runs once, to show that it works.
+    let given: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| arg != "--bench")
+        .collect();
+    let [operation, policy, count] = &given[..] else {
+        for operation in ["hit", "miss", "insert", "weighted"] {
+            run::<S3Fifo>(operation, 100_000);
+        }
+        println!("cost: counts need callgrind; see the head of benches/cost.rs");
+        return;
+    };
+    let count = count.parse().expect("COUNT is a number");
+    match policy.as_str() {
+        "lru" => run::<Lru>(operation, count),
+        "fifo" => run::<Fifo>(operation, count),
+        "sieve" => run::<Sieve>(operation, count),
+        "s3-fifo" => run::<S3Fifo>(operation, count),
+        other => panic!("{other}: lru, fifo, sieve or s3-fifo"),
+    }
+}

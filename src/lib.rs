@@ -1,16 +1,38 @@
 //! A bounded concurrent cache: *full to the brim, never over*.
 //!
 //! For the place where a program would keep a `Mutex<HashMap>` that only ever
-//! grows. A [`Cache`] cannot be made without a capacity, never holds more than
-//! it at any instant, and tells why each value left.
+//! grows. A [`Cache`] cannot be made without a capacity, holds no more than it at
+//! any instant, and tells for each value that left [why](Cause).
 //!
 //! ```
 //! use brimful::Cache;
+//! use std::sync::Arc;
 //!
-//! let sessions = Cache::new(10_000);
-//! sessions.insert("alice", 1);
-//! assert_eq!(sessions.get("alice"), Some(1));
+//! let pages: Cache<String, Arc<Vec<u8>>> = Cache::new(10_000);
+//! let page = pages.get_or_insert_with("/index", || Arc::new(b"hello".to_vec()));
+//! assert_eq!(page.len(), 5);
+//! assert_eq!(pages.len(), 1);
 //! ```
+//!
+//! # The bound
+//!
+//! At no moment does any thread see more weight or more entries resident than
+//! the capacity, which is global over all shards and filled to the last unit.
+//!
+//! # Where to look
+//!
+//! - [`Cache`]: shared by threads, `&self`. [`unsync::Cache`]: one owner,
+//!   `&mut self`, references instead of clones.
+//! - [`Entries`], [`Weight`], [`Bytes`]: capacities, with their unit in the type.
+//! - [`policy`]: who is evicted first; S3-FIFO unless you choose otherwise.
+//! - [`Cause`] and [`Builder::listener`]: who removed it, and when.
+//! - [`Cache::stats`]: hits, misses and departures, always on; two
+//!   [`Snapshot`]s subtracted show what grew.
+//! - [`guide`]: replacing a map call by call, sizing, limits, the plan inside.
+//!
+//! # Features
+//!
+//! None: no background thread, no runtime, no `unsafe`, 12 crates in the tree.
 
 mod budget;
 mod builder;
@@ -20,6 +42,7 @@ mod cause;
 mod config;
 mod error;
 mod ghost;
+pub mod guide;
 mod hash;
 mod heap_size;
 mod leave;
@@ -45,3 +68,8 @@ pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use heap_size::HeapSize;
 pub use stats::{Growth, Snapshot};
+
+/// The README's code runs as a doc test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

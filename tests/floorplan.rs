@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 /// From the ground up.
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "weight", "cause", "error", "heap_size"],
-    &["reentry", "hash", "ring", "ghost", "budget", "stats", "outbox", "config"],
+    &[
+        "reentry", "hash", "ring", "ghost", "budget", "stats", "outbox", "config",
+    ],
     &["policy", "leave"],
     &["table", "scale"],
     &["shard", "capacity"],
@@ -77,7 +79,9 @@ fn imports(code: &str) -> BTreeSet<String> {
     };
     // A capital is an item that the crate re-exports, named in a doc or a macro.
     let named = code.split("crate::").skip(1).map(word);
-    named.filter(|name| name.starts_with(char::is_lowercase)).collect()
+    named
+        .filter(|name| name.starts_with(char::is_lowercase))
+        .collect()
 }
 
 #[test]
@@ -96,10 +100,16 @@ fn a_room_imports_only_from_lower_floors() {
         for import in imports(&code).iter().filter(|import| **import != room) {
             arrows += 1;
             let theirs = floor(import).unwrap_or_else(|| panic!("{room} imports {import}"));
-            assert!(theirs < own, "{room} (floor {own}) imports {import} (floor {theirs})");
+            assert!(
+                theirs < own,
+                "{room} (floor {own}) imports {import} (floor {theirs})"
+            );
         }
     }
-    assert!(arrows > 40, "only {arrows} imports found: does this test still see them?");
+    assert!(
+        arrows > 40,
+        "only {arrows} imports found: does this test still see them?"
+    );
 }
 
 #[test]
@@ -114,7 +124,9 @@ fn primitives_of_threads_are_named_in_one_room() {
 
 #[test]
 fn no_room_is_a_store_room() {
-    let names = ["utils", "util", "common", "helpers", "types", "base", "inner", "manager", "raw", "mod"];
+    let names = [
+        "utils", "util", "common", "helpers", "types", "base", "inner", "manager", "raw", "mod",
+    ];
     for room in rooms().keys() {
         assert!(!names.contains(&room.as_str()), "{room}");
     }

@@ -1,0 +1,28 @@
+//! The guide: what brimful promises, and how to live with it.
+//!
+//! | page | answers |
+//! |---|---|
+//! | [`replacing`] | which call of `HashMap`, DashMap, `lru`, moka or quick_cache becomes which |
+//! | [`who_removes_it`] | how a value leaves, and how to hear of it |
+//! | [`sizing`] | in which unit to give a capacity, and how much |
+//! | [`limits`] | what runs under a lock, what may not, what this crate is not for |
+//! | [`words`] | the vocabulary, one word per thing |
+//! | [`inside`] | the plan of the house, for who reads or changes it |
+
+#[doc = include_str!("guide/replacing.md")]
+pub mod replacing {}
+
+#[doc = include_str!("guide/who_removes_it.md")]
+pub mod who_removes_it {}
+
+#[doc = include_str!("guide/sizing.md")]
+pub mod sizing {}
+
+#[doc = include_str!("guide/limits.md")]
+pub mod limits {}
+
+#[doc = include_str!("guide/words.md")]
+pub mod words {}
+
+#[doc = include_str!("guide/inside.md")]
+pub mod inside {}

@@ -67,7 +67,9 @@ impl Ghost {
 
     #[inline]
     fn set(&mut self, tag: Tag) -> Option<&mut [u32; WAYS]> {
-        let set = u64::from(tag.bits()) * self.sets.len() as u64 >> 32;
+        // Mixed first: the high bits, which pick the set, hold one that is always 1.
+        let mixed = tag.bits().wrapping_mul(0x9E37_79B1);
+        let set = u64::from(mixed) * self.sets.len() as u64 >> 32;
         self.sets.get_mut(set as usize)
     }
 }
@@ -95,6 +97,20 @@ mod tests {
             ghost.remember(tag(n));
             assert!(ghost.forget(tag(n)));
             assert!(!ghost.forget(tag(n)));
+        }
+    }
+
+    #[test]
+    fn every_set_is_used_however_many_there_are() {
+        for places in [16, 160, 4_096, 100_000] {
+            let mut ghost = Ghost::default();
+            ghost.fit(places);
+            (0..20 * places as u64).for_each(|n| ghost.remember(tag(n)));
+            let full = ghost.sets.iter().filter(|set| set[WAYS - 1] != 0).count();
+            assert!(
+                full * 10 >= ghost.sets.len() * 9,
+                "{full} full sets, {places} places"
+            );
         }
     }
 

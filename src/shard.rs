@@ -605,6 +605,3 @@ fn charge<P: Policy>(weight: u64) -> Room {
 fn floor(share: u64, alone: bool) -> u64 {
     if alone { 0 } else { share - share / 4 }
 }
-
-#[cfg(test)]
-mod tests;

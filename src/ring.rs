@@ -82,15 +82,23 @@ impl Ring {
         }
     }
 
-    /// The first item at or after `position`, or the front one if there is none.
-    pub(crate) fn from(&self, position: Position) -> Option<(Position, Tag)> {
-        let index = self.index(position);
-        self.first_live(index).or_else(|| self.first_live(0))
+    /// The oldest item.
+    pub(crate) fn oldest(&self) -> Option<Position> {
+        (!self.items.is_empty()).then_some(self.front)
     }
 
-    /// The position behind `position`.
-    pub(crate) fn behind(position: Position) -> Position {
-        position.wrapping_add(1) & POSITION
+    /// The item behind the one at `position`, towards the newest. O(holes between).
+    pub(crate) fn after(&self, position: Position) -> Option<Position> {
+        let next = self.index(position) + 1;
+        let rest = self.items.range(next.min(self.items.len())..);
+        let ahead = rest.take_while(|&&bits| bits == HOLE).count();
+        let found = (next + ahead) < self.items.len();
+        found.then(|| position.wrapping_add(1 + ahead as u32) & POSITION)
+    }
+
+    /// The tag at `position`, unless there is a hole.
+    pub(crate) fn tag(&self, position: Position) -> Option<Tag> {
+        Tag::from_bits(*self.items.get(self.index(position))?)
     }
 
     /// Whether `position` is the newest.
@@ -133,12 +141,8 @@ impl Ring {
         (position.wrapping_sub(self.front) & POSITION) as usize
     }
 
-    fn first_live(&self, index: usize) -> Option<(Position, Tag)> {
-        let rest = self.items.range(index.min(self.items.len())..);
-        let ahead = rest.take_while(|&&bits| bits == HOLE).count();
-        let tag = Tag::from_bits(*self.items.get(index + ahead)?)?;
-        let position = self.front.wrapping_add((index + ahead) as u32) & POSITION;
-        Some((position, tag))
+    fn behind(position: Position) -> Position {
+        position.wrapping_add(1) & POSITION
     }
 
     #[inline]
@@ -191,10 +195,15 @@ mod tests {
         ring.remove(at[2]);
         ring.remove(at[2]);
         assert_eq!(ring.live(), 3);
-        assert_eq!(ring.from(at[2]), Some((at[3], tag(4))));
+        assert_eq!(ring.after(at[1]), Some(at[3]));
+        assert_eq!(ring.tag(at[2]), None);
         assert_eq!(ring.pop(), Some((at[1], tag(2))));
         assert_eq!(ring.pop(), Some((at[3], tag(4))));
-        assert_eq!(ring.from(at[1]), Some((at[4], tag(5))));
+        assert_eq!(
+            (ring.oldest(), ring.tag(at[4])),
+            (Some(at[4]), Some(tag(5)))
+        );
+        assert_eq!(ring.after(at[4]), None);
         assert_eq!(ring.pop(), Some((at[4], tag(5))));
         assert_eq!(ring.pop(), None);
         ring.check();

@@ -4,8 +4,11 @@
 //! hit(e):    e.visited = true
 //! victim():  from the hand towards the newest, then again from the oldest:
 //!                if e.visited: e.visited = false, go on
-//!                else: leave a hole, keep the hand behind it, e is the victim
+//!                else: e is the victim, the hand stays at the next newer one
 //! ```
+//!
+//! A hand that has passed the newest entry starts again from the oldest, whatever
+//! was admitted meanwhile: else it would stay among the newcomers for ever.
 //!
 //! The walk passes each entry at most once marked and once unmarked: at most
 //! two rounds, amortised O(1).
@@ -28,7 +31,8 @@ const VISITED: u32 = 1 << 29;
 #[derive(Default)]
 pub struct Sieve {
     ring: Ring,
-    hand: Position,
+    /// A live item, or `None` for the oldest.
+    hand: Option<Position>,
 }
 
 impl std::fmt::Debug for Sieve {
@@ -39,15 +43,21 @@ impl std::fmt::Debug for Sieve {
 
 impl Sieve {
     fn compact(&mut self, residents: &impl Residents<Mark>) {
-        let hand = self.ring.from(self.hand).map(|(position, _)| position);
-        let mut moved_to = hand;
+        let before = self.hand;
         self.ring.compact(|tag, from, to| {
-            if Some(from) == hand {
-                moved_to = Some(to);
+            if Some(from) == before {
+                self.hand = Some(to);
             }
             move_mark(residents, tag, from, to);
         });
-        self.hand = moved_to.unwrap_or(self.hand);
+    }
+
+    /// Leaves a hole; a hand that stood there goes on.
+    fn leave(&mut self, position: Position) {
+        if self.hand == Some(position) {
+            self.hand = self.ring.after(position);
+        }
+        self.ring.remove(position);
     }
 }
 
@@ -78,21 +88,22 @@ impl Policy for Sieve {
     #[inline]
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         if let Some(mark) = residents.meta(slot) {
-            self.ring.remove(mark.position());
+            self.leave(mark.position());
         }
     }
 
     fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
         for _ in 0..=2 * self.ring.live() {
-            let (position, tag) = self.ring.from(self.hand)?;
-            self.hand = Ring::behind(position);
-            let slot = at(residents, tag, position)?;
+            let position = self.hand.or_else(|| self.ring.oldest())?;
+            let slot = at(residents, self.ring.tag(position)?, position)?;
             let mark = residents.meta(slot)?;
             if !mark.has(VISITED) {
-                self.ring.remove(position);
+                self.hand = Some(position);
+                self.leave(position);
                 return Some(slot);
             }
             mark.lower(VISITED);
+            self.hand = self.ring.after(position);
         }
         None
     }

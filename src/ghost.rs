@@ -46,8 +46,10 @@ impl Ghost {
     #[inline]
     pub(crate) fn remember(&mut self, tag: Tag) {
         if let Some(set) = self.set(tag) {
-            set.copy_within(0..WAYS - 1, 1);
-            set[0] = tag.bits();
+            // A fresh array rather than a move within the old one: four vector stores.
+            let mut pushed = [tag.bits(); WAYS];
+            pushed[1..].copy_from_slice(&set[..WAYS - 1]);
+            *set = pushed;
         }
     }
 
@@ -57,6 +59,13 @@ impl Ghost {
         let Some(set) = self.set(tag) else {
             return false;
         };
+        // Without an early end: four vector comparisons, and most tags are not there.
+        if !set
+            .iter()
+            .fold(false, |any, &bits| any | (bits == tag.bits()))
+        {
+            return false;
+        }
         let Some(way) = set.iter().position(|&bits| bits == tag.bits()) else {
             return false;
         };

@@ -81,6 +81,7 @@ impl<K, V> Leave<K, V> {
     }
 
     /// Whether letting go of an entry runs any code of the user.
+    #[inline]
     pub(crate) fn is_silent(&self) -> bool {
         self.listener.is_none() && !needs_drop::<(K, V)>()
     }
@@ -183,6 +184,15 @@ impl<K, V> Leaving<'_, K, V> {
         if self.outbox.is_empty() {
             return None;
         }
+        if self.leave.is_silent() {
+            return self.outbox.hand_over(handed);
+        }
+        self.hand_over_aloud(handed)
+    }
+
+    /// The same, when user code is to run.
+    #[inline(never)]
+    fn hand_over_aloud(mut self, handed: Cause) -> Option<Departure<K, V>> {
         let panic = self.tell();
         let departure = self.outbox.hand_over(handed);
         let panic = self.discard(panic);
@@ -221,7 +231,7 @@ impl<K, V> Leaving<'_, K, V> {
     /// Tells of everything and drops it.
     #[inline]
     pub(crate) fn settle(mut self) {
-        if !self.outbox.is_empty() {
+        if !self.leave.is_silent() && !self.outbox.is_empty() {
             go_on(self.empty());
         }
     }
@@ -271,7 +281,7 @@ fn discard_both<T>(handed: T, panic: Option<Panic>) {
 impl<K, V> Drop for Leaving<'_, K, V> {
     #[inline]
     fn drop(&mut self) {
-        if !self.outbox.is_empty() {
+        if !self.leave.is_silent() && !self.outbox.is_empty() {
             go_on(self.empty());
         }
     }

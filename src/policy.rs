@@ -116,7 +116,8 @@ pub trait Residents<M: Meta> {
     /// The same, to be changed.
     fn meta_mut(&mut self, slot: Slot) -> Option<&mut M>;
 
-    /// The weight of an entry; 0 if there is none in that slot.
+    /// The weight of an entry: 1 where entries have none of their own, 0 if
+    /// they have but that slot is empty.
     fn weight(&self, slot: Slot) -> u64;
 
     /// How many entries the shard holds.

@@ -361,19 +361,18 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[inline]
     fn evict(&mut self, keep: Option<Slot>, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
         let named = self.policy.victim(&mut self.table);
-        let slot = match named {
-            Some(slot) if named != keep && self.table.get(slot).is_some() => slot,
-            _ => match self.other_victim(named, keep) {
-                Some(slot) => slot,
-                None => return false,
-            },
+        let room = match named {
+            Some(slot) if named != keep => self.unlink(slot, Cause::Evicted, out),
+            _ => None,
         };
-        if let Some(entry) = self.table.get(slot) {
-            if P::was_hit(&entry.meta) == Some(false) {
-                self.counts.evicted_unhit();
-            }
+        let room = room.or_else(|| {
+            let slot = self.other_victim(named, keep)?;
+            self.unlink(slot, Cause::Evicted, out)
+        });
+        match room {
+            Some(room) => hand.receive(room),
+            None => return false,
         }
-        hand.receive(self.unlink(slot, Cause::Evicted, out));
         true
     }
 
@@ -435,22 +434,25 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) {
         self.policy.forget(slot, &mut self.table);
-        let room = self.unlink(slot, cause, out);
-        budget.give(room);
+        if let Some(room) = self.unlink(slot, cause, out) {
+            budget.give(room);
+        }
     }
 
-    /// Moves an entry from the table to the outbox; returns what it was charged.
+    /// Moves an entry, if there is one, from the table to the outbox; returns
+    /// what it was charged.
     #[inline]
-    fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Room {
-        let Some(entry) = self.table.take(slot) else {
-            return Room::NONE;
-        };
+    fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
+        let entry = self.table.take(slot)?;
         let weight = entry.meta.weight();
         let room = charge::<P>(weight);
         self.held = self.held.minus(room);
         self.counts.left(weight, cause);
+        if cause == Cause::Evicted && P::was_hit(&entry.meta) == Some(false) {
+            self.counts.evicted_unhit();
+        }
         out.put(entry.key, entry.value, cause);
-        room
+        Some(room)
     }
 
     /// Runs a closure on the value in `slot` and charges what it weighs then,

@@ -185,6 +185,9 @@ impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
 
     #[inline]
     fn weight(&self, slot: Slot) -> u64 {
+        if !M::WEIGHED {
+            return 1;
+        }
         self.get(slot).map_or(0, |entry| entry.meta.weight())
     }
 

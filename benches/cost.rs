@@ -26,7 +26,7 @@ impl Keys {
     }
 
     fn resident(&mut self) -> u64 {
-        (u128::from(self.next()) * u128::from(CAPACITY) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(CAPACITY)) >> 64) as u64
     }
 }
 

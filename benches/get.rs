@@ -3,6 +3,11 @@
 //! Every bench prints the hit ratio that it ran at: a cache that drops inserts
 //! looks fast.
 
+#![allow(
+    missing_docs,
+    reason = "criterion_group! makes an undocumented function"
+)]
+
 mod over;
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -1,6 +1,11 @@
 //! Writes: an insert of a new key that evicts, a replacement, a weighted
 //! insert, and a remove with the insert that fills its place.
 
+#![allow(
+    missing_docs,
+    reason = "criterion_group! makes an undocumented function"
+)]
+
 mod over;
 
 use brimful::{Cache, Weight};

@@ -1,6 +1,11 @@
 //! What programs do: get, and insert on a miss, over skewed keys of ten times
 //! the capacity; by one thread and by two.
 
+#![allow(
+    missing_docs,
+    reason = "criterion_group! makes an undocumented function"
+)]
+
 mod over;
 
 use brimful::Cache;

@@ -24,7 +24,7 @@ use crate::error::{Refused, Updated};
 use crate::hash::{Hashed, RandomState};
 use crate::leave::{Leave, go_on};
 use crate::outbox::{Departure, Outbox};
-use crate::policy::{Policy, S3Fifo, Slot, Touch, Weighed};
+use crate::policy::{Meta, Ours, Policy, S3Fifo, Slot, Touch, Weighed};
 use crate::reentry::{self, Mark};
 use crate::scale::Scale;
 use crate::shard::{Offer, Placed, Shard};
@@ -294,7 +294,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 
 /// Whether the entries of a policy carry a weight.
 fn weighed<P: Policy>() -> bool {
-    <P::Meta as crate::policy::Meta>::WEIGHED
+    P::Meta::WEIGHED
 }
 
 /// A shard's fair share of a capacity.
@@ -777,7 +777,7 @@ where
         let shard = self.shard(hashed).read();
         let _mark = Mark::set_in_debug();
         let entry = shard.peek(hashed.tag(), |found| key.equivalent(found))?;
-        Some(crate::policy::Meta::weight(&entry.meta))
+        Some(entry.meta.weight(Ours))
     }
 }
 

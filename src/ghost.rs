@@ -78,7 +78,7 @@ impl Ghost {
     fn set(&mut self, tag: Tag) -> Option<&mut [u32; WAYS]> {
         // Mixed first: the high bits, which pick the set, hold one that is always 1.
         let mixed = tag.bits().wrapping_mul(0x9E37_79B1);
-        let set = u64::from(mixed) * self.sets.len() as u64 >> 32;
+        let set = (u64::from(mixed) * self.sets.len() as u64) >> 32;
         self.sets.get_mut(set as usize)
     }
 }

@@ -96,7 +96,7 @@ impl Hashed {
     /// The shard of this key among `shards`, by multiply-shift: any number will do.
     #[inline]
     pub(crate) fn shard(self, shards: usize) -> usize {
-        ((self.0 >> 32) * shards as u64 >> 32) as usize
+        (((self.0 >> 32) * shards as u64) >> 32) as usize
     }
 
     #[inline]

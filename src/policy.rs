@@ -83,22 +83,32 @@ pub struct Slot(pub(crate) usize);
 
 /// What a policy keeps in each entry.
 ///
-/// A new entry starts with the default. Implement it without methods for a
-/// type of your own; `()` is one already.
+/// A new entry starts with the default. Implement it, without methods, for a
+/// type of your own; `()` is one already. An entry's weight is not the policy's
+/// to tell.
 pub trait Meta: Default {
     /// Whether entries have a weight of their own; without one all weigh 1.
+    #[doc(hidden)]
     const WEIGHED: bool = false;
 
-    /// The entry's weight.
+    #[doc(hidden)]
     #[inline]
-    fn weight(&self) -> u64 {
+    fn weight(&self, _: Ours) -> u64 {
         1
     }
 
-    /// Stores the entry's weight, if it has one of its own.
+    #[doc(hidden)]
     #[inline]
-    fn set_weight(&mut self, _weight: u64) {}
+    fn set_weight(&mut self, _weight: u64, _: Ours) {}
 }
+
+mod ours {
+    /// A word that only this crate knows.
+    #[allow(unnameable_types, missing_debug_implementations)]
+    #[derive(Clone, Copy)]
+    pub struct Ours;
+}
+pub(crate) use ours::Ours;
 
 impl Meta for () {}
 

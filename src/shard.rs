@@ -27,7 +27,7 @@ use crate::budget::{Budget, Hand};
 use crate::cause::Cause;
 use crate::error::{Reason, Updated};
 use crate::outbox::Outbox;
-use crate::policy::{Meta, Policy, Slot, Tag, Touch};
+use crate::policy::{Meta, Ours, Policy, Slot, Tag, Touch};
 use crate::ring::MOST_LIVE;
 use crate::scale::Scale;
 use crate::stats::{Counts, Snapshot};
@@ -201,18 +201,19 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         if self.policy.missed_a_ghost() {
             self.counts.ghost_hit();
         }
-        hand.pay(need);
-        self.held = self.held.plus(need);
-        self.counts.entered(offer.weight);
         let tag = offer.tag;
         let mut meta = P::Meta::default();
-        meta.set_weight(offer.weight);
-        let slot = self.table.place(Entry {
+        meta.set_weight(offer.weight, Ours);
+        let entry = Entry {
             tag,
             meta,
             key: offer.key,
             value: offer.value,
-        });
+        };
+        hand.pay(need);
+        self.held = self.held.plus(need);
+        self.counts.entered(offer.weight);
+        let slot = self.table.place(entry);
         self.policy.admit(slot, tag, &mut self.table);
         Placed::Stored(slot)
     }
@@ -238,6 +239,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             let old = std::mem::replace(&mut entry.value, offer.value);
             out.put(offer.key, old, Cause::Replaced);
         }
+        self.reordered(slot, before, offer.weight);
         self.touch(slot);
         Placed::Stored(slot)
     }
@@ -286,10 +288,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             hand.budget().give(room(before - after));
         }
         if let Some(entry) = self.table.get_mut(slot) {
-            entry.meta.set_weight(after);
+            entry.meta.set_weight(after, Ours);
         }
-        self.policy.reweighed(slot, before, &mut self.table);
         true
+    }
+
+    /// Tells the policy of a weight that has changed.
+    fn reordered(&mut self, slot: Slot, before: u64, after: u64) {
+        if before != after {
+            self.policy.reweighed(slot, before, &mut self.table);
+        }
     }
 
     /// Own victims fill the hand up to `need`, as long as this shard holds more
@@ -416,7 +424,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 
     fn weight_at(&self, slot: Slot) -> u64 {
-        self.table.get(slot).map_or(0, |entry| entry.meta.weight())
+        self.table
+            .get(slot)
+            .map_or(0, |entry| entry.meta.weight(Ours))
     }
 
     /// The slot of a key, to be changed or taken by the calls below.
@@ -443,12 +453,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// what it was charged.
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
+        let meta = &self.table.get(slot)?.meta;
+        let weight = meta.weight(Ours);
+        let unhit = cause == Cause::Evicted && P::was_hit(meta) == Some(false);
         let entry = self.table.take(slot)?;
-        let weight = entry.meta.weight();
         let room = charge::<P>(weight);
         self.held = self.held.minus(room);
         self.counts.left(weight, cause);
-        if cause == Cause::Evicted && P::was_hit(&entry.meta) == Some(false) {
+        if unhit {
             self.counts.evicted_unhit();
         }
         out.put(entry.key, entry.value, cause);
@@ -503,6 +515,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             && self.reweigh(slot, before, after, &mut budget.hand(), out);
         if fits && before != after {
             self.counts.reweighed(before, after);
+            self.reordered(slot, before, after);
         }
         fits
     }
@@ -571,7 +584,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let charges = self
             .table
             .iter()
-            .map(|entry| charge::<P>(entry.meta.weight()));
+            .map(|entry| charge::<P>(entry.meta.weight(Ours)));
         let sum = charges.fold(Room::NONE, Room::plus);
         assert_eq!(
             sum, self.held,

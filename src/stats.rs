@@ -108,6 +108,10 @@ impl Counts {
 /// some moment of the call, shard by shard. Subtract an earlier one to see what
 /// [grew](Growth).
 ///
+/// Counting is always on. A hit or a miss costs one relaxed atomic addition, in
+/// the cache line of the lock just taken; all else is added plainly under the
+/// exclusive lock that a write holds anyway. About 200 bytes a shard.
+///
 /// ```
 /// use brimful::{Cache, Cause};
 ///

@@ -19,7 +19,7 @@
 //!
 //! The room knows nothing of weight, order or bounds.
 
-use crate::policy::{Meta, Residents, Slot};
+use crate::policy::{Meta, Ours, Residents, Slot};
 use crate::tag::Tag;
 use hashbrown::HashTable;
 
@@ -188,7 +188,7 @@ impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
         if !M::WEIGHED {
             return 1;
         }
-        self.get(slot).map_or(0, |entry| entry.meta.weight())
+        self.get(slot).map_or(0, |entry| entry.meta.weight(Ours))
     }
 
     fn len(&self) -> usize {

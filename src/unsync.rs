@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::error::{Refused, Updated};
 use crate::hash::{Hashed, RandomState};
 use crate::leave::{Leave, go_on};
-use crate::policy::{Policy, S3Fifo, Slot, Weighed};
+use crate::policy::{Meta, Ours, Policy, S3Fifo, Slot, Weighed};
 use crate::scale::Scale;
 use crate::shard::{Offer, Placed, Shard};
 use crate::stats::Snapshot;
@@ -498,7 +498,7 @@ where
     {
         let slot = self.slot(key)?;
         let entry = self.shard.entry(slot)?;
-        Some(crate::policy::Meta::weight(&entry.meta))
+        Some(entry.meta.weight(Ours))
     }
 }
 

@@ -121,8 +121,8 @@ impl S3Fifo {
         self.ghost.remember(tag);
     }
 
-    /// A victim from small, or `None` if small's oldest went to main.
-    fn from_small(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
+    /// Small's oldest is the victim, or goes to main (`None`).
+    fn small_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
         let (slot, tag, bits) = self.small.pop(0, residents)?;
         if bits & COUNT >= TO_MAIN {
             self.main.push(slot, tag, bits & HIT | MAIN, residents);
@@ -132,8 +132,8 @@ impl S3Fifo {
         Some(slot)
     }
 
-    /// A victim from main, or `None` if main's oldest has earned another round.
-    fn from_main(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
+    /// Main's oldest is the victim, or has earned another round (`None`).
+    fn main_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
         let (slot, tag, bits) = self.main.pop(MAIN, residents)?;
         let count = bits & COUNT;
         if count > 0 {
@@ -205,11 +205,11 @@ impl Policy for S3Fifo {
     fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
         self.filled = true;
         for _ in 0..=self.small.ring.live() + 4 * residents.len() {
-            let small_pays = self.small.weight > self.small_share() || self.main.ring.live() == 0;
-            let victim = if small_pays && self.small.ring.live() > 0 {
-                self.from_small(residents)
+            let over = self.small.weight > self.small_share() || self.main.ring.live() == 0;
+            let victim = if over && self.small.ring.live() > 0 {
+                self.small_pays(residents)
             } else {
-                self.from_main(residents)
+                self.main_pays(residents)
             };
             if victim.is_some() {
                 return victim;

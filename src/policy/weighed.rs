@@ -3,7 +3,7 @@
 //! What an entry carries is named in the policy's type, so a cache that counts
 //! entries pays nothing for weights.
 
-use super::{Meta, Policy, Residents, Slot, Tag, Touch};
+use super::{Meta, Ours, Policy, Residents, Slot, Tag, Touch};
 
 /// A policy whose entries carry a weight of their own: 8 bytes more each.
 ///
@@ -23,12 +23,12 @@ impl<M: Meta> Meta for WeighedMeta<M> {
     const WEIGHED: bool = true;
 
     #[inline]
-    fn weight(&self) -> u64 {
+    fn weight(&self, _: Ours) -> u64 {
         self.weight
     }
 
     #[inline]
-    fn set_weight(&mut self, weight: u64) {
+    fn set_weight(&mut self, weight: u64, _: Ours) {
         self.weight = weight;
     }
 }

@@ -10,7 +10,7 @@
 
 #[cfg(not(brimful_loom))]
 mod chosen {
-    pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
+    pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
     std::thread_local! {
@@ -26,8 +26,9 @@ mod chosen {
 
 #[cfg(brimful_loom)]
 mod chosen {
+    pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-    pub(crate) use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+    use loom::sync::{RwLockReadGuard, RwLockWriteGuard};
 
     loom::thread_local! {
         /// See `reentry`.

@@ -1,0 +1,132 @@
+//! Removing, and changing values where they stand.
+
+use super::Cache;
+use crate::cause::Cause;
+use crate::error::Updated;
+use crate::leave::go_on;
+use crate::outbox::Departure;
+use crate::policy::Policy;
+use crate::reentry::{self, Mark};
+use hashbrown::Equivalent;
+use std::hash::{BuildHasher, Hash};
+use std::panic::resume_unwind;
+
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// Takes the entry out and returns its value.
+    pub fn remove<Q>(&self, key: &Q) -> Option<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.take(key, |_, _| true).map(|left| left.value)
+    }
+
+    /// Takes the entry out and returns it.
+    pub fn remove_entry<Q>(&self, key: &Q) -> Option<(K, V)>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let left = self.take(key, |_, _| true)?;
+        Some((left.key, left.value))
+    }
+
+    /// Takes the entry out if `condition` holds for it, as one step: nobody
+    /// writes in between.
+    ///
+    /// # Panics
+    /// If `condition` calls into any brimful [`Cache`].
+    pub fn remove_if<Q>(&self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.take(key, |key, value| {
+            let _mark = Mark::set();
+            condition(key, value)
+        })
+        .map(|left| left.value)
+    }
+
+    fn take<Q>(&self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<Departure<K, V>>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let hashed = self.hash(key);
+        let mut leaving = self.leave.open();
+        {
+            let mut shard = self.shard(hashed).write();
+            let _mark = Mark::set_in_debug();
+            let slot = shard.slot(hashed.tag(), |found| key.equivalent(found))?;
+            let entry = shard.entry(slot)?;
+            if condition(&entry.key, &entry.value) {
+                shard.leave(slot, Cause::Removed, &self.budget, leaving.outbox());
+            }
+        }
+        leaving.hand_over(Cause::Removed)
+    }
+
+    /// Changes a value where it stands, under the shard's lock. Counts as a use.
+    ///
+    /// The value is weighed anew before the lock is left. If it grew, entries of
+    /// its own shard make room; if that is not enough, it leaves with cause
+    /// [`Refused`](Cause::Refused) and the answer says so. If `change` panics,
+    /// the value stays as `change` left it and is weighed all the same.
+    ///
+    /// # Panics
+    /// If `change`, or the weigher after it, calls into any brimful [`Cache`].
+    /// If the weigher panics the value leaves with cause `Refused`.
+    pub fn update<Q, R>(&self, key: &Q, change: impl FnOnce(&mut V) -> R) -> Updated<R>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let hashed = self.hash(key);
+        let mut leaving = self.leave.open();
+        let updated = {
+            let mut shard = self.shard(hashed).write();
+            let marked = Mark::set_in_debug();
+            let found = shard.look_up(hashed.tag(), |found| key.equivalent(found));
+            drop(marked);
+            let Some(slot) = found else {
+                return Updated::Absent;
+            };
+            let _mark = Mark::set();
+            let change = |_: &K, value: &mut V| change(value);
+            shard.change(slot, &self.scale, &self.budget, change, leaving.outbox())
+        };
+        leaving.settle();
+        updated.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Keeps the entries for which `keep` answers `true`; the others leave with
+    /// cause [`Removed`](Cause::Removed).
+    ///
+    /// Runs now, one shard at a time under its lock; values may be changed and
+    /// are weighed anew, and one that finds no room leaves with cause
+    /// [`Refused`](Cause::Refused). Entries written meanwhile in shards already
+    /// passed are not seen. O(entries).
+    ///
+    /// # Panics
+    /// If `keep`, or the weigher after it, calls into any brimful [`Cache`].
+    /// If `keep` panics the walk ends there.
+    pub fn retain(&self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        reentry::check();
+        let mut panic = None;
+        for shard in &self.shards {
+            let mut leaving = self.leave.open();
+            let walked = {
+                let mut shard = shard.write();
+                let _mark = Mark::set();
+                shard.retain(&self.scale, &self.budget, &mut keep, leaving.outbox())
+            };
+            panic = panic.or(leaving.settle_quietly());
+            if let Err(stopped) = walked {
+                panic = Some(stopped);
+                break;
+            }
+        }
+        go_on(panic);
+    }
+}

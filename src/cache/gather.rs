@@ -1,0 +1,99 @@
+//! Gathering: room for an entry whose own shard has not enough.
+//!
+//! ```text
+//! become the one gatherer                            nobody else takes from the budget now
+//! for floor in [share, 3/4 share, 0]:
+//!     for each shard, the home shard last:
+//!         take what is free; done if the hand covers the need
+//!         lock it; it evicts down to the floor, at most what is needed; unlock
+//! lock the home shard, place the entry out of the hand
+//! ```
+//!
+//! Why it ends: a shard once visited with floor 0 is empty and stays so, since
+//! it can take no room while someone gathers. After the last pass all there is
+//! lies in the hand or is free, and the entry is no heavier than the capacity.
+
+use super::{Cache, share, weighed};
+use crate::budget::Hand;
+use crate::hash::Hashed;
+use crate::outbox::Outbox;
+use crate::policy::{Policy, Slot};
+use crate::reentry::Mark;
+use crate::shard::{Offer, Placed, Shard};
+use crate::weight::Room;
+use std::hash::{BuildHasher, Hash};
+
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// Makes room for an offer whose own shard cannot, or should not alone, and
+    /// places it.
+    ///
+    /// The value it replaces is spared; if that one left meanwhile (another
+    /// thread took it) a second turn gathers for the whole weight, which always
+    /// suffices.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn gather(
+        &self,
+        hashed: Hashed,
+        mut offer: Offer<K, V>,
+        mut need: Room,
+        out: &mut Outbox<K, V>,
+    ) -> Placed<K, V> {
+        let gatherer = self.budget.gather();
+        let mut hand = gatherer.hand();
+        let mut spare = true;
+        loop {
+            self.gather_into(&mut hand, hashed, spare.then_some(&offer), need, out);
+            let mut home = self.shard(hashed).write();
+            let _mark = Mark::set_in_debug();
+            match home.insert(offer, &mut hand, out) {
+                Placed::NeedsRoom(again, _) => offer = again,
+                placed => return placed,
+            }
+            spare = false;
+            need = Room {
+                weight: offer.weight,
+                entries: u64::from(weighed::<P>()),
+            };
+        }
+    }
+
+    fn gather_into(
+        &self,
+        hand: &mut Hand<'_>,
+        hashed: Hashed,
+        spare: Option<&Offer<K, V>>,
+        need: Room,
+        out: &mut Outbox<K, V>,
+    ) {
+        let shards = self.shards.len();
+        let home = hashed.shard(shards);
+        let share = share(self.budget.capacity(), shards);
+        for floor in [share, share - share / 4, 0] {
+            // The home shard comes last: it needs room itself.
+            for index in (home + 1..shards).chain(0..=home) {
+                if hand.fill(need) || need.weight > self.budget.capacity() {
+                    return;
+                }
+                let mut shard = self.shards[index].write();
+                let keep = match spare {
+                    Some(offer) if index == home => self.kept_slot(&shard, offer),
+                    _ => None,
+                };
+                shard.yield_room(floor, need, keep, hand, out);
+            }
+        }
+        hand.fill(need);
+    }
+
+    /// Where the value lies that an offer is to replace.
+    fn kept_slot(&self, shard: &Shard<K, V, P>, offer: &Offer<K, V>) -> Option<Slot> {
+        let _mark = Mark::set_in_debug();
+        shard.slot(offer.tag, |key| *key == offer.key)
+    }
+}

@@ -1,0 +1,199 @@
+//! Inserting: weigh and hash without a lock, place under one, gather if need be.
+
+use super::entry::Same;
+use super::{Cache, WeighedCache};
+use crate::cause::Cause;
+use crate::error::Refused;
+use crate::hash::Hashed;
+use crate::outbox::{Departure, Outbox};
+use crate::policy::Policy;
+use crate::reentry::Mark;
+use crate::shard::{Offer, Placed};
+use hashbrown::Equivalent;
+use std::hash::{BuildHasher, Hash};
+use std::time::Instant;
+
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// Stores a value and returns the older one under the same key.
+    ///
+    /// Room is made before the entry is published. A value heavier than the
+    /// whole capacity is refused: the listener hears of it and it is dropped;
+    /// the older value under its key leaves too and is returned. Use
+    /// [`try_insert`](Cache::try_insert) to get a refused value back.
+    ///
+    /// An older value is readable until the new one is in its place. The entry
+    /// is never the victim of its own insert: a `get` that follows finds it,
+    /// unless it was refused or another thread wrote in between. As with std's
+    /// maps, the older *key* stays.
+    #[inline]
+    pub fn insert(&self, key: K, value: V) -> Option<V> {
+        let weight = self.scale.weigh::<P>(&key, &value);
+        self.store(key, value, weight)
+    }
+
+    /// The same, with the verdict: `Ok(None)` stored, `Ok(Some(old))` stored in
+    /// place of an older value.
+    ///
+    /// # Errors
+    /// If the entry is heavier than the whole capacity it is refused; key and
+    /// value, the reason, and the older value that left with them are handed back.
+    ///
+    /// ```
+    /// use brimful::Cache;
+    ///
+    /// let cache = Cache::weighted(100, |_: &u32, text: &String| text.len() as u64);
+    /// let refused = cache.try_insert(1, "x".repeat(101)).unwrap_err();
+    /// assert_eq!(refused.value.len(), 101);
+    /// assert!(refused.to_string().contains("weight 101"));
+    /// ```
+    pub fn try_insert(&self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
+        let weight = self.scale.weigh::<P>(&key, &value);
+        self.put(key, value, weight)
+    }
+
+    #[inline]
+    fn store(&self, key: K, value: V, weight: u64) -> Option<V> {
+        match self.put(key, value, weight) {
+            Ok(old) => old,
+            Err(refused) => refused.old,
+        }
+    }
+
+    #[inline]
+    fn put(&self, key: K, value: V, weight: u64) -> Result<Option<V>, Refused<K, V>> {
+        let hashed = self.hash(&key);
+        let offer = Offer {
+            tag: hashed.tag(),
+            key,
+            value,
+            weight,
+            only_if_absent: false,
+        };
+        let mut leaving = self.leave.open();
+        match self.place(hashed, offer, leaving.outbox()) {
+            Placed::Refused(reason) => leaving.hand_back(reason),
+            _ => Ok(leaving.hand_over(Cause::Replaced).map(value_of)),
+        }
+    }
+
+    /// Stores a value unless the key is there by now; a clone of what stays.
+    pub(super) fn put_if_absent(&self, key: K, value: V) -> V
+    where
+        V: Clone,
+    {
+        let weight = self.scale.weigh::<P>(&key, &value);
+        let copy = value.clone();
+        let hashed = self.hash(&key);
+        let offer = Offer {
+            tag: hashed.tag(),
+            key,
+            value,
+            weight,
+            only_if_absent: true,
+        };
+        let mut leaving = self.leave.open();
+        let placed = self.place(hashed, offer, leaving.outbox());
+        leaving.settle();
+        match placed {
+            Placed::Present(offer) => self.peek(&Same(&offer.key)).unwrap_or(copy),
+            _ => copy,
+        }
+    }
+
+    #[inline]
+    fn place(&self, hashed: Hashed, offer: Offer<K, V>, out: &mut Outbox<K, V>) -> Placed<K, V> {
+        let placed = {
+            let mut hand = self.budget.hand();
+            let mut shard = self.shard(hashed).write();
+            let _mark = Mark::set_in_debug();
+            shard.insert(offer, &mut hand, out)
+        };
+        match placed {
+            Placed::NeedsRoom(offer, need) => self.gather(hashed, offer, need, out),
+            placed => placed,
+        }
+    }
+
+    /// The value under the key; if there is none, that of `load`, stored under it.
+    ///
+    /// `load` runs without any lock and may use this cache. Callers that miss
+    /// the same key at the same time each run their own `load` for now, and the
+    /// first value stored is what all of them return; a later version will let
+    /// them share one load. A loaded value that the cache refuses is returned
+    /// all the same.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// let length = cache.get_or_insert_with("word", || 4);
+    /// assert_eq!(length, 4);
+    /// assert_eq!(cache.get_or_insert_with("word", || unreachable!()), 4);
+    /// # let _: Option<usize> = cache.get(&"word".to_string());
+    /// ```
+    pub fn get_or_insert_with<Q>(&self, key: &Q, load: impl FnOnce() -> V) -> V
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        if let Some(value) = self.get(key) {
+            return value;
+        }
+        let began = Instant::now();
+        let value = load();
+        let hashed = self.hash(key);
+        self.shard(hashed).read().counts().loaded(began.elapsed());
+        self.put_if_absent(key.to_owned(), value)
+    }
+
+    /// Inserts all of them, one after another.
+    pub fn extend(&self, entries: impl IntoIterator<Item = (K, V)>) {
+        for (key, value) in entries {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl<K, V, P, S> WeighedCache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// Stores a value with a weight of its own; the weigher is not asked, until
+    /// the value is changed in place.
+    pub fn insert_weighted(&self, key: K, value: V, weight: u64) -> Option<V> {
+        self.store(key, value, self.scale.charge(weight))
+    }
+
+    /// The same, with the verdict.
+    ///
+    /// # Errors
+    /// As [`try_insert`](Cache::try_insert).
+    pub fn try_insert_weighted(
+        &self,
+        key: K,
+        value: V,
+        weight: u64,
+    ) -> Result<Option<V>, Refused<K, V>> {
+        self.put(key, value, self.scale.charge(weight))
+    }
+}
+
+fn value_of<K, V>(left: Departure<K, V>) -> V {
+    left.value
+}
+
+impl<K, V, P, S> Extend<(K, V)> for Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
+        Cache::extend(self, entries);
+    }
+}

@@ -1,0 +1,124 @@
+//! Reading: by clone, by view, with and without touching.
+
+use super::{Cache, WeighedCache};
+use crate::hash::Hashed;
+use crate::policy::{Meta, Ours, Policy, Touch};
+use crate::reentry::Mark;
+use hashbrown::Equivalent;
+use std::hash::{BuildHasher, Hash};
+
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// Looks a key up, touches it, and gives `read` what it found, all under
+    /// the lock that the policy asks for.
+    #[inline]
+    fn read<Q, R>(&self, hashed: Hashed, key: &Q, read: impl FnOnce(&K, &V) -> R) -> Option<R>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        let is = |found: &K| key.equivalent(found);
+        match P::TOUCH {
+            Touch::Shared => {
+                let shard = self.shard(hashed).read();
+                let _mark = Mark::set_in_debug();
+                let (key, value) = shard.get_shared(hashed.tag(), is)?;
+                Some(read(key, value))
+            }
+            Touch::Exclusive => {
+                let mut shard = self.shard(hashed).write();
+                let _mark = Mark::set_in_debug();
+                let (key, value) = shard.get(hashed.tag(), is)?;
+                Some(read(key, value))
+            }
+        }
+    }
+
+    /// A clone of the value, if the key is there. Counts as a use.
+    ///
+    /// The clone is made under the shard's lock: keep it cheap (`Arc`, small
+    /// values), or use [`view`](Cache::view).
+    #[inline]
+    pub fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        self.read(self.hash(key), key, |_, value| value.clone())
+    }
+
+    /// Calls `view` with the stored key and value, under the shard's lock and
+    /// without a clone. Counts as a use.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(10);
+    /// cache.insert("page", vec![0_u8; 4096]);
+    /// assert_eq!(cache.view("page", |_, bytes| bytes.len()), Some(4096));
+    /// ```
+    ///
+    /// # Panics
+    /// If `view` calls into any brimful [`Cache`].
+    #[inline]
+    pub fn view<Q, R>(&self, key: &Q, view: impl FnOnce(&K, &V) -> R) -> Option<R>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.read(self.hash(key), key, |key, value| {
+            let _mark = Mark::set();
+            view(key, value)
+        })
+    }
+
+    /// Reads without touching: neither the order nor the statistics change.
+    #[inline]
+    fn quietly<Q, R>(&self, key: &Q, read: impl FnOnce(&K, &V) -> R) -> Option<R>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let hashed = self.hash(key);
+        let shard = self.shard(hashed).read();
+        let _mark = Mark::set_in_debug();
+        let entry = shard.peek(hashed.tag(), |found| key.equivalent(found))?;
+        Some(read(&entry.key, &entry.value))
+    }
+
+    /// A clone of the value, if the key is there. Does not count as a use:
+    /// neither the order nor the statistics change.
+    pub fn peek<Q>(&self, key: &Q) -> Option<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        self.quietly(key, |_, value| value.clone())
+    }
+
+    /// Whether the key is there. Does not count as a use.
+    pub fn contains_key<Q>(&self, key: &Q) -> bool
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.quietly(key, |_, _| ()).is_some()
+    }
+}
+
+impl<K, V, P, S> WeighedCache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// What the entry under this key is charged. Does not count as a use.
+    pub fn weight_of<Q>(&self, key: &Q) -> Option<u64>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let hashed = self.hash(key);
+        let shard = self.shard(hashed).read();
+        let _mark = Mark::set_in_debug();
+        let entry = shard.peek(hashed.tag(), |found| key.equivalent(found))?;
+        Some(entry.meta.weight(Ours))
+    }
+}

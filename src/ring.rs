@@ -65,7 +65,9 @@ impl Ring {
         let position = self.front;
         let tag = Tag::from_bits(self.items.pop_front()?)?;
         self.advance();
-        self.trim();
+        if self.holes > 0 {
+            self.trim();
+        }
         Some((position, tag))
     }
 

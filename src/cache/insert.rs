@@ -5,7 +5,7 @@ use super::{Cache, WeighedCache};
 use crate::cause::Cause;
 use crate::error::Refused;
 use crate::hash::Hashed;
-use crate::outbox::{Departure, Outbox};
+use crate::outbox::Outbox;
 use crate::policy::Policy;
 use crate::reentry::Mark;
 use crate::shard::{Offer, Placed};
@@ -66,18 +66,11 @@ where
 
     #[inline]
     fn put(&self, key: K, value: V, weight: u64) -> Result<Option<V>, Refused<K, V>> {
-        let hashed = self.hash(&key);
-        let offer = Offer {
-            tag: hashed.tag(),
-            key,
-            value,
-            weight,
-            only_if_absent: false,
-        };
+        let (hashed, offer) = self.offer(key, value, weight);
         let mut leaving = self.leave.open();
         match self.place(hashed, offer, leaving.outbox()) {
             Placed::Refused(reason) => leaving.hand_back(reason),
-            _ => Ok(leaving.hand_over(Cause::Replaced).map(value_of)),
+            _ => Ok(leaving.hand_over(Cause::Replaced).map(|left| left.value)),
         }
     }
 
@@ -88,14 +81,8 @@ where
     {
         let weight = self.scale.weigh::<P>(&key, &value);
         let copy = value.clone();
-        let hashed = self.hash(&key);
-        let offer = Offer {
-            tag: hashed.tag(),
-            key,
-            value,
-            weight,
-            only_if_absent: true,
-        };
+        let (hashed, mut offer) = self.offer(key, value, weight);
+        offer.only_if_absent = true;
         let mut leaving = self.leave.open();
         let placed = self.place(hashed, offer, leaving.outbox());
         leaving.settle();
@@ -103,6 +90,19 @@ where
             Placed::Present(offer) => self.peek(&Same(&offer.key)).unwrap_or(copy),
             _ => copy,
         }
+    }
+
+    #[inline]
+    fn offer(&self, key: K, value: V, weight: u64) -> (Hashed, Offer<K, V>) {
+        let hashed = self.hash(&key);
+        let offer = Offer {
+            tag: hashed.tag(),
+            key,
+            value,
+            weight,
+            only_if_absent: false,
+        };
+        (hashed, offer)
     }
 
     #[inline]
@@ -181,10 +181,6 @@ where
     ) -> Result<Option<V>, Refused<K, V>> {
         self.put(key, value, self.scale.charge(weight))
     }
-}
-
-fn value_of<K, V>(left: Departure<K, V>) -> V {
-    left.value
 }
 
 impl<K, V, P, S> Extend<(K, V)> for Cache<K, V, P, S>

@@ -4,6 +4,7 @@ use super::{Cache, WeighedCache};
 use crate::hash::Hashed;
 use crate::policy::{Meta, Ours, Policy, Touch};
 use crate::reentry::Mark;
+use crate::table::Entry;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
@@ -74,7 +75,7 @@ where
 
     /// Reads without touching: neither the order nor the statistics change.
     #[inline]
-    fn quietly<Q, R>(&self, key: &Q, read: impl FnOnce(&K, &V) -> R) -> Option<R>
+    fn quietly<Q, R>(&self, key: &Q, read: impl FnOnce(&Entry<K, V, P::Meta>) -> R) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
@@ -82,7 +83,7 @@ where
         let shard = self.shard(hashed).read();
         let _mark = Mark::set_in_debug();
         let entry = shard.peek(hashed.tag(), |found| key.equivalent(found))?;
-        Some(read(&entry.key, &entry.value))
+        Some(read(entry))
     }
 
     /// A clone of the value, if the key is there. Does not count as a use:
@@ -92,7 +93,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
         V: Clone,
     {
-        self.quietly(key, |_, value| value.clone())
+        self.quietly(key, |entry| entry.value.clone())
     }
 
     /// Whether the key is there. Does not count as a use.
@@ -100,7 +101,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.quietly(key, |_, _| ()).is_some()
+        self.quietly(key, |_| ()).is_some()
     }
 }
 
@@ -115,10 +116,6 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let hashed = self.hash(key);
-        let shard = self.shard(hashed).read();
-        let _mark = Mark::set_in_debug();
-        let entry = shard.peek(hashed.tag(), |found| key.equivalent(found))?;
-        Some(entry.meta.weight(Ours))
+        self.quietly(key, |entry| entry.meta.weight(Ours))
     }
 }

@@ -309,12 +309,12 @@ where
 {
     #[inline]
     fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> Hashed {
-        reentry::check();
         Hashed::new(&self.hasher, key)
     }
 
     #[inline]
     fn shard(&self, hashed: Hashed) -> &RwLock<Shard<K, V, P>> {
+        reentry::check();
         &self.shards[hashed.shard(self.shards.len())]
     }
 

@@ -3,6 +3,7 @@
 use super::Cache;
 use crate::cause::Cause;
 use crate::error::Updated;
+use crate::hash::Hashed;
 use crate::leave::go_on;
 use crate::outbox::Departure;
 use crate::policy::Policy;
@@ -82,7 +83,18 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let hashed = self.hash(key);
+        self.update_hashed(self.hash(key), key, change)
+    }
+
+    pub(super) fn update_hashed<Q, R>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> Updated<R>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
         let mut leaving = self.leave.open();
         let updated = {
             let mut shard = self.shard(hashed).write();

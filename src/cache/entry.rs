@@ -1,6 +1,7 @@
 //! `Entry`: the words of std's entry API, without a lock between the calls.
 
 use super::Cache;
+use crate::hash::Hashed;
 use crate::policy::Policy;
 use hashbrown::Equivalent;
 use std::fmt;
@@ -10,6 +11,7 @@ use std::hash::{BuildHasher, Hash};
 #[must_use = "an entry does nothing until one of its methods is called"]
 pub struct Entry<'a, K, V, P: Policy, S> {
     cache: &'a Cache<K, V, P, S>,
+    hashed: Hashed,
     key: K,
 }
 
@@ -36,7 +38,11 @@ where
     /// assert_eq!(visits.get("a"), Some(2));
     /// ```
     pub fn entry(&self, key: K) -> Entry<'_, K, V, P, S> {
-        Entry { cache: self, key }
+        Entry {
+            cache: self,
+            hashed: self.hash(&key),
+            key,
+        }
     }
 }
 
@@ -72,7 +78,8 @@ where
     /// # Panics
     /// If `change` calls into any brimful [`Cache`].
     pub fn and_modify(self, change: impl FnOnce(&mut V)) -> Self {
-        let _ = self.cache.update(&Same(&self.key), change);
+        let key = Same(&self.key);
+        let _ = self.cache.update_hashed(self.hashed, &key, change);
         self
     }
 
@@ -91,10 +98,11 @@ where
     where
         V: Clone,
     {
-        if let Some(value) = self.cache.get(&Same(&self.key)) {
+        let clone = |_: &K, value: &V| value.clone();
+        if let Some(value) = self.cache.read(self.hashed, &Same(&self.key), clone) {
             return value;
         }
-        self.cache.put_if_absent(self.key, make())
+        self.cache.put_if_absent(self.hashed, self.key, make())
     }
 
     /// A clone of the value under the key; if there is none, the default is stored.

@@ -66,34 +66,6 @@ where
 
     #[inline]
     fn put(&self, key: K, value: V, weight: u64) -> Result<Option<V>, Refused<K, V>> {
-        let (hashed, offer) = self.offer(key, value, weight);
-        let mut leaving = self.leave.open();
-        match self.place(hashed, offer, leaving.outbox()) {
-            Placed::Refused(reason) => leaving.hand_back(reason),
-            _ => Ok(leaving.hand_over(Cause::Replaced).map(|left| left.value)),
-        }
-    }
-
-    /// Stores a value unless the key is there by now; a clone of what stays.
-    pub(super) fn put_if_absent(&self, key: K, value: V) -> V
-    where
-        V: Clone,
-    {
-        let weight = self.scale.weigh::<P>(&key, &value);
-        let copy = value.clone();
-        let (hashed, mut offer) = self.offer(key, value, weight);
-        offer.only_if_absent = true;
-        let mut leaving = self.leave.open();
-        let placed = self.place(hashed, offer, leaving.outbox());
-        leaving.settle();
-        match placed {
-            Placed::Present(offer) => self.peek(&Same(&offer.key)).unwrap_or(copy),
-            _ => copy,
-        }
-    }
-
-    #[inline]
-    fn offer(&self, key: K, value: V, weight: u64) -> (Hashed, Offer<K, V>) {
         let hashed = self.hash(&key);
         let offer = Offer {
             tag: hashed.tag(),
@@ -102,7 +74,33 @@ where
             weight,
             only_if_absent: false,
         };
-        (hashed, offer)
+        let mut leaving = self.leave.open();
+        match self.place(hashed, offer, leaving.outbox()) {
+            Placed::Refused(reason) => leaving.hand_back(reason),
+            _ => Ok(leaving.hand_over(Cause::Replaced).map(|left| left.value)),
+        }
+    }
+
+    /// Stores a value unless the key is there by now; a clone of what stays.
+    pub(super) fn put_if_absent(&self, hashed: Hashed, key: K, value: V) -> V
+    where
+        V: Clone,
+    {
+        let copy = value.clone();
+        let offer = Offer {
+            tag: hashed.tag(),
+            weight: self.scale.weigh::<P>(&key, &value),
+            key,
+            value,
+            only_if_absent: true,
+        };
+        let mut leaving = self.leave.open();
+        let placed = self.place(hashed, offer, leaving.outbox());
+        leaving.settle();
+        match placed {
+            Placed::Present(offer) => self.peek(&Same(&offer.key)).unwrap_or(copy),
+            _ => copy,
+        }
     }
 
     #[inline]
@@ -139,14 +137,14 @@ where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
     {
-        if let Some(value) = self.get(key) {
+        let hashed = self.hash(key);
+        if let Some(value) = self.read(hashed, key, |_, value| value.clone()) {
             return value;
         }
         let began = Instant::now();
         let value = load();
-        let hashed = self.hash(key);
         self.shard(hashed).read().counts().loaded(began.elapsed());
-        self.put_if_absent(key.to_owned(), value)
+        self.put_if_absent(hashed, key.to_owned(), value)
     }
 
     /// Inserts all of them, one after another.

@@ -17,7 +17,12 @@ where
     /// Looks a key up, touches it, and gives `read` what it found, all under
     /// the lock that the policy asks for.
     #[inline]
-    fn read<Q, R>(&self, hashed: Hashed, key: &Q, read: impl FnOnce(&K, &V) -> R) -> Option<R>
+    pub(super) fn read<Q, R>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        read: impl FnOnce(&K, &V) -> R,
+    ) -> Option<R>
     where
         Q: Equivalent<K> + ?Sized,
     {

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::error::{Refused, Updated};
 use crate::hash::{Hashed, RandomState};
 use crate::leave::{Leave, go_on};
-use crate::policy::{Meta, Ours, Policy, S3Fifo, Slot, Weighed};
+use crate::policy::{Meta, Ours, Policy, S3Fifo, Slot, Tag, Weighed};
 use crate::scale::Scale;
 use crate::shard::{Offer, Placed, Shard};
 use crate::stats::Snapshot;
@@ -289,14 +289,21 @@ where
 
     #[inline]
     fn put(&mut self, key: K, value: V, weight: u64) -> Result<Option<V>, Refused<K, V>> {
-        self.place(key, value, weight).map(|(_, old)| old)
+        let tag = self.hash(&key).tag();
+        self.place(tag, key, value, weight).map(|(_, old)| old)
     }
 
     /// Stores a value; where it lies, and what it replaced.
     #[inline]
-    fn place(&mut self, key: K, value: V, weight: u64) -> Result<(Slot, Option<V>), Refused<K, V>> {
+    fn place(
+        &mut self,
+        tag: Tag,
+        key: K,
+        value: V,
+        weight: u64,
+    ) -> Result<(Slot, Option<V>), Refused<K, V>> {
         let offer = Offer {
-            tag: self.hash(&key).tag(),
+            tag,
             key,
             value,
             weight,
@@ -320,9 +327,9 @@ where
     }
 
     /// Stores under a key that is not there; where the value lies then.
-    fn place_new(&mut self, key: K, value: V) -> Result<Slot, Refused<K, V>> {
+    fn place_new(&mut self, tag: Tag, key: K, value: V) -> Result<Slot, Refused<K, V>> {
         let weight = self.scale.weigh::<P>(&key, &value);
-        self.place(key, value, weight).map(|(slot, _)| slot)
+        self.place(tag, key, value, weight).map(|(slot, _)| slot)
     }
 
     /// The value under the key; if there is none, that of `load`, stored under it.
@@ -347,13 +354,14 @@ where
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
-        let slot = match self.look_up(key) {
+        let tag = self.hash(key).tag();
+        let slot = match self.shard.look_up(tag, |found| key.equivalent(found)) {
             Some(slot) => slot,
             None => {
                 let began = Instant::now();
                 let value = load();
                 self.shard.counts().loaded(began.elapsed());
-                self.place_new(key.to_owned(), value)?
+                self.place_new(tag, key.to_owned(), value)?
             }
         };
         Ok(self.value_in(slot))
@@ -375,7 +383,12 @@ where
     /// # Ok::<(), brimful::Refused<&str, u32>>(())
     /// ```
     pub fn entry(&mut self, key: K) -> Entry<'_, K, V, P, S> {
-        Entry { cache: self, key }
+        let tag = self.hash(&key).tag();
+        Entry {
+            cache: self,
+            tag,
+            key,
+        }
     }
 
     /// Takes the entry out and returns its value.
@@ -563,6 +576,7 @@ where
 #[must_use = "an entry does nothing until one of its methods is called"]
 pub struct Entry<'a, K, V, P: Policy, S> {
     cache: &'a mut Cache<K, V, P, S>,
+    tag: Tag,
     key: K,
 }
 
@@ -589,8 +603,8 @@ where
     /// Changes the value under the key, if there is one; a value that grows too
     /// heavy leaves.
     pub fn and_modify(self, change: impl FnOnce(&mut V)) -> Self {
-        let tag = self.cache.hash(&self.key).tag();
-        let slot = self.cache.shard.look_up(tag, |found| self.key == *found);
+        let is = |found: &K| self.key == *found;
+        let slot = self.cache.shard.look_up(self.tag, is);
         if let Some(slot) = slot {
             let _ = self.cache.change(slot, |_, value| change(value));
         }
@@ -610,11 +624,11 @@ where
     /// # Errors
     /// If the value is heavier than the whole capacity: it is handed back.
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> Inserted<'a, K, V, P, S> {
-        let tag = self.cache.hash(&self.key).tag();
-        let found = self.cache.shard.look_up(tag, |found| self.key == *found);
+        let is = |found: &K| self.key == *found;
+        let found = self.cache.shard.look_up(self.tag, is);
         let slot = match found {
             Some(slot) => slot,
-            None => self.cache.place_new(self.key, make())?,
+            None => self.cache.place_new(self.tag, self.key, make())?,
         };
         Ok(RefMut {
             cache: self.cache,

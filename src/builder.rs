@@ -110,8 +110,8 @@ impl<K, V, C, P, S> Builder<K, V, C, P, S> {
     }
 
     /// Fixes the number of shards, from 1 to 65,536. With 1 the order of
-    /// eviction is exact as a whole; each costs some 300 bytes. If left out: by
-    /// capacity and processors, at most 768.
+    /// eviction is exact as a whole; each costs some 400 bytes. If left out: by
+    /// capacity and processors, at most 600.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self

@@ -147,7 +147,7 @@ const ENTRIES_A_SHARD: u64 = 3_100;
 const FEWEST_A_SHARD: u64 = 256;
 
 /// Memory at birth stays under 256 KiB whatever the capacity.
-const MOST_BY_DEFAULT: u64 = 768;
+const MOST_BY_DEFAULT: u64 = 600;
 
 /// How many shards a cache of about so many entries gets: enough for the
 /// processors and to keep each small, but not so many that each is tiny.

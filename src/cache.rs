@@ -23,7 +23,7 @@ use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::config::Config;
 use crate::hash::{Hashed, RandomState};
-use crate::leave::{Leave, go_on};
+use crate::leave::{Leave, Panic, first, go_on};
 use crate::policy::{Meta, Policy, S3Fifo, Weighed};
 use crate::reentry;
 use crate::scale::Scale;
@@ -199,29 +199,34 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     pub fn set_capacity(&self, capacity: u64) {
         reentry::check();
         let share = share(capacity, self.shards.len());
+        let mut panic = None;
         {
             let _alone = self.budget.exclude_gatherers();
             self.budget.set_capacity(capacity);
             for shard in &self.shards {
                 // Also the barrier after which nobody can have seen the old capacity.
-                shard.write().set_share(share);
+                shard.write().set_share(share, &mut panic);
             }
         }
-        let mut panic = None;
         for floor in [share, 0] {
             for shard in &self.shards {
-                loop {
-                    let mut leaving = self.leave.open();
-                    let out = leaving.outbox();
-                    let more = shard.write().work_off(floor, A_BATCH, &self.budget, out);
-                    panic = panic.or(leaving.settle_quietly());
-                    if !more {
-                        break;
-                    }
-                }
+                self.work_off(shard, floor, &mut panic);
             }
         }
         go_on(panic);
+    }
+
+    /// Evicts what is over a lowered capacity from one shard, batch by batch.
+    fn work_off(&self, shard: &RwLock<Shard<K, V, P>>, floor: u64, panic: &mut Option<Panic>) {
+        let mut more = true;
+        while more {
+            let mut leaving = self.leave.open();
+            let out = leaving.outbox();
+            more = shard
+                .write()
+                .work_off(floor, A_BATCH, &self.budget, out, panic);
+            first(panic, leaving.settle_quietly());
+        }
     }
 
     /// Takes every entry out, with cause [`Cleared`](Cause::Cleared).
@@ -348,7 +353,7 @@ impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
         }
         let mut panic = None;
         for shard in &mut self.shards {
-            let taken = shard.get_mut().empty(Cause::CacheDropped, &self.budget);
+            let taken = shard.get_mut().finish();
             panic = panic.or(self.leave.all(taken, Cause::CacheDropped));
         }
         go_on(panic);

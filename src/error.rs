@@ -60,7 +60,8 @@ impl Error for BuildError {}
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It is heavier than the whole cache may ever hold.
+    /// It is heavier than the whole cache may ever hold. With a capacity of 0
+    /// everything is, weight 0 too.
     TooHeavy {
         /// What the entry weighs, in the cache's unit.
         weight: u64,
@@ -72,6 +73,9 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::TooHeavy { capacity: 0, .. } => {
+                f.write_str("the capacity is 0: the cache keeps nothing")
+            }
             Self::TooHeavy { weight, capacity } => write!(
                 f,
                 "an entry of weight {weight} is heavier than the whole capacity of {capacity}"

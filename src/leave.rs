@@ -19,7 +19,8 @@ use std::any::Any;
 use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-type Panic = Box<dyn Any + Send>;
+/// What a caught panic carries.
+pub(crate) type Panic = Box<dyn Any + Send>;
 
 pub(crate) struct Leave<K, V> {
     listener: Option<Listener<K, V>>,
@@ -75,7 +76,11 @@ impl<K, V> Leave<K, V> {
             }
         }
         if panic.is_some() {
-            go_on(panic.or(drop_all(entries.drain(..))));
+            if !panicking() {
+                let second = drop_all(entries.drain(..));
+                panic = panic.or(second);
+            }
+            go_on(panic);
         }
         entries
     }
@@ -111,7 +116,7 @@ impl<K, V> Leave<K, V> {
 }
 
 /// Keeps the first panic; a later one's payload is let go of quietly.
-fn first(kept: &mut Option<Panic>, new: Option<Panic>) {
+pub(crate) fn first(kept: &mut Option<Panic>, new: Option<Panic>) {
     match new {
         Some(panic) if kept.is_none() => *kept = Some(panic),
         Some(panic) => silence(panic),
@@ -149,8 +154,17 @@ fn silence(panic: Panic) {
 }
 
 /// Drops a value; returns its panic, if any.
-fn dropped<T>(value: T) -> Option<Panic> {
+#[inline]
+pub(crate) fn dropped<T>(value: T) -> Option<Panic> {
+    if !needs_drop::<T>() {
+        return None;
+    }
     catch_unwind(AssertUnwindSafe(|| drop(value))).err()
+}
+
+/// Runs user code that must not stop what follows.
+pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
+    catch_unwind(AssertUnwindSafe(run))
 }
 
 /// Goes on with a caught panic, unless the thread is unwinding already.
@@ -196,11 +210,14 @@ impl<K, V> Leaving<'_, K, V> {
         let panic = self.tell();
         let departure = self.outbox.hand_over(handed);
         let panic = self.discard(panic);
-        if panic.is_some() {
-            discard_both(departure, panic);
-            return None;
-        }
-        departure
+        hand(departure, panic, |departure| departure.and_then(discard))
+    }
+
+    /// The same, of which only the value is wanted: the key is dropped.
+    #[inline]
+    pub(crate) fn hand_over_value(self, handed: Cause) -> Option<V> {
+        let Departure { key, value, .. } = self.hand_over(handed)?;
+        Some(hand_value(value, || dropped(key)))
     }
 
     /// Tells of a refusal and of the older value that left with it; hands both
@@ -211,12 +228,15 @@ impl<K, V> Leaving<'_, K, V> {
         let panic = self.tell();
         let old = self.outbox.hand_over(Cause::Replaced);
         let refused = self.outbox.hand_over(Cause::Refused);
-        let panic = self.discard(panic);
-        if panic.is_some() {
-            discard_both((old, refused), panic);
-            return Ok(None);
-        }
-        let old = old.map(|left| left.value);
+        let mut panic = self.discard(panic);
+        let old = old.map(|Departure { key, value, .. }| {
+            first(&mut panic, dropped(key));
+            value
+        });
+        let (old, refused) = hand((old, refused), panic, |(old, refused)| {
+            let panic = dropped(old);
+            panic.or(refused.and_then(discard))
+        });
         match refused {
             Some(Departure { key, value, .. }) => Err(Refused {
                 key,
@@ -269,13 +289,35 @@ impl<K, V> Leaving<'_, K, V> {
     }
 }
 
-/// Lets go of what can no longer be handed over and goes on with the panic.
-#[cold]
-fn discard_both<T>(handed: T, panic: Option<Panic>) {
-    if let Some(second) = dropped(handed) {
-        silence(second);
+/// Hands something over, unless a panic goes on: then it is let go of first.
+#[inline]
+fn hand<T>(handed: T, panic: Option<Panic>, let_go: impl FnOnce(T) -> Option<Panic>) -> T {
+    match panic {
+        None => handed,
+        Some(panic) if panicking() => {
+            silence(panic);
+            handed
+        }
+        Some(panic) => {
+            if let Some(second) = let_go(handed) {
+                silence(second);
+            }
+            resume_unwind(panic)
+        }
     }
-    go_on(panic);
+}
+
+/// Hands a value over after something else was dropped, whatever that does.
+#[inline]
+pub(crate) fn hand_value<T>(value: T, drop_others: impl FnOnce() -> Option<Panic>) -> T {
+    hand(value, drop_others(), dropped)
+}
+
+/// Drops a key and a value apart; returns the first panic.
+pub(crate) fn drop_apart<K, V>(key: K, value: V) -> Option<Panic> {
+    let panic = dropped(value);
+    let second = dropped(key);
+    panic.or(second)
 }
 
 impl<K, V> Drop for Leaving<'_, K, V> {

@@ -26,6 +26,7 @@
 use crate::budget::{Budget, Hand};
 use crate::cause::Cause;
 use crate::error::{Reason, Updated};
+use crate::leave::{Panic, caught, first};
 use crate::outbox::Outbox;
 use crate::policy::{Meta, Ours, Policy, Slot, Tag, Touch};
 use crate::ring::MOST_LIVE;
@@ -33,11 +34,6 @@ use crate::scale::Scale;
 use crate::stats::{Counts, Snapshot};
 use crate::table::{Entry, Table};
 use crate::weight::Room;
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// What a caught panic carries.
-type Panic = Box<dyn Any + Send>;
 
 /// An entry on its way in.
 pub(crate) struct Offer<K, V> {
@@ -170,7 +166,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         if slot.is_some() && offer.only_if_absent {
             return Placed::Present(offer);
         }
-        if offer.weight > hand.budget().capacity() {
+        if !fits(offer.weight, hand.budget()) {
             return self.refuse(offer, slot, hand.budget(), out);
         }
         match slot {
@@ -191,11 +187,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             self.evict(None, hand, out);
         }
         let free = hand.fill(need);
-        if !free && !self.may_pay() {
+        if !free && !self.may_pay(self.floor) {
             return Placed::NeedsRoom(offer, need);
         }
         self.policy.miss(offer.tag, offer.weight);
-        if !free && !self.pay(need, None, hand, out) {
+        if !free && !self.pay(need, self.floor, None, hand, out) {
             return Placed::NeedsRoom(offer, need);
         }
         if self.policy.missed_a_ghost() {
@@ -226,7 +222,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> Placed<K, V> {
         let before = self.weight_at(slot);
-        if !self.reweigh(slot, before, offer.weight, hand, out) {
+        if !self.reweigh(slot, offer.weight, self.floor, hand, out) {
             let need = Room {
                 weight: offer.weight - before,
                 entries: 0,
@@ -263,22 +259,24 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         })
     }
 
-    /// Changes what the entry in `slot` is charged; says whether there was room.
+    /// Changes what the entry in `slot` is charged; says whether there was room
+    /// for it with own victims paying down to `floor`.
     fn reweigh(
         &mut self,
         slot: Slot,
-        before: u64,
         after: u64,
+        floor: u64,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
+        let before = self.weight_at(slot);
         if !P::Meta::WEIGHED || before == after {
             return true;
         }
         let room = |weight| Room { weight, entries: 0 };
         if after > before {
             let need = room(after - before);
-            if !hand.fill(need) && !self.pay(need, Some(slot), hand, out) {
+            if !hand.fill(need) && !self.pay(need, floor, Some(slot), hand, out) {
                 return false;
             }
             hand.pay(need);
@@ -301,16 +299,17 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 
     /// Own victims fill the hand up to `need`, as long as this shard holds more
-    /// than its floor; says whether the hand covers it now.
+    /// than `floor`; says whether the hand covers it now.
     #[inline]
     fn pay(
         &mut self,
         need: Room,
+        floor: u64,
         keep: Option<Slot>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
-        while self.may_pay() {
+        while self.may_pay(floor) {
             if !self.evict(keep, hand, out) {
                 break;
             }
@@ -322,10 +321,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         hand.fill(need)
     }
 
-    /// Whether this shard's own victims pay for room.
+    /// Whether this shard's own victims pay for room, down to `floor`. Entries
+    /// may weigh 0, so with a floor of 0 all of them do.
     #[inline]
-    fn may_pay(&self) -> bool {
-        self.alone || self.held.weight > self.floor
+    fn may_pay(&self, floor: u64) -> bool {
+        floor == 0 || self.held.weight > floor
     }
 
     /// Evicts for someone else, down to `floor`, until the hand covers `need`.
@@ -337,7 +337,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) {
-        while !hand.covers(need) && (self.held.weight > floor || floor == 0) {
+        while !hand.covers(need) && self.may_pay(floor) {
             if !self.evict(keep, hand, out) {
                 break;
             }
@@ -346,23 +346,57 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     /// Evicts at most `most` entries while the budget is over a lowered
     /// capacity and this shard over `floor`; says whether it may go on.
+    ///
+    /// A policy that panics is not asked for that victim: the bound comes first,
+    /// and the panic is kept for later.
     pub(crate) fn work_off(
         &mut self,
         floor: u64,
         most: usize,
         budget: &Budget,
         out: &mut Outbox<K, V>,
+        panic: &mut Option<Panic>,
     ) -> bool {
         for _ in 0..most {
-            if !budget.is_over() || self.held.weight <= floor {
+            // A capacity of 0 keeps nothing, not even what weighs nothing.
+            let over = budget.is_over() || budget.capacity() == 0;
+            if !over || !self.may_pay(floor) {
                 return false;
             }
             // A hand per victim: its room goes back to the budget at once.
-            if !self.evict(None, &mut budget.hand(), out) {
+            let asked = caught(|| self.evict(None, &mut budget.hand(), out));
+            let evicted = asked.unwrap_or_else(|stopped| {
+                first(panic, Some(stopped));
+                self.evict_unasked(budget, out)
+            });
+            if !evicted {
                 return false;
             }
         }
         true
+    }
+
+    /// Evicts one entry without a word to the policy; says whether there was one.
+    #[cold]
+    fn evict_unasked(&mut self, budget: &Budget, out: &mut Outbox<K, V>) -> bool {
+        let taken = self
+            .table
+            .slot_from(0, None)
+            .and_then(|slot| self.table.take(slot));
+        let Some(entry) = taken else {
+            return false;
+        };
+        let weight = entry.meta.weight(Ours);
+        self.held = self.held.minus(charge::<P>(weight));
+        self.counts.left(weight, Cause::Evicted);
+        out.put(entry.key, entry.value, Cause::Evicted);
+        budget.give(charge::<P>(weight));
+        true
+    }
+
+    /// Hands out the entries of a shard that will not be used again.
+    pub(crate) fn finish(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V, P> {
+        self.table.empty()
     }
 
     /// Evicts one entry, but never `keep`; its room goes into the hand.
@@ -482,10 +516,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let Some(entry) = self.table.get_mut(slot) else {
             return Ok(Updated::Absent);
         };
-        let result = catch_unwind(AssertUnwindSafe(|| change(&entry.key, &mut entry.value)));
-        let weight = catch_unwind(AssertUnwindSafe(|| {
-            scale.weigh::<P>(&entry.key, &entry.value)
-        }));
+        let result = caught(|| change(&entry.key, &mut entry.value));
+        let weight = caught(|| scale.weigh::<P>(&entry.key, &entry.value));
         let fits = match &weight {
             Ok(weight) => self.recharge(slot, *weight, budget, out),
             Err(_) => false,
@@ -511,8 +543,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
-        let fits = after <= budget.capacity()
-            && self.reweigh(slot, before, after, &mut budget.hand(), out);
+        // All of this shard may pay: the closure's caller cannot wait for others.
+        let fits = fits(after, budget) && self.reweigh(slot, after, 0, &mut budget.hand(), out);
         if fits && before != after {
             self.counts.reweighed(before, after);
             self.reordered(slot, before, after);
@@ -520,8 +552,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         fits
     }
 
-    /// The same for every entry, until one panics; entries for which the
-    /// closure answers `false` leave as removed.
+    /// Calls `keep` for every entry, until one panics: entries for which it
+    /// answers `false` leave as removed, the others are charged what they weigh then.
     pub(crate) fn retain(
         &mut self,
         scale: &Scale<K, V>,
@@ -530,10 +562,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> Result<(), Panic> {
         for slot in self.table.slots() {
-            let kept = self.change(slot, scale, budget, &mut *keep, out)?;
-            if kept == Updated::Kept(false) {
+            let Some(entry) = self.table.get_mut(slot) else {
+                continue;
+            };
+            let kept = caught(|| keep(&entry.key, &mut entry.value));
+            if matches!(kept, Ok(false)) {
                 self.leave(slot, Cause::Removed, budget, out);
+            } else {
+                let _ = self.change(slot, scale, budget, |_, _| (), out)?;
             }
+            kept?;
         }
         Ok(())
     }
@@ -562,10 +600,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.shrink_to_fit();
     }
 
-    pub(crate) fn set_share(&mut self, share: u64) {
+    /// Sets the fair share of a new capacity; a panic of the policy is kept for later.
+    pub(crate) fn set_share(&mut self, share: u64, panic: &mut Option<Panic>) {
         self.share = share;
         self.floor = floor(share, self.alone);
-        self.policy.resized(share);
+        first(panic, caught(|| self.policy.resized(share)).err());
     }
 
     /// This shard's statistics, with its fair share as the capacity.
@@ -604,6 +643,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         assert_eq!(weight, self.held.weight, "weight counted and held");
         sum
     }
+}
+
+/// Whether an entry of this weight may be resident at all.
+#[inline]
+fn fits(weight: u64, budget: &Budget) -> bool {
+    let capacity = budget.capacity();
+    weight <= capacity && capacity > 0
 }
 
 /// What an entry of this weight is charged.

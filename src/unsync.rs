@@ -20,7 +20,7 @@ use crate::cause::Cause;
 use crate::config::Config;
 use crate::error::{Refused, Updated};
 use crate::hash::{Hashed, RandomState};
-use crate::leave::{Leave, go_on};
+use crate::leave::{Leave, caught, drop_apart, dropped, first, go_on, hand_value};
 use crate::policy::{Meta, Ours, Policy, S3Fifo, Slot, Tag, Weighed};
 use crate::scale::Scale;
 use crate::shard::{Offer, Placed, Shard};
@@ -117,12 +117,15 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// Changes the capacity, in the unit the cache was built with; evicts what
     /// no longer fits.
     pub fn set_capacity(&mut self, capacity: u64) {
+        let mut panic = None;
         self.budget.set_capacity(capacity);
-        self.shard.set_share(capacity);
+        self.shard.set_share(capacity, &mut panic);
         let mut leaving = self.leave.open();
+        let out = leaving.outbox();
         self.shard
-            .work_off(0, usize::MAX, &self.budget, leaving.outbox());
-        leaving.settle();
+            .work_off(0, usize::MAX, &self.budget, out, &mut panic);
+        first(&mut panic, leaving.settle_quietly());
+        go_on(panic);
     }
 
     /// Takes every entry out, with cause [`Cleared`](Cause::Cleared).
@@ -283,7 +286,9 @@ where
     fn store(&mut self, key: K, value: V, weight: u64) -> Option<V> {
         match self.put(key, value, weight) {
             Ok(old) => old,
-            Err(refused) => refused.old,
+            Err(Refused {
+                key, value, old, ..
+            }) => hand_value(old, || drop_apart(key, value)),
         }
     }
 
@@ -312,10 +317,7 @@ where
         let mut leaving = self.leave.open();
         let mut hand = self.budget.hand();
         match self.shard.insert(offer, &mut hand, leaving.outbox()) {
-            Placed::Stored(slot) => {
-                let old = leaving.hand_over(Cause::Replaced);
-                Ok((slot, old.map(|left| left.value)))
-            }
+            Placed::Stored(slot) => Ok((slot, leaving.hand_over_value(Cause::Replaced))),
             Placed::Refused(reason) => match leaving.hand_back(reason) {
                 Err(refused) => Err(refused),
                 Ok(_) => unreachable!("a refusal hands back what it refused"),
@@ -396,7 +398,8 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.remove_entry(key).map(|(_, value)| value)
+        let (key, value) = self.remove_entry(key)?;
+        Some(hand_value(value, || dropped(key)))
     }
 
     /// Takes the entry out and returns it.
@@ -416,7 +419,8 @@ where
         let slot = self.slot(key)?;
         let entry = self.shard.entry(slot)?;
         if condition(&entry.key, &entry.value) {
-            self.take(slot).map(|(_, value)| value)
+            let (key, value) = self.take(slot)?;
+            Some(hand_value(value, || dropped(key)))
         } else {
             None
         }
@@ -474,7 +478,7 @@ where
     /// Inserts all of them, one after another.
     pub fn extend(&mut self, entries: impl IntoIterator<Item = (K, V)>) {
         for (key, value) in entries {
-            self.insert(key, value);
+            go_on(dropped(self.insert(key, value)));
         }
     }
 }
@@ -606,7 +610,10 @@ where
         let is = |found: &K| self.key == *found;
         let slot = self.cache.shard.look_up(self.tag, is);
         if let Some(slot) = slot {
-            let _ = self.cache.change(slot, |_, value| change(value));
+            let cache = &mut *self.cache;
+            if let Err(panic) = caught(|| cache.change(slot, |_, value| change(value))) {
+                return hand_value(self, || Some(panic));
+            }
         }
         self
     }
@@ -616,7 +623,16 @@ where
     /// # Errors
     /// If `value` is heavier than the whole capacity: it is handed back.
     pub fn or_insert(self, value: V) -> Inserted<'a, K, V, P, S> {
-        self.or_insert_with(|| value)
+        let is = |found: &K| self.key == *found;
+        let found = self.cache.shard.look_up(self.tag, is);
+        let slot = match found {
+            Some(slot) => hand_value(slot, || drop_apart(self.key, value)),
+            None => self.cache.place_new(self.tag, self.key, value)?,
+        };
+        Ok(RefMut {
+            cache: self.cache,
+            slot,
+        })
     }
 
     /// The value under the key; if there is none, that of `make`, stored under it.
@@ -627,7 +643,7 @@ where
         let is = |found: &K| self.key == *found;
         let found = self.cache.shard.look_up(self.tag, is);
         let slot = match found {
-            Some(slot) => slot,
+            Some(slot) => hand_value(slot, || drop_apart(self.key, make)),
             None => self.cache.place_new(self.tag, self.key, make())?,
         };
         Ok(RefMut {
@@ -684,7 +700,7 @@ impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
     /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped).
     fn drop(&mut self) {
         if !self.leave.is_silent() {
-            let taken = self.shard.empty(Cause::CacheDropped, &self.budget);
+            let taken = self.shard.finish();
             go_on(self.leave.all(taken, Cause::CacheDropped));
         }
     }

@@ -4,8 +4,7 @@ use super::Cache;
 use crate::cause::Cause;
 use crate::error::Updated;
 use crate::hash::Hashed;
-use crate::leave::go_on;
-use crate::outbox::Departure;
+use crate::leave::{Leaving, go_on};
 use crate::policy::Policy;
 use crate::reentry::{self, Mark};
 use hashbrown::Equivalent;
@@ -23,7 +22,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.take(key, |_, _| true).map(|left| left.value)
+        self.take(key, |_, _| true)?.hand_over_value(Cause::Removed)
     }
 
     /// Takes the entry out and returns it.
@@ -31,7 +30,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let left = self.take(key, |_, _| true)?;
+        let left = self.take(key, |_, _| true)?.hand_over(Cause::Removed)?;
         Some((left.key, left.value))
     }
 
@@ -47,11 +46,11 @@ where
         self.take(key, |key, value| {
             let _mark = Mark::set();
             condition(key, value)
-        })
-        .map(|left| left.value)
+        })?
+        .hand_over_value(Cause::Removed)
     }
 
-    fn take<Q>(&self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<Departure<K, V>>
+    fn take<Q>(&self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<Leaving<'_, K, V>>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
@@ -66,7 +65,7 @@ where
                 shard.leave(slot, Cause::Removed, &self.budget, leaving.outbox());
             }
         }
-        leaving.hand_over(Cause::Removed)
+        Some(leaving)
     }
 
     /// Changes a value where it stands, under the shard's lock. Counts as a use.

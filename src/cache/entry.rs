@@ -2,6 +2,7 @@
 
 use super::Cache;
 use crate::hash::Hashed;
+use crate::leave::{caught, drop_apart, hand_value};
 use crate::policy::Policy;
 use hashbrown::Equivalent;
 use std::fmt;
@@ -79,8 +80,11 @@ where
     /// If `change` calls into any brimful [`Cache`].
     pub fn and_modify(self, change: impl FnOnce(&mut V)) -> Self {
         let key = Same(&self.key);
-        let _ = self.cache.update_hashed(self.hashed, &key, change);
-        self
+        let update = || self.cache.update_hashed(self.hashed, &key, change);
+        match caught(update) {
+            Ok(_) => self,
+            Err(panic) => hand_value(self, || Some(panic)),
+        }
     }
 
     /// A clone of the value under the key; if there is none, `value` is stored.
@@ -88,7 +92,11 @@ where
     where
         V: Clone,
     {
-        self.or_insert_with(|| value)
+        let clone = |_: &K, value: &V| value.clone();
+        match self.cache.read(self.hashed, &Same(&self.key), clone) {
+            Some(found) => hand_value(found, || drop_apart(self.key, value)),
+            None => self.cache.put_if_absent(self.hashed, self.key, value),
+        }
     }
 
     /// A clone of the value under the key; if there is none, that of `make`,
@@ -100,7 +108,7 @@ where
     {
         let clone = |_: &K, value: &V| value.clone();
         if let Some(value) = self.cache.read(self.hashed, &Same(&self.key), clone) {
-            return value;
+            return hand_value(value, || drop_apart(self.key, make));
         }
         self.cache.put_if_absent(self.hashed, self.key, make())
     }

@@ -5,6 +5,7 @@ use super::{Cache, WeighedCache};
 use crate::cause::Cause;
 use crate::error::Refused;
 use crate::hash::Hashed;
+use crate::leave::{drop_apart, dropped, go_on, hand_value};
 use crate::outbox::Outbox;
 use crate::policy::Policy;
 use crate::reentry::Mark;
@@ -60,7 +61,9 @@ where
     fn store(&self, key: K, value: V, weight: u64) -> Option<V> {
         match self.put(key, value, weight) {
             Ok(old) => old,
-            Err(refused) => refused.old,
+            Err(Refused {
+                key, value, old, ..
+            }) => hand_value(old, || drop_apart(key, value)),
         }
     }
 
@@ -77,7 +80,7 @@ where
         let mut leaving = self.leave.open();
         match self.place(hashed, offer, leaving.outbox()) {
             Placed::Refused(reason) => leaving.hand_back(reason),
-            _ => Ok(leaving.hand_over(Cause::Replaced).map(|left| left.value)),
+            _ => Ok(leaving.hand_over_value(Cause::Replaced)),
         }
     }
 
@@ -96,10 +99,17 @@ where
         };
         let mut leaving = self.leave.open();
         let placed = self.place(hashed, offer, leaving.outbox());
-        leaving.settle();
+        let panic = leaving.settle_quietly();
         match placed {
-            Placed::Present(offer) => self.peek(&Same(&offer.key)).unwrap_or(copy),
-            _ => copy,
+            Placed::Present(offer) => {
+                let (kept, spare) = match self.peek(&Same(&offer.key)) {
+                    Some(found) => (found, Some(copy)),
+                    None => (copy, None),
+                };
+                let panic = panic.or(dropped(spare));
+                hand_value(kept, || panic.or(drop_apart(offer.key, offer.value)))
+            }
+            _ => hand_value(copy, || panic),
         }
     }
 
@@ -150,7 +160,7 @@ where
     /// Inserts all of them, one after another.
     pub fn extend(&self, entries: impl IntoIterator<Item = (K, V)>) {
         for (key, value) in entries {
-            self.insert(key, value);
+            go_on(dropped(self.insert(key, value)));
         }
     }
 }

@@ -167,12 +167,14 @@ impl Policy for S3Fifo {
 
     #[inline]
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
+        // An entry that is admitted anew, since its key is being replaced, was hit or not.
+        let hit = residents.meta(slot).map_or(0, |mark| mark.bits() & HIT);
         let filling = !self.filled && self.small.weight >= self.share / 10;
         if self.to_main || filling {
             self.to_main = false;
-            self.main.push(slot, tag, MAIN, residents);
+            self.main.push(slot, tag, hit | MAIN, residents);
         } else {
-            self.small.push(slot, tag, 0, residents);
+            self.small.push(slot, tag, hit, residents);
         }
     }
 

@@ -248,15 +248,7 @@ impl<K, V> Leaving<'_, K, V> {
         }
     }
 
-    /// Tells of everything and drops it.
-    #[inline]
-    pub(crate) fn settle(mut self) {
-        if !self.leave.is_silent() && !self.outbox.is_empty() {
-            go_on(self.empty());
-        }
-    }
-
-    /// The same, but the first panic is returned.
+    /// Tells of everything and drops it; the first panic is returned.
     pub(crate) fn settle_quietly(mut self) -> Option<Panic> {
         self.empty()
     }

@@ -8,7 +8,7 @@
 //! Debug builds set the mark around `Eq` and `Clone` too; release builds don't
 //! pay for that.
 
-use crate::sync::MARKED;
+use crate::sync::{MARKED, panicking};
 use std::cell::Cell;
 
 /// Panics if this thread is inside a closure that runs under a shard's lock.
@@ -17,6 +17,16 @@ pub(crate) fn check() {
     if MARKED.with(Cell::get) {
         refuse();
     }
+}
+
+/// The same for a destructor: while unwinding it answers `false` instead, since
+/// a second panic would abort the process.
+pub(crate) fn may_lock_while_dropping() -> bool {
+    let marked = MARKED.with(Cell::get);
+    if marked && !panicking() {
+        refuse();
+    }
+    !marked
 }
 
 #[cold]

@@ -26,7 +26,7 @@
 use crate::budget::{Budget, Hand};
 use crate::cause::Cause;
 use crate::error::{Reason, Updated};
-use crate::leave::{Panic, caught, first};
+use crate::leave::{Leaving, Panic, caught, first, hand_value};
 use crate::outbox::Outbox;
 use crate::policy::{Meta, Ours, Policy, Slot, Tag, Touch};
 use crate::ring::MOST_LIVE;
@@ -45,17 +45,41 @@ pub(crate) struct Offer<K, V> {
     pub(crate) only_if_absent: bool,
 }
 
-/// What became of an offer.
-pub(crate) enum Placed<K, V> {
+/// What became of an offer. The offer itself stays with the door until it is in,
+/// so that whatever panics on the way, it is not dropped under the lock.
+pub(crate) enum Placed {
     /// It is in; an older value under its key is in the outbox as `Replaced`.
     Stored(Slot),
     /// It is in the outbox as `Refused`, and an older value under its key as `Replaced`.
     Refused(Reason),
     /// The key is there, and the offer was only for the case that it is not.
-    Present(Offer<K, V>),
+    Present,
     /// Nothing has changed but for victims; room must be gathered first, this
     /// much in all.
-    NeedsRoom(Offer<K, V>, Room),
+    NeedsRoom(Room),
+}
+
+/// What became of a value changed in place. The closure's result is not dropped
+/// under the lock either.
+pub(crate) struct Changed<R> {
+    pub(crate) result: Option<R>,
+    /// Whether the value stayed.
+    pub(crate) stayed: bool,
+    /// To go on once the lock is left.
+    pub(crate) panic: Option<Panic>,
+}
+
+impl<R> Changed<R> {
+    /// Outside the lock: tells what left, then goes on with the panic or answers.
+    pub(crate) fn settle<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
+        let mut panic = self.panic;
+        first(&mut panic, leaving.settle_quietly());
+        match hand_value(self.result, || panic) {
+            Some(result) if self.stayed => Updated::Kept(result),
+            Some(result) => Updated::Refused(result),
+            None => Updated::Absent,
+        }
+    }
 }
 
 pub(crate) struct Shard<K, V, P: Policy> {
@@ -152,64 +176,72 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.get_mut(slot)
     }
 
+    /// Puts an offer in, if there is one and there is room.
     #[inline]
     pub(crate) fn insert(
         &mut self,
-        offer: Offer<K, V>,
+        offer: &mut Option<Offer<K, V>>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
-    ) -> Placed<K, V>
+    ) -> Placed
     where
         K: Eq,
     {
-        let slot = self.table.slot(offer.tag, |key| *key == offer.key);
-        if slot.is_some() && offer.only_if_absent {
-            return Placed::Present(offer);
+        let Some(offered) = offer.as_ref() else {
+            return Placed::Present;
+        };
+        let weight = offered.weight;
+        let slot = self.table.slot(offered.tag, |key| *key == offered.key);
+        if slot.is_some() && offered.only_if_absent {
+            return Placed::Present;
         }
-        if !fits(offer.weight, hand.budget()) {
+        if !fits(weight, hand.budget()) {
             return self.refuse(offer, slot, hand.budget(), out);
         }
         match slot {
-            Some(slot) => self.replace(slot, offer, hand, out),
-            None => self.add(offer, hand, out),
+            Some(slot) => self.replace(slot, weight, offer, hand, out),
+            None => self.add(offered.tag, weight, offer, hand, out),
         }
     }
 
     #[inline]
     fn add(
         &mut self,
-        offer: Offer<K, V>,
+        tag: Tag,
+        weight: u64,
+        offer: &mut Option<Offer<K, V>>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
-    ) -> Placed<K, V> {
-        let need = charge::<P>(offer.weight);
+    ) -> Placed {
+        let need = charge::<P>(weight);
         if self.table.len() >= MOST_LIVE {
             self.evict(None, hand, out);
         }
         let free = hand.fill(need);
         if !free && !self.may_pay(self.floor) {
-            return Placed::NeedsRoom(offer, need);
+            return Placed::NeedsRoom(need);
         }
-        self.policy.miss(offer.tag, offer.weight);
+        self.policy.miss(tag, weight);
         if !free && !self.pay(need, self.floor, None, hand, out) {
-            return Placed::NeedsRoom(offer, need);
+            return Placed::NeedsRoom(need);
         }
         if self.policy.missed_a_ghost() {
             self.counts.ghost_hit();
         }
-        let tag = offer.tag;
         let mut meta = P::Meta::default();
-        meta.set_weight(offer.weight, Ours);
-        let entry = Entry {
-            tag,
-            meta,
-            key: offer.key,
-            value: offer.value,
+        meta.set_weight(weight, Ours);
+        let Some(Offer { key, value, .. }) = offer.take() else {
+            return Placed::Present;
         };
         hand.pay(need);
         self.held = self.held.plus(need);
-        self.counts.entered(offer.weight);
-        let slot = self.table.place(entry);
+        self.counts.entered(weight);
+        let slot = self.table.place(Entry {
+            tag,
+            meta,
+            key,
+            value,
+        });
         self.policy.admit(slot, tag, &mut self.table);
         Placed::Stored(slot)
     }
@@ -217,25 +249,25 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     fn replace(
         &mut self,
         slot: Slot,
-        offer: Offer<K, V>,
+        weight: u64,
+        offer: &mut Option<Offer<K, V>>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
-    ) -> Placed<K, V> {
+    ) -> Placed {
         let before = self.weight_at(slot);
-        if !self.reweigh(slot, offer.weight, self.floor, hand, out) {
-            let need = Room {
-                weight: offer.weight - before,
+        if !self.reweigh(slot, weight, self.floor, hand, out) {
+            return Placed::NeedsRoom(Room {
+                weight: weight - before,
                 entries: 0,
-            };
-            return Placed::NeedsRoom(offer, need);
+            });
         }
         self.counts.left(before, Cause::Replaced);
-        self.counts.entered(offer.weight);
-        if let Some(entry) = self.table.get_mut(slot) {
+        self.counts.entered(weight);
+        if let (Some(entry), Some(offer)) = (self.table.get_mut(slot), offer.take()) {
             let old = std::mem::replace(&mut entry.value, offer.value);
             out.put(offer.key, old, Cause::Replaced);
         }
-        self.reordered(slot, before, offer.weight);
+        self.reordered(slot, before, weight);
         self.touch(slot);
         Placed::Stored(slot)
     }
@@ -243,14 +275,17 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[cold]
     fn refuse(
         &mut self,
-        offer: Offer<K, V>,
+        offer: &mut Option<Offer<K, V>>,
         slot: Option<Slot>,
         budget: &Budget,
         out: &mut Outbox<K, V>,
-    ) -> Placed<K, V> {
+    ) -> Placed {
         if let Some(slot) = slot {
             self.leave(slot, Cause::Replaced, budget, out);
         }
+        let Some(offer) = offer.take() else {
+            return Placed::Present;
+        };
         self.counts.refused_outright();
         out.put(offer.key, offer.value, Cause::Refused);
         Placed::Refused(Reason::TooHeavy {
@@ -512,26 +547,27 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         budget: &Budget,
         change: impl FnOnce(&K, &mut V) -> R,
         out: &mut Outbox<K, V>,
-    ) -> Result<Updated<R>, Panic> {
+    ) -> Changed<R> {
+        let mut changed = Changed {
+            result: None,
+            stayed: false,
+            panic: None,
+        };
         let Some(entry) = self.table.get_mut(slot) else {
-            return Ok(Updated::Absent);
+            return changed;
         };
-        let result = caught(|| change(&entry.key, &mut entry.value));
-        let weight = caught(|| scale.weigh::<P>(&entry.key, &entry.value));
-        let fits = match &weight {
-            Ok(weight) => self.recharge(slot, *weight, budget, out),
-            Err(_) => false,
-        };
-        if !fits {
+        match caught(|| change(&entry.key, &mut entry.value)) {
+            Ok(result) => changed.result = Some(result),
+            Err(panic) => changed.panic = Some(panic),
+        }
+        match caught(|| scale.weigh::<P>(&entry.key, &entry.value)) {
+            Ok(weight) => changed.stayed = self.recharge(slot, weight, budget, out),
+            Err(panic) => first(&mut changed.panic, Some(panic)),
+        }
+        if !changed.stayed {
             self.leave(slot, Cause::Refused, budget, out);
         }
-        let result = result?;
-        weight?;
-        Ok(if fits {
-            Updated::Kept(result)
-        } else {
-            Updated::Refused(result)
-        })
+        changed
     }
 
     /// Charges a value's new weight, if there is room for it.
@@ -560,20 +596,26 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         budget: &Budget,
         keep: &mut impl FnMut(&K, &mut V) -> bool,
         out: &mut Outbox<K, V>,
-    ) -> Result<(), Panic> {
+    ) -> Option<Panic> {
         for slot in self.table.slots() {
             let Some(entry) = self.table.get_mut(slot) else {
                 continue;
             };
             let kept = caught(|| keep(&entry.key, &mut entry.value));
-            if matches!(kept, Ok(false)) {
+            if let Ok(false) = kept {
                 self.leave(slot, Cause::Removed, budget, out);
-            } else {
-                let _ = self.change(slot, scale, budget, |_, _| (), out)?;
+                continue;
             }
-            kept?;
+            let mut panic = kept.err();
+            first(
+                &mut panic,
+                self.change(slot, scale, budget, |_, _| (), out).panic,
+            );
+            if panic.is_some() {
+                return panic;
+            }
         }
-        Ok(())
+        None
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {

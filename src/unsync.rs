@@ -307,22 +307,22 @@ where
         value: V,
         weight: u64,
     ) -> Result<(Slot, Option<V>), Refused<K, V>> {
-        let offer = Offer {
+        let mut offer = Some(Offer {
             tag,
             key,
             value,
             weight,
             only_if_absent: false,
-        };
+        });
         let mut leaving = self.leave.open();
         let mut hand = self.budget.hand();
-        match self.shard.insert(offer, &mut hand, leaving.outbox()) {
+        match self.shard.insert(&mut offer, &mut hand, leaving.outbox()) {
             Placed::Stored(slot) => Ok((slot, leaving.hand_over_value(Cause::Replaced))),
             Placed::Refused(reason) => match leaving.hand_back(reason) {
                 Err(refused) => Err(refused),
                 Ok(_) => unreachable!("a refusal hands back what it refused"),
             },
-            Placed::Present(_) | Placed::NeedsRoom(..) => {
+            Placed::Present | Placed::NeedsRoom(_) => {
                 unreachable!("a lone shard pays for all room itself")
             }
         }
@@ -452,17 +452,7 @@ where
         let changed = self
             .shard
             .change(slot, &self.scale, &self.budget, change, out);
-        let panic = leaving.settle_quietly();
-        match changed {
-            Ok(updated) => {
-                go_on(panic);
-                updated
-            }
-            Err(stopped) => {
-                go_on(Some(stopped));
-                Updated::Absent
-            }
-        }
+        changed.settle(leaving)
     }
 
     /// Keeps the entries for which `keep` answers `true`; the others leave with
@@ -472,7 +462,7 @@ where
         let out = leaving.outbox();
         let walked = self.shard.retain(&self.scale, &self.budget, &mut keep, out);
         let panic = leaving.settle_quietly();
-        go_on(walked.err().or(panic));
+        go_on(walked.or(panic));
     }
 
     /// Inserts all of them, one after another.

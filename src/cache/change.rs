@@ -9,7 +9,6 @@ use crate::policy::Policy;
 use crate::reentry::{self, Mark};
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
-use std::panic::resume_unwind;
 
 impl<K, V, P, S> Cache<K, V, P, S>
 where
@@ -95,7 +94,7 @@ where
         Q: Equivalent<K> + ?Sized,
     {
         let mut leaving = self.leave.open();
-        let updated = {
+        let changed = {
             let mut shard = self.shard(hashed).write();
             let marked = Mark::set_in_debug();
             let found = shard.look_up(hashed.tag(), |found| key.equivalent(found));
@@ -107,8 +106,7 @@ where
             let change = |_: &K, value: &mut V| change(value);
             shard.change(slot, &self.scale, &self.budget, change, leaving.outbox())
         };
-        leaving.settle();
-        updated.unwrap_or_else(|panic| resume_unwind(panic))
+        changed.settle(leaving)
     }
 
     /// Keeps the entries for which `keep` answers `true`; the others leave with
@@ -133,8 +131,8 @@ where
                 shard.retain(&self.scale, &self.budget, &mut keep, leaving.outbox())
             };
             panic = panic.or(leaving.settle_quietly());
-            if let Err(stopped) = walked {
-                panic = Some(stopped);
+            if walked.is_some() {
+                panic = walked;
                 break;
             }
         }

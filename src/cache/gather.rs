@@ -40,24 +40,24 @@ where
     pub(super) fn gather(
         &self,
         hashed: Hashed,
-        mut offer: Offer<K, V>,
+        offer: &mut Option<Offer<K, V>>,
         mut need: Room,
         out: &mut Outbox<K, V>,
-    ) -> Placed<K, V> {
+    ) -> Placed {
         let gatherer = self.budget.gather();
         let mut hand = gatherer.hand();
         let mut spare = true;
         loop {
-            self.gather_into(&mut hand, hashed, spare.then_some(&offer), need, out);
+            let spared = offer.as_ref().filter(|_| spare);
+            self.gather_into(&mut hand, hashed, spared, need, out);
             let mut home = self.shard(hashed).write();
             let _mark = Mark::set_in_debug();
             match home.insert(offer, &mut hand, out) {
-                Placed::NeedsRoom(again, _) => offer = again,
+                Placed::NeedsRoom(_) => spare = false,
                 placed => return placed,
             }
-            spare = false;
             need = Room {
-                weight: offer.weight,
+                weight: offer.as_ref().map_or(0, |offer| offer.weight),
                 entries: u64::from(weighed::<P>()),
             };
         }

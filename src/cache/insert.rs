@@ -70,15 +70,15 @@ where
     #[inline]
     fn put(&self, key: K, value: V, weight: u64) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
-        let offer = Offer {
+        let mut offer = Some(Offer {
             tag: hashed.tag(),
             key,
             value,
             weight,
             only_if_absent: false,
-        };
+        });
         let mut leaving = self.leave.open();
-        match self.place(hashed, offer, leaving.outbox()) {
+        match self.place(hashed, &mut offer, leaving.outbox()) {
             Placed::Refused(reason) => leaving.hand_back(reason),
             _ => Ok(leaving.hand_over_value(Cause::Replaced)),
         }
@@ -90,18 +90,18 @@ where
         V: Clone,
     {
         let copy = value.clone();
-        let offer = Offer {
+        let mut offer = Some(Offer {
             tag: hashed.tag(),
             weight: self.scale.weigh::<P>(&key, &value),
             key,
             value,
             only_if_absent: true,
-        };
+        });
         let mut leaving = self.leave.open();
-        let placed = self.place(hashed, offer, leaving.outbox());
+        self.place(hashed, &mut offer, leaving.outbox());
         let panic = leaving.settle_quietly();
-        match placed {
-            Placed::Present(offer) => {
+        match offer {
+            Some(offer) => {
                 let (kept, spare) = match self.peek(&Same(&offer.key)) {
                     Some(found) => (found, Some(copy)),
                     None => (copy, None),
@@ -109,12 +109,17 @@ where
                 let panic = panic.or(dropped(spare));
                 hand_value(kept, || panic.or(drop_apart(offer.key, offer.value)))
             }
-            _ => hand_value(copy, || panic),
+            None => hand_value(copy, || panic),
         }
     }
 
     #[inline]
-    fn place(&self, hashed: Hashed, offer: Offer<K, V>, out: &mut Outbox<K, V>) -> Placed<K, V> {
+    fn place(
+        &self,
+        hashed: Hashed,
+        offer: &mut Option<Offer<K, V>>,
+        out: &mut Outbox<K, V>,
+    ) -> Placed {
         let placed = {
             let mut hand = self.budget.hand();
             let mut shard = self.shard(hashed).write();
@@ -122,7 +127,7 @@ where
             shard.insert(offer, &mut hand, out)
         };
         match placed {
-            Placed::NeedsRoom(offer, need) => self.gather(hashed, offer, need, out),
+            Placed::NeedsRoom(need) => self.gather(hashed, offer, need, out),
             placed => placed,
         }
     }

@@ -66,12 +66,24 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         }
     }
 
-    /// Copies what `copy` makes of the entries of one shard.
-    fn copy_shard<T>(&self, shard: usize, copy: impl Fn(&K, &V) -> T) -> Option<Vec<T>> {
+    /// Copies of the entries of one shard, as far as `copy` makes them.
+    ///
+    /// They are put into what was made before the lock, piece by piece: if a
+    /// clone panics, the others are dropped after it.
+    fn copy_shard(
+        &self,
+        shard: usize,
+        copy: impl Fn(&mut Copied<K, V>, &K, &V),
+    ) -> Option<Vec<Copied<K, V>>> {
         reentry::check();
+        let mut copied = Vec::new();
         let shard = self.shards.get(shard)?.read();
         let _mark = Mark::set_in_debug();
-        Some(shard.iter().map(|(key, value)| copy(key, value)).collect())
+        copied.resize_with(shard.len(), || (None, None));
+        for (copied, (key, value)) in copied.iter_mut().zip(shard.iter()) {
+            copy(copied, key, value);
+        }
+        Some(copied)
     }
 
     /// Takes out one shard's entries and tells of them.
@@ -86,14 +98,17 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 }
 
-/// A walk over the shards; `T` is what is copied of each entry.
-struct Walk<'a, K, V, P: Policy, S, T> {
+/// A key, a value, or both.
+type Copied<K, V> = (Option<K>, Option<V>);
+
+/// A walk over the shards.
+struct Walk<'a, K, V, P: Policy, S> {
     cache: &'a Cache<K, V, P, S>,
     next_shard: usize,
-    copied: std::vec::IntoIter<T>,
+    copied: std::vec::IntoIter<Copied<K, V>>,
 }
 
-impl<'a, K, V, P: Policy, S, T> Walk<'a, K, V, P, S, T> {
+impl<'a, K, V, P: Policy, S> Walk<'a, K, V, P, S> {
     fn new(cache: &'a Cache<K, V, P, S>) -> Self {
         Self {
             cache,
@@ -102,7 +117,7 @@ impl<'a, K, V, P: Policy, S, T> Walk<'a, K, V, P, S, T> {
         }
     }
 
-    fn next(&mut self, copy: impl Fn(&K, &V) -> T) -> Option<T> {
+    fn next(&mut self, copy: impl Fn(&mut Copied<K, V>, &K, &V)) -> Option<Copied<K, V>> {
         loop {
             if let Some(item) = self.copied.next() {
                 return Some(item);
@@ -113,11 +128,24 @@ impl<'a, K, V, P: Policy, S, T> Walk<'a, K, V, P, S, T> {
     }
 }
 
+fn copy_key<K: Clone, V>(copied: &mut Copied<K, V>, key: &K, _: &V) {
+    copied.0 = Some(key.clone());
+}
+
+fn copy_value<K, V: Clone>(copied: &mut Copied<K, V>, _: &K, value: &V) {
+    copied.1 = Some(value.clone());
+}
+
+fn copy_both<K: Clone, V: Clone>(copied: &mut Copied<K, V>, key: &K, value: &V) {
+    copy_key(copied, key, value);
+    copy_value(copied, key, value);
+}
+
 macro_rules! walking {
-    ($(#[$doc:meta])* $name:ident, $item:ty, [$($bound:tt)*], $copy:expr) => {
+    ($(#[$doc:meta])* $name:ident, $item:ty, [$($bound:tt)*], $copy:ident, $take:expr) => {
         $(#[$doc])*
         #[must_use = "iterators are lazy"]
-        pub struct $name<'a, K, V, P: Policy, S>(Walk<'a, K, V, P, S, $item>);
+        pub struct $name<'a, K, V, P: Policy, S>(Walk<'a, K, V, P, S>);
 
         impl<K, V, P: Policy, S> fmt::Debug for $name<'_, K, V, P, S> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,7 +160,7 @@ macro_rules! walking {
             type Item = $item;
 
             fn next(&mut self) -> Option<$item> {
-                self.0.next($copy)
+                self.0.next($copy).and_then($take)
             }
         }
 
@@ -142,15 +170,15 @@ macro_rules! walking {
 
 walking!(
     /// Clones of entries; see [`Cache::iter`].
-    Iter, (K, V), [K: Clone, V: Clone], |key, value| (key.clone(), value.clone())
+    Iter, (K, V), [K: Clone, V: Clone], copy_both, |(key, value)| Some((key?, value?))
 );
 walking!(
     /// Clones of keys; see [`Cache::keys`].
-    Keys, K, [K: Clone], |key, _| key.clone()
+    Keys, K, [K: Clone], copy_key, |(key, _)| key
 );
 walking!(
     /// Clones of values; see [`Cache::values`].
-    Values, V, [V: Clone], |_, value| value.clone()
+    Values, V, [V: Clone], copy_value, |(_, value)| value
 );
 
 /// Entries on their way out; see [`Cache::drain`].
@@ -184,8 +212,13 @@ impl<K, V, P: Policy, S> Iterator for Drain<'_, K, V, P, S> {
 impl<K, V, P: Policy, S> FusedIterator for Drain<'_, K, V, P, S> {}
 
 impl<K, V, P: Policy, S> Drop for Drain<'_, K, V, P, S> {
+    /// # Panics
+    /// If dropped by a closure that runs under a cache's lock.
     fn drop(&mut self) {
         let mut panic = drop_all(&mut self.taken);
+        if !reentry::may_lock_while_dropping() {
+            return;
+        }
         for shard in self.cache.shards.iter().skip(self.next_shard) {
             let taken = shard.write().empty(Cause::Removed, &self.cache.budget);
             panic = panic.or(self.cache.leave.all(taken, Cause::Removed));

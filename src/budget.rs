@@ -127,14 +127,18 @@ impl Budget {
 
     /// Whether a lowered capacity is still being worked off.
     pub(crate) fn is_over(&self) -> bool {
-        self.weight.used() > self.weight.capacity()
+        let capacity = self.weight.capacity();
+        // A capacity of 0 keeps nothing, not even what weighs nothing.
+        self.weight.used() > capacity || capacity == 0 && self.entries.used() > 0
     }
 
     /// Gives back the room of entries that were unlinked.
     #[inline]
     pub(crate) fn give(&self, room: Room) {
-        self.weight.give(room.weight);
+        // In this order, and taken in the other: an entry that weighs something
+        // is never counted without its weight.
         self.entries.give(room.entries);
+        self.weight.give(room.weight);
     }
 
     /// An empty hand of an ordinary caller.
@@ -222,10 +226,10 @@ impl Hand<'_> {
     pub(crate) fn fill(&mut self, need: Room) -> bool {
         if !self.room.covers(need) && self.may_take() {
             let short = self.room.short_of(need);
-            self.receive(Room {
-                weight: self.budget.weight.take(1, short.weight),
-                entries: self.budget.entries.take(1, short.entries),
-            });
+            self.room.weight += self.budget.weight.take(1, short.weight);
+            if self.room.weight >= need.weight {
+                self.room.entries += self.budget.entries.take(1, short.entries);
+            }
         }
         self.room.covers(need)
     }

@@ -24,6 +24,7 @@ use crate::cause::Cause;
 use crate::config::Config;
 use crate::hash::{Hashed, RandomState};
 use crate::leave::{Leave, Panic, first, go_on};
+use crate::outbox::Outbox;
 use crate::policy::{Meta, Policy, S3Fifo, Weighed};
 use crate::reentry;
 use crate::scale::Scale;
@@ -208,25 +209,36 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
                 shard.write().set_share(share, &mut panic);
             }
         }
-        for floor in [share, 0] {
-            for shard in &self.shards {
-                self.work_off(shard, floor, &mut panic);
+        loop {
+            let mut leaving = self.leave.open();
+            let more = self.work_off(share, leaving.outbox(), &mut panic);
+            first(&mut panic, leaving.settle_quietly());
+            if !more {
+                break;
             }
         }
         go_on(panic);
     }
 
-    /// Evicts what is over a lowered capacity from one shard, batch by batch.
-    fn work_off(&self, shard: &RwLock<Shard<K, V, P>>, floor: u64, panic: &mut Option<Panic>) {
-        let mut more = true;
-        while more {
-            let mut leaving = self.leave.open();
-            let out = leaving.outbox();
-            more = shard
-                .write()
-                .work_off(floor, A_BATCH, &self.budget, out, panic);
-            first(panic, leaving.settle_quietly());
+    /// Evicts a batch of what is over a lowered capacity; says whether there may
+    /// be more. Gatherers are kept out: they would carry room behind its back.
+    fn work_off(&self, share: u64, out: &mut Outbox<K, V>, panic: &mut Option<Panic>) -> bool {
+        let _alone = self.budget.exclude_gatherers();
+        let mut most = A_BATCH;
+        for floor in [share, 0] {
+            for shard in &self.shards {
+                if !self.budget.is_over() {
+                    return false;
+                }
+                most -= shard
+                    .write()
+                    .work_off(floor, most, &self.budget, out, panic);
+                if most == 0 {
+                    return true;
+                }
+            }
         }
+        false
     }
 
     /// Takes every entry out, with cause [`Cleared`](Cause::Cleared).

@@ -391,12 +391,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         budget: &Budget,
         out: &mut Outbox<K, V>,
         panic: &mut Option<Panic>,
-    ) -> bool {
-        for _ in 0..most {
-            // A capacity of 0 keeps nothing, not even what weighs nothing.
-            let over = budget.is_over() || budget.capacity() == 0;
-            if !over || !self.may_pay(floor) {
-                return false;
+    ) -> usize {
+        for gone in 0..most {
+            if !budget.is_over() || !self.may_pay(floor) {
+                return gone;
             }
             // A hand per victim: its room goes back to the budget at once.
             let asked = caught(|| self.evict(None, &mut budget.hand(), out));
@@ -405,10 +403,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 self.evict_unasked(budget, out)
             });
             if !evicted {
-                return false;
+                return gone;
             }
         }
-        true
+        most
     }
 
     /// Evicts one entry without a word to the policy; says whether there was one.

@@ -121,8 +121,9 @@ where
         out: &mut Outbox<K, V>,
     ) -> Placed {
         let placed = {
-            let mut hand = self.budget.hand();
             let mut shard = self.shard(hashed).write();
+            // Dropped before the lock: no ordinary hand holds room outside of one.
+            let mut hand = self.budget.hand();
             let _mark = Mark::set_in_debug();
             shard.insert(offer, &mut hand, out)
         };

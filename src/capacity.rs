@@ -35,11 +35,12 @@ pub struct Weight<F>(pub u64, pub F);
 /// A capacity of so many bytes: the heap memory of keys and values as
 /// [`HeapSize`] tells it, and brimful's own memory for each entry.
 ///
-/// That own memory is charged as for a table just doubled and rings with slack
-/// (see [`Bytes::overhead`]), so the allocator's count stays below the capacity;
-/// what does not grow with the entries, at most 256 KiB, comes on top, and so
-/// does one shard's table for the moment in which it is rebuilt. The allocator's
-/// own rounding is not counted.
+/// That own memory is charged as for a table just doubled and rings full of
+/// holes (see [`Bytes::overhead`]), so what is allocated stays below the
+/// capacity. On top come: what does not grow with the entries, at most 256 KiB;
+/// one shard's table, for the moment in which it is rebuilt; while many small
+/// entries give way to few large ones, up to half a bucket more for each entry;
+/// and the allocator's own rounding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bytes(pub u64);
 
@@ -56,9 +57,9 @@ impl Bytes {
     pub const fn overhead<K, V, P: Policy>() -> u64 {
         let entry = size_of::<crate::table::Entry<K, V, <Weighed<P> as Policy>::Meta>>();
         // A doubled table holds 15/16 of 7/8 of half its buckets: 2.44 buckets
-        // for each entry. The rings of a policy take 8 bytes with their slack,
-        // ghosts 4.
-        ((entry + 1) * 5 / 2 + 12) as u64
+        // for each entry. Rings take up to 9 bytes with their holes and slack,
+        // ghosts 4 and a little.
+        ((entry + 1) * 5 / 2 + 16) as u64
     }
 }
 

@@ -203,6 +203,10 @@ pub trait Policy: Sized {
     #[inline]
     fn resized(&mut self, _share: u64) {}
 
+    /// Give unused memory back.
+    #[inline]
+    fn shrink_to_fit(&mut self, _residents: &mut impl Residents<Self::Meta>) {}
+
     /// Whether the entry was hit since it was admitted, for the statistics of
     /// entries evicted without a hit. A policy that does not know says so.
     #[inline]

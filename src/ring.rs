@@ -68,6 +68,9 @@ impl Ring {
         if self.holes > 0 {
             self.trim();
         }
+        if self.items.capacity() / 4 > self.items.len() + 64 {
+            self.shrink();
+        }
         Some((position, tag))
     }
 
@@ -166,6 +169,16 @@ impl Ring {
     #[cold]
     fn grow(&mut self) {
         self.items.reserve_exact(self.items.len() / 8 + 16);
+    }
+
+    /// Many items have given way to few.
+    #[cold]
+    fn shrink(&mut self) {
+        self.items.shrink_to(self.items.len() * 3 / 2);
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.items.shrink_to_fit();
     }
 
     /// Proves invariants 2 and 3 from scratch.

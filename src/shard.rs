@@ -638,6 +638,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     pub(crate) fn shrink_to_fit(&mut self) {
         self.table.shrink_to_fit();
+        self.policy.shrink_to_fit(&mut self.table);
     }
 
     /// Sets the fair share of a new capacity; a panic of the policy is kept for later.

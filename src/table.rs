@@ -15,7 +15,8 @@
 //! 2. A [`Slot`] stays good until the next `place`, `take` of that slot,
 //!    `shrink_to_fit` or `empty`; a stale one finds nothing or another entry,
 //!    never undefined memory.
-//! 3. The table doubles only when at least 15/16 of what it may hold is live.
+//! 3. The table doubles only when at least 15/16 of what it may hold is live,
+//!    and shrinks at the next `place` when less than a third of its buckets is.
 //!
 //! The room knows nothing of weight, order or bounds.
 
@@ -72,7 +73,7 @@ impl<K, V, M> Table<K, V, M> {
     /// Puts in an entry whose key is not there yet. Amortised O(1).
     #[inline]
     pub(crate) fn place(&mut self, entry: Entry<K, V, M>) -> Slot {
-        if self.raw.capacity() == self.raw.len() {
+        if self.raw.capacity() == self.raw.len() || self.is_sparse() {
             self.rebuild();
         }
         let occupied = self
@@ -126,14 +127,29 @@ impl<K, V, M> Table<K, V, M> {
         self.raw.num_buckets()
     }
 
+    /// Whether less than a third of the buckets is live: many entries have given
+    /// way to few.
+    #[inline]
+    fn is_sparse(&self) -> bool {
+        let buckets = self.raw.num_buckets();
+        self.raw.len() * 3 < buckets && buckets > 32
+    }
+
     /// Makes a never-used bucket: by a table twice the size if nearly all of
-    /// this one is live, else by one of equal size without the dead buckets.
+    /// this one is live, by a smaller one if it is sparse, else by one of equal
+    /// size without the dead buckets.
     #[cold]
     #[inline(never)]
     fn rebuild(&mut self) {
+        let live = self.raw.len();
         let holds = most_held(self.raw.num_buckets());
-        let crowded = self.raw.len() * 16 >= holds * 15;
-        let wanted = if crowded { holds + 1 } else { holds };
+        let wanted = if live * 16 >= holds * 15 {
+            holds + 1
+        } else if self.is_sparse() {
+            live * 5 / 4 + 1
+        } else {
+            holds
+        };
         let mut fresh = HashTable::with_capacity(wanted);
         for entry in std::mem::take(&mut self.raw) {
             fresh.insert_unique(entry.tag.hash(), entry, |entry| entry.tag.hash());
@@ -235,6 +251,33 @@ mod tests {
             }
             table.check();
         }
+    }
+
+    #[test]
+    fn a_table_whose_many_entries_gave_way_to_few_shrinks_and_seldom_turns() {
+        let mut table = Table::new();
+        for n in 0..10_000 {
+            table.place(entry(n));
+        }
+        let most = table.buckets();
+        for n in 0..9_900 {
+            let slot = table.slot(tag(n), |k| *k == n).unwrap();
+            table.take(slot);
+        }
+        table.place(entry(10_000));
+        assert!(
+            table.buckets() <= 256 && most >= 8_192,
+            "{}",
+            table.buckets()
+        );
+        let buckets = table.buckets();
+        for n in 10_001..11_000 {
+            table.place(entry(n));
+            let slot = table.slot(tag(n), |k| *k == n).unwrap();
+            table.take(slot);
+            assert_eq!(table.buckets(), buckets);
+        }
+        table.check();
     }
 
     #[test]

@@ -234,7 +234,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let slot = self.look_up(key)?;
-        Some(RefMut { cache: self, slot })
+        Some(RefMut::new(self, slot))
     }
 
     /// Calls `view` with the stored key and value. Counts as a use.
@@ -509,7 +509,8 @@ where
     }
 }
 
-/// A value to be changed; when the guard drops the value is weighed anew.
+/// A value to be changed; when the guard drops, a value that was written to is
+/// weighed anew.
 ///
 /// A value that grew beyond what the cache may hold leaves then, with cause
 /// [`Refused`](Cause::Refused). A guard that is leaked (`mem::forget`) leaves
@@ -521,6 +522,21 @@ where
 {
     cache: &'a mut Cache<K, V, P, S>,
     slot: Slot,
+    written: bool,
+}
+
+impl<'a, K, V, P: Policy, S> RefMut<'a, K, V, P, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    fn new(cache: &'a mut Cache<K, V, P, S>, slot: Slot) -> Self {
+        Self {
+            cache,
+            slot,
+            written: false,
+        }
+    }
 }
 
 impl<K, V, P: Policy, S> Deref for RefMut<'_, K, V, P, S>
@@ -541,6 +557,7 @@ where
     S: BuildHasher,
 {
     fn deref_mut(&mut self) -> &mut V {
+        self.written = true;
         let entry = self.cache.shard.entry_mut(self.slot);
         &mut entry.expect("the guard keeps its slot").value
     }
@@ -552,7 +569,9 @@ where
     S: BuildHasher,
 {
     fn drop(&mut self) {
-        let _ = self.cache.change(self.slot, |_, _| ());
+        if self.written {
+            let _ = self.cache.change(self.slot, |_, _| ());
+        }
     }
 }
 
@@ -619,10 +638,7 @@ where
             Some(slot) => hand_value(slot, || drop_apart(self.key, value)),
             None => self.cache.place_new(self.tag, self.key, value)?,
         };
-        Ok(RefMut {
-            cache: self.cache,
-            slot,
-        })
+        Ok(RefMut::new(self.cache, slot))
     }
 
     /// The value under the key; if there is none, that of `make`, stored under it.
@@ -636,10 +652,7 @@ where
             Some(slot) => hand_value(slot, || drop_apart(self.key, make)),
             None => self.cache.place_new(self.tag, self.key, make())?,
         };
-        Ok(RefMut {
-            cache: self.cache,
-            slot,
-        })
+        Ok(RefMut::new(self.cache, slot))
     }
 
     /// The value under the key; if there is none, the default, stored under it.

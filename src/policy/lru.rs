@@ -71,6 +71,10 @@ impl Policy for Lru {
         at(residents, tag, position)
     }
 
+    fn shrink_to_fit(&mut self, _: &mut impl Residents<Mark>) {
+        self.ring.shrink_to_fit();
+    }
+
     #[inline]
     fn was_hit(mark: &Mark) -> Option<bool> {
         Some(mark.has(HIT))

@@ -115,8 +115,9 @@ impl S3Fifo {
     #[inline]
     fn remember(&mut self, tag: Tag, residents: &impl Residents<Mark>) {
         let wanted = residents.len() / 10 * 9;
-        if wanted > self.ghost.places() {
-            self.ghost.fit(wanted);
+        let places = self.ghost.places();
+        if wanted > places || wanted * 4 + 64 < places {
+            self.ghost.fit(wanted.max(1));
         }
         self.ghost.remember(tag);
     }
@@ -222,6 +223,15 @@ impl Policy for S3Fifo {
 
     fn resized(&mut self, share: u64) {
         self.share = share;
+    }
+
+    fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
+        self.small.ring.shrink_to_fit();
+        self.main.ring.shrink_to_fit();
+        let wanted = residents.len() / 10 * 9;
+        if wanted < self.ghost.places() {
+            self.ghost.fit(wanted);
+        }
     }
 
     #[inline]

@@ -119,6 +119,10 @@ impl<P: Policy> Policy for Weighed<P> {
         self.0.resized(share);
     }
 
+    fn shrink_to_fit(&mut self, residents: &mut impl Residents<Self::Meta>) {
+        self.0.shrink_to_fit(&mut Unwrapped(residents));
+    }
+
     #[inline]
     fn was_hit(meta: &Self::Meta) -> Option<bool> {
         P::was_hit(&meta.order)

@@ -1,0 +1,1256 @@
+//! The bound, seen from outside: at no instant more than the capacity.
+//!
+//! Writers on 2 to 16 threads insert, replace, change, remove and clear while
+//! an observer reads `weight()`, `len()` and a ledger of live values, which
+//! the values themselves keep. No read may pass the capacity; the ledger may
+//! pass it by what is in the writers' hands, stated for each kind of fire.
+//! Besides: capacities changed under fire, every capacity filled exactly for
+//! every number of shards, room for entries of the whole capacity, and extreme
+//! capacities and weights.
+//!
+//! - `BRIMFUL_READS`: observer's reads in all (default 2,000,000).
+//! - `BRIMFUL_EXHAUSTIVE=1`: capacities 1..=4096 by 1..=64 shards, all of them.
+//! - `BRIMFUL_SEED`: replays the writers' choices (not their interleaving).
+//! - `BRIMFUL_PATIENCE`: seconds until a test counts as hung (default 300).
+//!
+//! Covers faults 21 to 23, 25 to 32, 37, 60, 66 and goals G1 and G2.
+
+use brimful::policy::{Fifo, Lru, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch};
+use brimful::{Cache, Capacity, Cause, Entries, Reason, Updated, WeighedCache, Weight};
+use std::any::type_name;
+use std::fmt::Debug;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
+use std::thread;
+use std::time::Duration;
+
+// ---- what all tests share -------------------------------------------------
+
+fn env(name: &str, default: u64) -> u64 {
+    let Ok(text) = std::env::var(name) else {
+        return default;
+    };
+    let digits = text.replace('_', "");
+    digits.parse().unwrap_or_else(|_| panic!("{name}={text}"))
+}
+
+/// The seed of this run, printed once.
+fn seed() -> u64 {
+    static SEED: OnceLock<u64> = OnceLock::new();
+    *SEED.get_or_init(|| {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let seed = env("BRIMFUL_SEED", now.as_nanos() as u64);
+        println!("BRIMFUL_SEED={seed}");
+        seed
+    })
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn new(stream: u64) -> Self {
+        Self(seed() ^ stream.wrapping_mul(0xD134_2543_DE82_EF95))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
+    }
+
+    /// From 1 up to `most`; half of all are below the root of it.
+    fn heavy_tailed(&mut self, most: u64) -> u64 {
+        let bits = u64::from(most.ilog2() + 1);
+        let scale = self.below(bits + 1) as u32;
+        1 + self.below(most.min(1_u64.checked_shl(scale).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Fails loudly instead of hanging.
+fn must_end(name: &str, work: impl FnOnce() + Send + 'static) {
+    let (done, end) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        work();
+        let _ = done.send(());
+    });
+    let patience = Duration::from_secs(env("BRIMFUL_PATIENCE", 300));
+    match end.recv_timeout(patience) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{name} hangs"),
+        _ => worker.join().unwrap_or_else(|_| panic!("{name} failed")),
+    }
+}
+
+/// A policy whose caches threads may share.
+trait Shared: Policy<Meta: Send + Sync> + Send + Sync + 'static {}
+impl<P: Policy<Meta: Send + Sync> + Send + Sync + 'static> Shared for P {}
+
+/// Runs `body` for every policy.
+macro_rules! every_policy {
+    ($body:ident $(, $argument:expr)*) => {{
+        $body::<Fifo>($($argument),*);
+        $body::<Lru>($($argument),*);
+        $body::<Sieve>($($argument),*);
+        $body::<S3Fifo>($($argument),*);
+        $body::<Halting>($($argument),*);
+    }};
+}
+
+fn short_name<P>() -> &'static str {
+    let name = type_name::<P>();
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// S3-FIFO that lets other threads run in the middle of making room: while a
+/// hand is full, while a victim is unlinked, before an entry is published.
+struct Halting {
+    order: S3Fifo,
+    calls: u32,
+}
+
+impl Halting {
+    fn halt(&mut self) {
+        self.calls = self
+            .calls
+            .wrapping_mul(0x9E37_79B1)
+            .wrapping_add(0x7F4A_7C15);
+        if self.calls >> 29 == 0 {
+            thread::yield_now();
+        }
+    }
+}
+
+impl Policy for Halting {
+    type Meta = <S3Fifo as Policy>::Meta;
+    const TOUCH: Touch = S3Fifo::TOUCH;
+
+    fn new(share: u64, seed: u64) -> Self {
+        Self {
+            order: S3Fifo::new(share, seed),
+            calls: seed as u32,
+        }
+    }
+
+    fn miss(&mut self, tag: Tag, weight: u64) {
+        self.halt();
+        self.order.miss(tag, weight);
+    }
+
+    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>) {
+        self.halt();
+        self.order.admit(slot, tag, residents);
+    }
+
+    fn touch_shared(meta: &Self::Meta) {
+        S3Fifo::touch_shared(meta);
+    }
+
+    fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Self::Meta>) {
+        self.halt();
+        self.order.reweighed(slot, before, residents);
+    }
+
+    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>) {
+        self.halt();
+        self.order.forget(slot, residents);
+    }
+
+    fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
+        self.halt();
+        self.order.victim(residents)
+    }
+
+    fn resized(&mut self, share: u64) {
+        self.halt();
+        self.order.resized(share);
+    }
+
+    fn check(&self, residents: &mut impl Residents<Self::Meta>) {
+        self.order.check(residents);
+    }
+}
+
+/// How many values, and how much of their weight, exist anywhere.
+#[derive(Default, Debug)]
+struct Ledger {
+    values: AtomicU64,
+    weight: AtomicU64,
+}
+
+/// A value that is on a ledger from its construction to its drop.
+#[derive(Debug)]
+struct Value {
+    weight: u64,
+    ledger: Arc<Ledger>,
+}
+
+impl Value {
+    fn new(ledger: &Arc<Ledger>, weight: u64) -> Self {
+        ledger.values.fetch_add(1, SeqCst);
+        ledger.weight.fetch_add(weight, SeqCst);
+        Self {
+            weight,
+            ledger: ledger.clone(),
+        }
+    }
+
+    fn reweigh(&mut self, weight: u64) {
+        self.ledger.weight.fetch_add(weight, SeqCst);
+        self.ledger.weight.fetch_sub(self.weight, SeqCst);
+        self.weight = weight;
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        self.ledger.weight.fetch_sub(self.weight, SeqCst);
+        self.ledger.values.fetch_sub(1, SeqCst);
+    }
+}
+
+/// A key whose comparison, under the shard's lock, sometimes lets others run.
+#[derive(Clone, Copy, Debug, Eq)]
+struct Key(u64);
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        if self.0 % 61 == 0 {
+            thread::yield_now();
+        }
+        self.0 == other.0
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0);
+    }
+}
+
+fn weigh(_: &Key, value: &Value) -> u64 {
+    value.weight
+}
+
+// ---- fire: writers and an observer ----------------------------------------
+
+/// Ends the other threads when one panics.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, SeqCst);
+        }
+    }
+}
+
+/// What an observer may see at most.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    weight: u64,
+    entries: u64,
+    live_values: u64,
+    live_weight: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Fire {
+    writers: u64,
+    limits: Limits,
+    reads: u64,
+}
+
+/// The most that was seen of each.
+#[derive(Default, Debug)]
+struct Seen {
+    weight: u64,
+    entries: u64,
+    live_values: u64,
+    live_weight: u64,
+    last: (u64, u64),
+}
+
+/// One read of all figures; says whether the cache's have changed.
+fn observe<P: Policy>(cache: &Cache<Key, Value, P>, ledger: &Ledger, seen: &mut Seen) -> bool {
+    let now = (cache.weight(), cache.len() as u64);
+    seen.weight = seen.weight.max(now.0);
+    seen.entries = seen.entries.max(now.1);
+    seen.live_values = seen.live_values.max(ledger.values.load(SeqCst));
+    seen.live_weight = seen.live_weight.max(ledger.weight.load(SeqCst));
+    std::mem::replace(&mut seen.last, now) != now
+}
+
+/// What an observer did: `fresh` reads saw other figures than the read before.
+#[derive(Clone, Copy, Default)]
+struct Report {
+    reads: u64,
+    fresh: u64,
+    writes: u64,
+}
+
+impl Report {
+    fn plus(self, more: Self) -> Self {
+        Self {
+            reads: self.reads + more.reads,
+            fresh: self.fresh + more.fresh,
+            writes: self.writes + more.writes,
+        }
+    }
+}
+
+/// Runs `write` over and over on every writer while reading.
+fn open_fire<P, W>(
+    name: &str,
+    cache: &Cache<Key, Value, P>,
+    ledger: &Arc<Ledger>,
+    fire: Fire,
+    write: W,
+) -> Report
+where
+    P: Shared,
+    W: Fn(&Cache<Key, Value, P>, &Arc<Ledger>, u64, &mut Random) + Sync,
+{
+    // One fire at a time: all cores for this one.
+    static FIRES: Mutex<()> = Mutex::new(());
+    let _alone = FIRES.lock().unwrap_or_else(PoisonError::into_inner);
+    let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut report = Report::default();
+    thread::scope(|scope| {
+        for writer in 0..fire.writers {
+            let (stop, written, write) = (&stop, &written, &write);
+            scope.spawn(move || {
+                let _ends = Ends(stop);
+                let mut random = Random::new(writer);
+                while !stop.load(SeqCst) {
+                    (0..16).for_each(|_| write(cache, ledger, writer, &mut random));
+                    written.fetch_add(16, SeqCst);
+                }
+            });
+        }
+        let _ends = Ends(&stop);
+        let mut seen = Seen::default();
+        while !stop.load(SeqCst) && (report.reads < fire.reads || report.writes < fire.reads / 4) {
+            let fresh = (0..64)
+                .filter(|_| observe(cache, ledger, &mut seen))
+                .count();
+            if fresh == 0 {
+                thread::yield_now();
+            }
+            report.fresh += fresh as u64;
+            report.reads += 64;
+            report.writes = written.load(SeqCst);
+            judge(name, &seen, fire.limits);
+        }
+        stop.store(true, SeqCst);
+    });
+    cache.check();
+    assert_eq!(ledger.values.load(SeqCst), cache.len() as u64, "{name}");
+    report
+}
+
+fn judge(name: &str, seen: &Seen, limits: Limits) {
+    let within = seen.weight <= limits.weight
+        && seen.entries <= limits.entries
+        && seen.live_values <= limits.live_values
+        && seen.live_weight <= limits.live_weight;
+    assert!(within, "{name}: {seen:?} of {limits:?}");
+}
+
+/// Runs `fire` with 2, 4, 8 and 16 writers and prints how much was read.
+fn with_writers(name: &str, fire: impl Fn(u64, u64) -> Report) {
+    /// How many fires share the reads: kinds, policies, numbers of writers.
+    const FIRES: u64 = 6 * 5 * 4;
+    let reads = (env("BRIMFUL_READS", 2_000_000) / FIRES).max(64);
+    let reports = [2, 4, 8, 16].map(|writers| fire(writers, reads));
+    let sum = reports.into_iter().fold(Report::default(), Report::plus);
+    let Report {
+        reads,
+        fresh,
+        writes,
+    } = sum;
+    println!("{name}: {reads} reads ({fresh} fresh) of {writes} writes, none above the bound");
+}
+
+/// Each writer's own keys, so that nobody replaces what another one writes.
+fn own_key(writer: u64, random: &mut Random, keys: u64) -> Key {
+    Key(random.below(keys) * 16 + writer)
+}
+
+/// Unit entries, each writer with keys of its own: a writer has at most one
+/// value too many in hand, the one on its way in or the one on its way out.
+fn plain_fire<P: Shared>() {
+    with_writers(
+        &format!("unit entries, {}", short_name::<P>()),
+        |writers, reads| {
+            let capacity = [1, 10, 100, 1_000][writers.ilog2() as usize - 1];
+            let cache = build::<_, P>(Entries(capacity as usize), 3);
+            let ledger: Arc<Ledger> = Arc::default();
+            let limits = Limits {
+                weight: capacity,
+                entries: capacity,
+                live_values: capacity + writers,
+                live_weight: capacity + writers,
+            };
+            let fire = Fire {
+                writers,
+                limits,
+                reads,
+            };
+            open_fire(
+                "plain",
+                &cache,
+                &ledger,
+                fire,
+                |cache, ledger, writer, random| {
+                    let key = own_key(writer, random, capacity);
+                    match random.below(16) {
+                        0 => drop(cache.remove(&key)),
+                        1 => drop(cache.update(&key, |value| value.reweigh(1))),
+                        2 => drop(cache.view(&key, |_, value| value.weight)),
+                        3 => drop(cache.remove_if(&key, |_, value| value.weight == 1)),
+                        _ => drop(cache.insert(key, Value::new(ledger, 1))),
+                    }
+                },
+            )
+        },
+    );
+}
+
+/// Unit entries under keys that all writers share: a gatherer may find its key
+/// stored meanwhile, and then has a victim and the older value in hand.
+fn shared_fire<P: Shared>() {
+    with_writers(
+        &format!("shared keys, {}", short_name::<P>()),
+        |writers, reads| {
+            let capacity = [2, 7, 64, 500][writers.ilog2() as usize - 1];
+            let cache = build::<_, P>(Entries(capacity as usize), 8);
+            let ledger: Arc<Ledger> = Arc::default();
+            let limits = Limits {
+                weight: capacity,
+                entries: capacity,
+                live_values: capacity + 2 * writers,
+                live_weight: capacity + 2 * writers,
+            };
+            let fire = Fire {
+                writers,
+                limits,
+                reads,
+            };
+            open_fire(
+                "shared",
+                &cache,
+                &ledger,
+                fire,
+                |cache, ledger, _, random| {
+                    let key = Key(random.below(capacity * 2));
+                    match random.below(8) {
+                        0 => drop(cache.remove(&key)),
+                        1 => drop(cache.remove_entry(&key)),
+                        _ => drop(cache.insert(key, Value::new(ledger, 1))),
+                    }
+                },
+            )
+        },
+    );
+}
+
+/// The same with walks over all: whoever clears, drains or retains has at most
+/// one shard's entries in hand, and all of the capacity may lie in one shard.
+fn clearing_fire<P: Shared>() {
+    with_writers(
+        &format!("clears, {}", short_name::<P>()),
+        |writers, reads| {
+            let capacity = 60;
+            let cache = build::<_, P>(Entries(capacity as usize), 4);
+            let ledger: Arc<Ledger> = Arc::default();
+            let limits = Limits {
+                weight: capacity,
+                entries: capacity,
+                live_values: 2 * capacity + 2 * writers,
+                live_weight: 2 * capacity + 2 * writers,
+            };
+            let fire = Fire {
+                writers,
+                limits,
+                reads,
+            };
+            open_fire(
+                "clears",
+                &cache,
+                &ledger,
+                fire,
+                |cache, ledger, writer, random| match random.below(64) {
+                    0 if writer == 0 => cache.clear(),
+                    1 if writer == 0 => drop(cache.drain()),
+                    2 if writer == 0 => cache.retain(|key, _| key.0 % 3 > 0),
+                    3 if writer == 0 => cache.shrink_to_fit(),
+                    _ => drop(cache.insert(Key(random.below(200)), Value::new(ledger, 1))),
+                },
+            )
+        },
+    );
+}
+
+/// Heavy-tailed weights up to a sixty-fourth of the capacity. In hand are at
+/// most: the offered value or the older one, what the own shard gave in vain
+/// (less than the offer), and what was gathered (less than the offer and one).
+fn light_fire<P: Shared>() {
+    with_writers(
+        &format!("light weights, {}", short_name::<P>()),
+        |writers, reads| {
+            let (capacity, most) = (64_000, 1_000);
+            let cache = build::<_, P>(Weight(capacity, weigh), 8);
+            let ledger: Arc<Ledger> = Arc::default();
+            let limits = Limits {
+                weight: capacity,
+                entries: capacity,
+                live_values: u64::MAX,
+                live_weight: capacity + 4 * most * writers,
+            };
+            let fire = Fire {
+                writers,
+                limits,
+                reads,
+            };
+            open_fire(
+                "light",
+                &cache,
+                &ledger,
+                fire,
+                |cache, ledger, writer, random| {
+                    weighed_step(cache, ledger, writer, random, most);
+                },
+            )
+        },
+    );
+}
+
+/// Weights up to the whole capacity and above: whole batches are in hand, so
+/// only the cache's own figures are held to the capacity.
+fn whole_fire<P: Shared>() {
+    with_writers(
+        &format!("whole capacity, {}", short_name::<P>()),
+        |writers, reads| {
+            let capacity = [5, 100, 3_000, 1_000_000][writers.ilog2() as usize - 1];
+            let cache = build::<_, P>(Weight(capacity, weigh), writers as usize);
+            let ledger: Arc<Ledger> = Arc::default();
+            let limits = Limits {
+                weight: capacity,
+                entries: capacity,
+                live_values: u64::MAX,
+                live_weight: u64::MAX,
+            };
+            let fire = Fire {
+                writers,
+                limits,
+                reads,
+            };
+            open_fire(
+                "whole",
+                &cache,
+                &ledger,
+                fire,
+                |cache, ledger, writer, random| {
+                    weighed_step(cache, ledger, writer, random, capacity + capacity / 50);
+                },
+            )
+        },
+    );
+}
+
+fn weighed_step<P: Policy>(
+    cache: &WeighedCache<Key, Value, P>,
+    ledger: &Arc<Ledger>,
+    writer: u64,
+    random: &mut Random,
+    most: u64,
+) {
+    let key = own_key(writer, random, 400);
+    let weight = random.heavy_tailed(most);
+    match random.below(16) {
+        0 => drop(cache.remove(&key)),
+        1 | 2 => drop(cache.update(&key, |value| value.reweigh(weight))),
+        3 => drop(cache.view(&key, |_, value| value.weight)),
+        4 => drop(cache.try_insert(key, Value::new(ledger, weight))),
+        5 => drop(cache.insert_weighted(key, Value::new(ledger, weight), weight)),
+        _ => drop(cache.insert(key, Value::new(ledger, weight))),
+    }
+}
+
+/// A limit on entries beside the weight: one in two weighs nothing at all.
+fn limited_fire<P: Shared>() {
+    with_writers(
+        &format!("entry limit, {}", short_name::<P>()),
+        |writers, reads| {
+            let (capacity, entries) = (10_000, 50);
+            let cache = Cache::builder(Weight(capacity, weigh))
+                .policy::<P>()
+                .shards(4)
+                .entry_limit(entries as usize)
+                .build()
+                .expect("a plain configuration");
+            let ledger: Arc<Ledger> = Arc::default();
+            let limits = Limits {
+                weight: capacity,
+                entries,
+                live_values: entries + 2 * writers,
+                live_weight: u64::MAX,
+            };
+            let fire = Fire {
+                writers,
+                limits,
+                reads,
+            };
+            open_fire(
+                "limited",
+                &cache,
+                &ledger,
+                fire,
+                |cache, ledger, _, random| {
+                    let key = Key(random.below(200));
+                    let weight = random.below(2) * random.below(100);
+                    match random.below(16) {
+                        0 => drop(cache.remove(&key)),
+                        1 => drop(cache.update(&key, |value| value.reweigh(weight))),
+                        _ => drop(cache.insert(key, Value::new(ledger, weight))),
+                    }
+                },
+            )
+        },
+    );
+}
+
+fn build<C, P>(capacity: C, shards: usize) -> Cache<Key, Value, C::Form<P>>
+where
+    C: Capacity<Key, Value>,
+    P: Policy,
+{
+    let builder = Cache::builder(capacity).policy::<P>().shards(shards);
+    builder.build().expect("a plain configuration")
+}
+
+#[test]
+fn unit_entries_under_fire() {
+    must_end("unit entries", || every_policy!(plain_fire));
+}
+
+#[test]
+fn shared_keys_under_fire() {
+    must_end("shared keys", || every_policy!(shared_fire));
+}
+
+#[test]
+fn clears_under_fire() {
+    must_end("clears", || every_policy!(clearing_fire));
+}
+
+#[test]
+fn light_weights_under_fire() {
+    must_end("light weights", || every_policy!(light_fire));
+}
+
+#[test]
+fn weights_of_the_whole_capacity_under_fire() {
+    must_end("whole capacity", || every_policy!(whole_fire));
+}
+
+#[test]
+fn an_entry_limit_under_fire() {
+    must_end("entry limit", || every_policy!(limited_fire));
+}
+
+// ---- what can be read at one instant ----------------------------------------
+
+/// Keys that are inserted once and found by a walk and by the walk back were
+/// all there at the turning point: so many entries at one instant.
+fn found_twice<P: Policy>(cache: &Cache<Key, Value, P>, newest: u64, window: u64) -> u64 {
+    let oldest = newest.saturating_sub(window);
+    let there = |key: &u64| cache.contains_key(&Key(*key));
+    let found: Vec<u64> = (oldest..newest + 4).filter(there).collect();
+    found.iter().rev().filter(|&key| there(key)).count() as u64
+}
+
+fn read_at_one_instant<P: Shared>(walks: u64) {
+    for (capacity, shards) in [(1, 1), (1, 4), (3, 2), (8, 4)] {
+        let cache = build::<_, P>(Entries(capacity), shards);
+        let ledger: Arc<Ledger> = Arc::default();
+        let (stop, newest) = (AtomicBool::new(false), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let _ends = Ends(&stop);
+                    while !stop.load(SeqCst) {
+                        let key = newest.fetch_add(1, SeqCst);
+                        cache.insert(Key(key), Value::new(&ledger, 1));
+                    }
+                });
+            }
+            let _ends = Ends(&stop);
+            for _ in 0..walks {
+                let together = found_twice(&cache, newest.load(SeqCst), 4 * capacity as u64);
+                assert!(
+                    together <= capacity as u64,
+                    "{together} of {capacity} together"
+                );
+            }
+            stop.store(true, SeqCst);
+        });
+    }
+}
+
+#[test]
+fn no_more_than_the_capacity_can_be_read_at_one_instant() {
+    let walks = env("BRIMFUL_READS", 2_000_000) / 10_000;
+    must_end("walks", move || every_policy!(read_at_one_instant, walks));
+}
+
+// ---- capacities changed under fire ------------------------------------------
+
+/// What `weight()` may be at most, with an epoch by which a reader can tell
+/// that it changed while he looked.
+#[derive(Default)]
+struct Ceiling {
+    epoch: AtomicU64,
+    most: AtomicU64,
+}
+
+impl Ceiling {
+    fn set(&self, most: u64) {
+        self.epoch.fetch_add(1, SeqCst);
+        self.most.store(most, SeqCst);
+        self.epoch.fetch_add(1, SeqCst);
+    }
+
+    /// What `read` read and the ceiling, if that did not change meanwhile.
+    fn around(&self, read: impl Fn() -> u64) -> Option<(u64, u64)> {
+        let before = self.epoch.load(SeqCst);
+        let most = self.most.load(SeqCst);
+        let figure = read();
+        let steady = before == self.epoch.load(SeqCst) && before % 2 == 0;
+        steady.then_some((figure, most))
+    }
+}
+
+/// Lowers and raises the capacity over and over while two threads write and one
+/// watches; `write` gets the largest capacity there ever is.
+fn change_capacities<P, W>(name: &str, cache: &Cache<Key, Value, P>, changes: u64, write: W)
+where
+    P: Shared,
+    W: Fn(&Cache<Key, Value, P>, &Arc<Ledger>, u64, &mut Random) + Sync,
+{
+    let (ceiling, stop, ledger) = (Ceiling::default(), AtomicBool::new(false), Arc::default());
+    let largest = cache.capacity();
+    ceiling.set(largest);
+    thread::scope(|scope| {
+        for writer in 0..2 {
+            let (stop, ledger, write) = (&stop, &ledger, &write);
+            scope.spawn(move || {
+                let _ends = Ends(stop);
+                let mut random = Random::new(writer);
+                while !stop.load(SeqCst) {
+                    write(cache, ledger, writer, &mut random);
+                }
+            });
+        }
+        scope.spawn(|| {
+            let _ends = Ends(&stop);
+            while !stop.load(SeqCst) {
+                let Some((weight, most)) = ceiling.around(|| cache.weight()) else {
+                    continue;
+                };
+                assert!(weight <= most, "{name}: weight {weight} of {most}");
+            }
+        });
+        let _ends = Ends(&stop);
+        let mut random = Random::new(99);
+        for _ in 0..changes {
+            if stop.load(SeqCst) {
+                break;
+            }
+            change_once(name, cache, &ceiling, random.below(largest + 1));
+        }
+        stop.store(true, SeqCst);
+    });
+    cache.check();
+}
+
+fn change_once<P: Policy>(name: &str, cache: &Cache<Key, Value, P>, ceiling: &Ceiling, to: u64) {
+    let raised = to > cache.capacity();
+    if raised {
+        ceiling.set(to);
+    }
+    cache.set_capacity(to);
+    let weight = cache.weight();
+    assert!(
+        weight <= to,
+        "{name}: weight {weight} when set_capacity({to}) returned"
+    );
+    assert_eq!(cache.capacity(), to);
+    if !raised {
+        ceiling.set(to);
+        thread::yield_now();
+    }
+}
+
+fn changed_plain<P: Shared>(changes: u64) {
+    for (capacity, shards) in [(3, 2), (100, 8)] {
+        let cache = build::<_, P>(Entries(capacity), shards);
+        change_capacities(
+            "entries",
+            &cache,
+            changes,
+            |cache, ledger, writer, random| {
+                let key = own_key(writer, random, 2 * capacity as u64);
+                drop(cache.insert(key, Value::new(ledger, 1)));
+            },
+        );
+    }
+}
+
+fn changed_weighed<P: Shared>(changes: u64) {
+    for (capacity, shards) in [(10, 1), (1_000, 6)] {
+        let cache = build::<_, P>(Weight(capacity, weigh), shards);
+        change_capacities(
+            "weights",
+            &cache,
+            changes,
+            |cache, ledger, writer, random| {
+                weighed_step(cache, ledger, writer, random, capacity);
+            },
+        );
+    }
+}
+
+#[test]
+fn the_new_capacity_holds_when_set_capacity_returns() {
+    let changes = (env("BRIMFUL_READS", 2_000_000) / 20_000).min(2_000);
+    must_end("changes of capacity", move || {
+        every_policy!(changed_plain, changes);
+        every_policy!(changed_weighed, changes);
+    });
+}
+
+/// Lowers a full cache that nobody else writes to, step by step, and returns
+/// whether its weight was seen to rise by an observer or the listener.
+fn lowered_in_peace<P: Shared>() {
+    static CACHE_WEIGHT: AtomicU64 = AtomicU64::new(0);
+    type Told<P> = WeighedCache<Key, Value, P>;
+    let own: Arc<OnceLock<Weak<Told<P>>>> = Arc::default();
+    let told = own.clone();
+    let listener = move |_: &Key, _: &Value, cause: Cause| {
+        let cache = told.get().and_then(Weak::upgrade);
+        if let (Some(cache), Cause::Evicted) = (cache, cause) {
+            let now = cache.weight();
+            let before = CACHE_WEIGHT.swap(now, SeqCst);
+            assert!(now <= before, "the listener saw {before}, then {now}");
+        }
+    };
+    let builder = Cache::builder(Weight(30_000, weigh))
+        .policy::<P>()
+        .shards(7);
+    let cache = Arc::new(builder.listener(listener).build().expect("a plain one"));
+    let ledger: Arc<Ledger> = Arc::default();
+    let mut random = Random::new(5);
+    for key in 0..3_000 {
+        cache.insert(Key(key), Value::new(&ledger, random.heavy_tailed(100)));
+    }
+    own.set(Arc::downgrade(&cache)).expect("set once");
+    CACHE_WEIGHT.store(cache.weight(), SeqCst);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _ends = Ends(&stop);
+            let mut before = u64::MAX;
+            while !stop.load(SeqCst) {
+                let now = cache.weight();
+                assert!(now <= before, "the observer saw {before}, then {now}");
+                before = now;
+            }
+        });
+        let _ends = Ends(&stop);
+        for capacity in [29_999, 20_000, 10_000, 9_999, 500, 3, 0] {
+            cache.set_capacity(capacity);
+            assert!(cache.weight() <= capacity);
+            assert!(
+                capacity < 500 || cache.weight() + 100 > capacity,
+                "needless evictions"
+            );
+        }
+        stop.store(true, SeqCst);
+    });
+    cache.check();
+    assert_eq!((cache.len(), ledger.values.load(SeqCst)), (0, 0));
+}
+
+#[test]
+fn while_the_capacity_is_lowered_the_weight_never_rises() {
+    must_end("lowering", || every_policy!(lowered_in_peace));
+}
+
+// ---- every capacity, exactly --------------------------------------------------
+
+/// The cheapest hasher; the crate mixes what it answers.
+#[derive(Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are hashed here")
+    }
+    fn write_u32(&mut self, n: u32) {
+        self.0 = u64::from(n);
+    }
+    fn write_usize(&mut self, n: usize) {
+        self.0 = n as u64;
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+fn filled_exactly<P: Policy>(capacity: usize, shards: usize) {
+    let cache = Cache::builder(Entries(capacity))
+        .policy::<P>()
+        .hasher(BuildHasherDefault::<Identity>::default())
+        .shards(shards)
+        .build()
+        .expect("a plain configuration");
+    let capacity = capacity as u32;
+    for key in 0..capacity {
+        cache.insert(key, ());
+        assert_eq!(
+            cache.weight(),
+            u64::from(key) + 1,
+            "{capacity} in {shards} shards"
+        );
+    }
+    for key in capacity..capacity + 5 {
+        cache.insert(key, ());
+        assert_eq!(
+            cache.len(),
+            capacity as usize,
+            "{capacity} in {shards} shards"
+        );
+        assert!(cache.contains_key(&key), "its own victim");
+    }
+    assert_eq!(cache.stats().departures(Cause::Evicted), 5);
+}
+
+/// Fills by weights of 1 and 2 up to the last unit.
+fn weight_filled_exactly<P: Policy>(capacity: u64, shards: usize) {
+    let cache: WeighedCache<u32, u64, P, _> =
+        Cache::builder(Weight(capacity, |_: &u32, v: &u64| *v))
+            .policy::<P>()
+            .hasher(BuildHasherDefault::<Identity>::default())
+            .shards(shards)
+            .build()
+            .expect("a plain configuration");
+    for key in 0.. {
+        let weight = (capacity - cache.weight()).min(1 + u64::from(key % 2));
+        if weight == 0 {
+            break;
+        }
+        let before = cache.weight();
+        cache.insert(key, weight);
+        assert_eq!(
+            cache.weight(),
+            before + weight,
+            "{capacity} in {shards} shards"
+        );
+    }
+    assert_eq!(cache.stats().departures(Cause::Evicted), 0);
+    cache.insert(u32::MAX, 1);
+    assert!(cache.weight() <= capacity && cache.weight() + 1 >= capacity);
+    assert!(cache.contains_key(&u32::MAX), "its own victim");
+}
+
+const SOME_SHARDS: [usize; 10] = [1, 2, 3, 5, 8, 13, 16, 31, 32, 64];
+
+/// Splits capacities over two threads, heavy and light ones alike.
+fn for_capacities(capacities: Vec<usize>, fill: impl Fn(usize) + Sync) {
+    thread::scope(|scope| {
+        for half in 0..2 {
+            let (capacities, fill) = (&capacities, &fill);
+            scope.spawn(move || {
+                capacities
+                    .iter()
+                    .filter(|&c| c % 2 == half)
+                    .for_each(|&c| fill(c));
+            });
+        }
+    });
+}
+
+#[test]
+fn every_capacity_is_filled_exactly_and_never_passed() {
+    if env("BRIMFUL_EXHAUSTIVE", 0) > 0 {
+        for_capacities((1..=4096).collect(), |capacity| {
+            for shards in 1..=64 {
+                filled_exactly::<S3Fifo>(capacity, shards);
+                weight_filled_exactly::<Lru>(capacity as u64, shards);
+            }
+        });
+        println!("262,144 pairs of capacity and shards filled exactly, by count and by weight");
+        return;
+    }
+    let near_powers = (7..=12).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1]);
+    let capacities: Vec<usize> = (1..=64).chain(near_powers).collect();
+    for_capacities(capacities, |capacity| {
+        for shards in SOME_SHARDS {
+            every_policy!(filled_exactly, capacity, shards);
+            every_policy!(weight_filled_exactly, capacity as u64, shards);
+        }
+    });
+}
+
+#[test]
+fn a_capacity_of_nothing_keeps_nothing() {
+    for shards in SOME_SHARDS {
+        let ledger: Arc<Ledger> = Arc::default();
+        let cache = build::<_, S3Fifo>(Entries(0), shards);
+        assert!(cache.insert(Key(1), Value::new(&ledger, 1)).is_none());
+        let refused = cache
+            .try_insert(Key(1), Value::new(&ledger, 1))
+            .unwrap_err();
+        assert!(matches!(
+            refused.reason,
+            Reason::TooHeavy {
+                weight: 1,
+                capacity: 0,
+                ..
+            }
+        ));
+        drop(refused);
+        assert_eq!(
+            (cache.len(), cache.weight(), ledger.values.load(SeqCst)),
+            (0, 0, 0)
+        );
+        cache.set_capacity(1);
+        cache.insert(Key(1), Value::new(&ledger, 1));
+        assert_eq!(cache.len(), 1);
+        cache.check();
+    }
+}
+
+// ---- room moves -----------------------------------------------------------------
+
+fn fill<P: Policy>(cache: &WeighedCache<Key, Value, P>, ledger: &Arc<Ledger>) {
+    let capacity = cache.capacity();
+    let weight = (capacity / 40).max(1);
+    for key in 1_000..1_000 + capacity / weight {
+        cache.insert(Key(key), Value::new(ledger, weight));
+    }
+}
+
+fn whole_entries_get_in<P: Policy>() {
+    for (capacity, shards) in [1, 2, 3, 100, 1 << 40, u64::MAX]
+        .into_iter()
+        .flat_map(|capacity| SOME_SHARDS.map(|shards| (capacity, shards)))
+    {
+        let cache = build::<_, P>(Weight(capacity, weigh), shards);
+        let ledger: Arc<Ledger> = Arc::default();
+        for weight in [capacity, capacity - 1].into_iter().filter(|&w| w > 0) {
+            for full in [false, true] {
+                cache.clear();
+                if full {
+                    fill(&cache, &ledger);
+                }
+                let stored = cache.try_insert(Key(7), Value::new(&ledger, weight));
+                assert!(stored.is_ok(), "{weight} of {capacity}, {shards} shards");
+                assert_eq!(cache.weight_of(&Key(7)), Some(weight));
+                assert!(cache.weight() <= capacity);
+                cache.check();
+            }
+        }
+        drop(cache);
+        assert_eq!(ledger.values.load(SeqCst), 0);
+    }
+}
+
+#[test]
+fn an_entry_of_the_whole_capacity_gets_in_whatever_the_shards() {
+    every_policy!(whole_entries_get_in);
+}
+
+fn two_whole_writers<P: Shared>(rounds: u64) {
+    for shards in [1, 2, 16] {
+        let cache = build::<_, P>(Weight(1_000, weigh), shards);
+        let ledger: Arc<Ledger> = Arc::default();
+        thread::scope(|scope| {
+            for writer in 0..2 {
+                let (cache, ledger) = (&cache, &ledger);
+                scope.spawn(move || {
+                    for round in 0..rounds {
+                        let key = Key(round % 50 * 2 + writer);
+                        assert!(cache.try_insert(key, Value::new(ledger, 1_000)).is_ok());
+                        assert!(cache.weight() <= 1_000);
+                    }
+                });
+            }
+        });
+        cache.check();
+        assert_eq!((cache.len(), cache.weight()), (1, 1_000));
+    }
+}
+
+#[test]
+fn two_writers_of_whole_capacity_entries_both_end() {
+    let rounds = env("BRIMFUL_READS", 2_000_000) / 2_000;
+    must_end("two whole writers", move || {
+        every_policy!(two_whole_writers, rounds)
+    });
+}
+
+/// Three writers of 30 to 90 % of the capacity and one of small entries.
+fn heavy_among_small<P: Shared>(rounds: u64) {
+    let cache = build::<_, P>(Weight(10_000, weigh), 16);
+    let ledger: Arc<Ledger> = Arc::default();
+    thread::scope(|scope| {
+        for writer in 0..4 {
+            let (cache, ledger) = (&cache, &ledger);
+            scope.spawn(move || {
+                let mut random = Random::new(writer);
+                for _ in 0..rounds {
+                    let weight = match writer {
+                        0 => 1 + random.below(50),
+                        _ => 3_000 + random.below(6_001),
+                    };
+                    let key = own_key(writer, &mut random, 300);
+                    assert!(cache.try_insert(key, Value::new(ledger, weight)).is_ok());
+                    assert!(cache.weight() <= 10_000);
+                }
+            });
+        }
+    });
+    cache.check();
+}
+
+#[test]
+fn heavy_and_small_writers_all_end() {
+    let rounds = env("BRIMFUL_READS", 2_000_000) / 1_000;
+    must_end("heavy among small", move || {
+        every_policy!(heavy_among_small, rounds)
+    });
+}
+
+/// While `hammer` is odd, the key was stored and no other one is written.
+fn replaced_in_sight<P: Shared>(rounds: u64) {
+    let capacity = 1_000;
+    for shards in [1, 2, 16] {
+        let cache = build::<_, P>(Weight(capacity, weigh), shards);
+        let (ledger, hammer, misses) = (Arc::default(), AtomicU64::new(0), AtomicI64::new(0));
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _ends = Ends(&stop);
+                while !stop.load(SeqCst) {
+                    let before = hammer.load(SeqCst);
+                    let found = cache.view(&Key(7), |_, value| value.weight).is_some();
+                    let steady = before % 2 == 1 && hammer.load(SeqCst) == before;
+                    misses.fetch_add(i64::from(steady && !found), SeqCst);
+                }
+            });
+            let _ends = Ends(&stop);
+            let mut random = Random::new(8);
+            for _ in 0..rounds {
+                fill(&cache, &ledger);
+                cache.insert(Key(7), Value::new(&ledger, 1));
+                hammer.fetch_add(1, SeqCst);
+                for weight in [1 + random.below(500), 3, 900, 20, capacity] {
+                    assert!(cache.insert(Key(7), Value::new(&ledger, weight)).is_some());
+                }
+                hammer.fetch_add(1, SeqCst);
+            }
+            stop.store(true, SeqCst);
+        });
+        assert_eq!(
+            misses.load(SeqCst),
+            0,
+            "absent while replaced, {shards} shards"
+        );
+    }
+}
+
+#[test]
+fn a_replaced_key_is_never_absent() {
+    let rounds = env("BRIMFUL_READS", 2_000_000) / 20_000;
+    must_end("replacing", move || {
+        every_policy!(replaced_in_sight, rounds)
+    });
+}
+
+#[test]
+fn weights_of_nothing_do_not_lift_the_bound() {
+    for shards in SOME_SHARDS {
+        let cache = build::<_, S3Fifo>(Weight(10, weigh), shards);
+        let ledger: Arc<Ledger> = Arc::default();
+        for key in 0..1_000 {
+            cache.insert(Key(key), Value::new(&ledger, 0));
+            assert!(cache.len() <= 10 && cache.weight() <= 10);
+        }
+        assert_eq!((cache.len(), ledger.values.load(SeqCst)), (10, 10));
+        cache.check();
+    }
+}
+
+// ---- extremes ---------------------------------------------------------------------
+
+#[test]
+fn weights_near_the_largest_number_neither_wrap_nor_pass() {
+    for shards in [1, 3, 64] {
+        let cache = build::<_, Lru>(Weight(u64::MAX, weigh), shards);
+        let ledger: Arc<Ledger> = Arc::default();
+        for weight in [
+            u64::MAX,
+            u64::MAX - 1,
+            1,
+            u64::MAX / 2,
+            u64::MAX / 2,
+            u64::MAX / 2 + 2,
+        ] {
+            let key = Key(weight % 1_000 + ledger.values.load(SeqCst));
+            assert!(cache.try_insert(key, Value::new(&ledger, weight)).is_ok());
+            assert!(cache.weight() >= weight, "{weight} is in");
+            cache.check();
+        }
+        cache.clear();
+        for key in 0..4 {
+            cache.insert_weighted(Key(key), Value::new(&ledger, 0), 1 << 62);
+        }
+        assert_eq!(cache.len(), 3);
+        let grown = cache.update(&Key(3), |value| value.reweigh(u64::MAX));
+        assert!(matches!(grown, Updated::Kept(()) | Updated::Refused(())));
+        cache.check();
+    }
+}
+
+#[test]
+fn the_largest_capacities_build_and_hold() {
+    let counted: Cache<u64, u64> = Cache::new(usize::MAX);
+    let weighed = Cache::weighted(u64::MAX, |_: &u64, v: &u64| *v);
+    let bytes = Cache::bytes(u64::MAX);
+    for key in 0..10_000_u64 {
+        counted.insert(key, key);
+        weighed.insert(key, key);
+        bytes.insert(key, key);
+    }
+    assert_eq!(
+        (counted.len(), weighed.len(), bytes.len()),
+        (10_000, 10_000, 10_000)
+    );
+    assert_eq!(weighed.weight(), 1 + (0..10_000).sum::<u64>());
+    for cache in [&weighed, &bytes] {
+        cache.check();
+        cache.set_capacity(0);
+        assert_eq!((cache.len(), cache.weight()), (0, 0));
+    }
+    counted.check();
+    fn is_debug(_: impl Debug) {}
+    is_debug(&counted);
+}

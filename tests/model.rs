@@ -1,0 +1,2316 @@
+//! Every operation of both caches, on every policy, against a naive model that
+//! is obviously right: a `Vec` for each shard and sums taken anew each time.
+//!
+//! After each operation it compares what was returned, who left, in which
+//! order and for which cause, `len`, `weight`, `capacity`, every statistic, how
+//! often the weigher was called, and the ledger of live keys and values; every
+//! few operations also all entries and `check()`. Who is evicted is exact for
+//! each shard (SIEVE as in its paper, S3-FIFO with its ghosts); which shard
+//! pays is followed and held against the rules, and each eviction must have
+//! been needed. Weights reach from 0 to `u64::MAX`, hashes may all collide, the
+//! weigher may lie, and `Hash` and `Eq` of a key may contradict themselves.
+//! In this order: counted keys and values, one face for both caches, the model,
+//! operations, running and shrinking, what was once found in a few lines each.
+//!
+//! `BRIMFUL_MODEL_OPS`: operations in all (default 1,000,000; the full run is
+//! 10,000,000). `BRIMFUL_SEED`: replays a run; a failure prints the seed of its
+//! case, and the operations that are left of it after shrinking.
+//! Faults: the bound and its weights, drift, leaks on replace, clear and drop,
+//! iteration, inconsistent keys, collisions.
+
+use brimful::policy::{Fifo, Lru, Policy, S3Fifo, Sieve, Weighed};
+use brimful::{BuildError, Builder, unsync};
+use brimful::{Cache, Capacity, Cause, Entries, Reason, Refused, Snapshot, Updated, Weight};
+use proptest::prelude::any;
+use proptest::test_runner::{RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use std::borrow::Borrow;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashSet, VecDeque};
+use std::fmt::Debug;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Told {
+    id: u32,
+    value: u64,
+    cause: Cause,
+}
+
+#[derive(Default)]
+struct World {
+    told: RefCell<VecDeque<Told>>,
+    next_value: Cell<u64>,
+    live_keys: Cell<i64>,
+    live_values: Cell<i64>,
+    weighings: Cell<u64>,
+    /// What a lying weigher answers now.
+    lie: Cell<Option<u64>>,
+    /// While set, `Hash` and `Eq` contradict themselves.
+    contrary: Cell<bool>,
+    whims: Cell<u64>,
+    /// Whether panics are expected here and not to be printed.
+    quiet: Cell<bool>,
+}
+
+thread_local! {
+    static WORLD: World = World::default();
+}
+
+fn add(cell: &Cell<i64>, n: i64) {
+    cell.set(cell.get() + n);
+}
+
+fn new_world() {
+    WORLD.with(|world| {
+        world.told.borrow_mut().clear();
+        world.next_value.set(1);
+        world.live_keys.set(0);
+        world.live_values.set(0);
+        world.weighings.set(0);
+        world.lie.set(None);
+        world.contrary.set(false);
+        world.whims.set(0);
+    });
+}
+
+/// A number out of the blue, now and then, while keys are contrary.
+fn whim() -> Option<u64> {
+    WORLD.with(|world| {
+        let n = world.contrary.get().then(|| mix(world.whims.get()))?;
+        world.whims.set(world.whims.get().wrapping_add(1));
+        (n % 4 == 0).then_some(n >> 2)
+    })
+}
+
+fn next_value() -> u64 {
+    WORLD.with(|world| world.next_value.replace(world.next_value.get() + 1))
+}
+
+fn listen(key: &Key, value: &Val, cause: Cause) {
+    let told = Told {
+        id: key.id.0,
+        value: value.id,
+        cause,
+    };
+    WORLD.with(|world| world.told.borrow_mut().push_back(told));
+}
+
+fn weigh(_: &Key, value: &Val) -> u64 {
+    WORLD.with(|world| {
+        world.weighings.set(world.weighings.get() + 1);
+        world.lie.get().unwrap_or(value.own)
+    })
+}
+
+/// What keys are looked up by.
+#[derive(Debug)]
+struct Id(u32);
+
+impl PartialEq for Id {
+    fn eq(&self, other: &Self) -> bool {
+        whim().map_or(self.0 == other.0, |n| n % 2 == 0)
+    }
+}
+
+impl Eq for Id {}
+
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u32(whim().map_or(self.0, |n| n as u32));
+    }
+}
+
+/// Equal to every key of its id; the stamp tells them apart for the test.
+#[derive(Debug)]
+struct Key {
+    id: Id,
+    stamp: u32,
+}
+
+impl Key {
+    fn new(id: u32, stamp: u32) -> Self {
+        WORLD.with(|world| add(&world.live_keys, 1));
+        Self { id: Id(id), stamp }
+    }
+}
+
+impl Clone for Key {
+    fn clone(&self) -> Self {
+        Self::new(self.id.0, self.stamp)
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        WORLD.with(|world| add(&world.live_keys, -1));
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+impl Borrow<Id> for Key {
+    fn borrow(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl ToOwned for Id {
+    type Owned = Key;
+
+    fn to_owned(&self) -> Key {
+        Key::new(self.0, 0)
+    }
+}
+
+#[derive(Debug)]
+struct Val {
+    id: u64,
+    /// What an honest weigher says.
+    own: u64,
+}
+
+impl Val {
+    fn new(own: u64) -> Self {
+        Self::with_id(next_value(), own)
+    }
+
+    fn with_id(id: u64, own: u64) -> Self {
+        WORLD.with(|world| add(&world.live_values, 1));
+        Self { id, own }
+    }
+}
+
+impl Default for Val {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+impl Clone for Val {
+    fn clone(&self) -> Self {
+        Self::with_id(self.id, self.own)
+    }
+}
+
+impl Drop for Val {
+    fn drop(&mut self) {
+        WORLD.with(|world| add(&world.live_values, -1));
+    }
+}
+
+/// How well keys are told apart by their hashes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Spread {
+    Well(u64),
+    OneBit,
+    AllEqual,
+}
+
+struct Mixer(Spread, u64);
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.1 = (self.1 << 8) ^ (self.1 >> 56) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.1 = u64::from(n);
+    }
+
+    fn finish(&self) -> u64 {
+        match self.0 {
+            Spread::Well(salt) => mix(self.1 ^ salt << 32),
+            Spread::OneBit => self.1 & 1,
+            Spread::AllEqual => 0,
+        }
+    }
+}
+
+impl BuildHasher for Spread {
+    type Hasher = Mixer;
+
+    fn build_hasher(&self) -> Mixer {
+        Mixer(*self, 0)
+    }
+}
+
+fn mix(n: u64) -> u64 {
+    let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    n ^ (n >> 31)
+}
+
+/// A small generator (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix(self.0)
+    }
+
+    fn throw(&mut self) -> [u16; 4] {
+        let n = self.next();
+        [
+            n as u16,
+            (n >> 16) as u16,
+            (n >> 32) as u16,
+            (n >> 48) as u16,
+        ]
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+/// An entry as seen from outside: id, stamp of its key, value.
+type Seen = (u32, u32, u64);
+
+/// What `Refused` handed back.
+#[derive(PartialEq, Eq, Debug)]
+struct Back {
+    key: (u32, u32),
+    value: u64,
+    old: Option<u64>,
+    weight: u64,
+    capacity: u64,
+}
+
+type Verdict = Result<Option<u64>, Back>;
+
+fn back(refused: Refused<Key, Val>) -> Back {
+    assert!(!refused.to_string().is_empty());
+    let (weight, capacity) = match refused.reason {
+        Reason::TooHeavy { weight, capacity } => (weight, capacity),
+        other => panic!("an unknown reason: {other}"),
+    };
+    Back {
+        key: (refused.key.id.0, refused.key.stamp),
+        value: refused.value.id,
+        old: id_of(refused.old),
+        weight,
+        capacity,
+    }
+}
+
+fn id_of(value: Option<Val>) -> Option<u64> {
+    value.map(|value| value.id)
+}
+
+fn seen(key: &Key, value: &Val) -> Seen {
+    (key.id.0, key.stamp, value.id)
+}
+
+/// A change made to a value in place.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    id: u64,
+    own: u64,
+}
+
+impl Change {
+    fn make(self, value: &mut Val) -> u64 {
+        value.id = self.id;
+        value.own = self.own;
+        self.id
+    }
+}
+
+/// The calls that insert if absent, which mean the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Or {
+    Insert,
+    InsertWith,
+    Default,
+}
+
+trait Door: Sized {
+    /// Whether there are guards, and refusals of what inserts if absent.
+    const UNSYNC: bool;
+
+    fn insert(&mut self, key: Key, value: Val) -> Option<u64>;
+    fn try_insert(&mut self, key: Key, value: Val) -> Verdict;
+    fn get(&mut self, id: &Id) -> Option<u64>;
+    fn view(&mut self, id: &Id) -> Option<Seen>;
+    fn peek(&self, id: &Id) -> Option<u64>;
+    fn contains_key(&self, id: &Id) -> bool;
+    fn get_or_insert_with(&mut self, id: &Id, value: Val) -> Result<u64, Back>;
+    fn entry(&mut self, key: Key, change: Option<Change>, or: Or, value: Val) -> Result<u64, Back>;
+    fn update(&mut self, id: &Id, change: Change) -> Updated<u64>;
+    fn get_mut(&mut self, id: &Id, change: Option<Change>) -> Option<u64>;
+    fn remove(&mut self, id: &Id) -> Option<u64>;
+    fn remove_entry(&mut self, id: &Id) -> Option<Seen>;
+    fn remove_if(&mut self, id: &Id, condition: bool) -> (Option<u64>, Option<Seen>);
+    fn retain(&mut self, keep: impl FnMut(&Key, &mut Val) -> bool);
+    fn entries(&self) -> Vec<Seen>;
+    fn keys_and_values(&self) -> (Vec<(u32, u32)>, Vec<u64>);
+    fn drain(&mut self, take: usize) -> Vec<Seen>;
+    fn clear(&mut self);
+    fn extend(&mut self, entries: Vec<(Key, Val)>, by_trait: bool);
+    fn set_capacity(&mut self, capacity: u64);
+    fn shrink_to_fit(&mut self);
+    fn len(&self) -> usize;
+    fn is_empty(&self) -> bool;
+    fn weight(&self) -> u64;
+    fn capacity(&self) -> u64;
+    fn stats(&self) -> Snapshot;
+    fn check(&mut self);
+    fn shard_of(&self, id: &Id) -> usize;
+    fn shard_stats(&self, shard: usize) -> Snapshot;
+    fn into_entries(self, take: usize) -> Vec<Seen>;
+}
+
+/// The words that both caches share letter for letter.
+macro_rules! same_words {
+    () => {
+        fn insert(&mut self, key: Key, value: Val) -> Option<u64> {
+            id_of(Self::insert(self, key, value))
+        }
+        fn try_insert(&mut self, key: Key, value: Val) -> Verdict {
+            Self::try_insert(self, key, value).map(id_of).map_err(back)
+        }
+        fn view(&mut self, id: &Id) -> Option<Seen> {
+            Self::view(self, id, seen)
+        }
+        fn contains_key(&self, id: &Id) -> bool {
+            Self::contains_key(self, id)
+        }
+        fn update(&mut self, id: &Id, change: Change) -> Updated<u64> {
+            Self::update(self, id, |value| change.make(value))
+        }
+        fn remove(&mut self, id: &Id) -> Option<u64> {
+            id_of(Self::remove(self, id))
+        }
+        fn remove_entry(&mut self, id: &Id) -> Option<Seen> {
+            Self::remove_entry(self, id).map(|(key, value)| seen(&key, &value))
+        }
+        fn remove_if(&mut self, id: &Id, condition: bool) -> (Option<u64>, Option<Seen>) {
+            let mut asked = None;
+            let removed = Self::remove_if(self, id, |key, value| {
+                asked = Some(seen(key, value));
+                condition
+            });
+            (id_of(removed), asked)
+        }
+        fn retain(&mut self, keep: impl FnMut(&Key, &mut Val) -> bool) {
+            Self::retain(self, keep);
+        }
+        fn drain(&mut self, take: usize) -> Vec<Seen> {
+            let drained = Self::drain(self).take(take);
+            drained.map(|(key, value)| seen(&key, &value)).collect()
+        }
+        fn clear(&mut self) {
+            Self::clear(self);
+        }
+        fn extend(&mut self, entries: Vec<(Key, Val)>, by_trait: bool) {
+            if by_trait {
+                Extend::extend(self, entries);
+            } else {
+                Self::extend(self, entries);
+            }
+        }
+        fn set_capacity(&mut self, capacity: u64) {
+            Self::set_capacity(self, capacity);
+        }
+        fn shrink_to_fit(&mut self) {
+            Self::shrink_to_fit(self);
+        }
+        fn len(&self) -> usize {
+            Self::len(self)
+        }
+        fn is_empty(&self) -> bool {
+            Self::is_empty(self)
+        }
+        fn weight(&self) -> u64 {
+            Self::weight(self)
+        }
+        fn capacity(&self) -> u64 {
+            Self::capacity(self)
+        }
+        fn stats(&self) -> Snapshot {
+            Self::stats(self)
+        }
+        fn check(&mut self) {
+            Self::check(self);
+        }
+        fn into_entries(self, take: usize) -> Vec<Seen> {
+            let entries = self.into_iter().take(take);
+            entries.map(|(key, value)| seen(&key, &value)).collect()
+        }
+    };
+}
+
+impl<P: Policy> Door for Cache<Key, Val, P, Spread> {
+    const UNSYNC: bool = false;
+
+    same_words!();
+
+    fn get(&mut self, id: &Id) -> Option<u64> {
+        id_of(Cache::get(self, id))
+    }
+    fn peek(&self, id: &Id) -> Option<u64> {
+        id_of(Cache::peek(self, id))
+    }
+    fn get_or_insert_with(&mut self, id: &Id, value: Val) -> Result<u64, Back> {
+        Ok(Cache::get_or_insert_with(self, id, || value).id)
+    }
+    fn entry(&mut self, key: Key, change: Option<Change>, or: Or, value: Val) -> Result<u64, Back> {
+        let mut entry = Cache::entry(self, key);
+        if let Some(change) = change {
+            entry = entry.and_modify(|value| _ = change.make(value));
+        }
+        let value = match or {
+            Or::Insert => entry.or_insert(value),
+            Or::InsertWith => entry.or_insert_with(|| value),
+            Or::Default => entry.or_default(),
+        };
+        Ok(value.id)
+    }
+    fn get_mut(&mut self, _: &Id, _: Option<Change>) -> Option<u64> {
+        unreachable!("no guards here")
+    }
+    fn entries(&self) -> Vec<Seen> {
+        self.into_iter()
+            .map(|(key, value)| seen(&key, &value))
+            .collect()
+    }
+    fn keys_and_values(&self) -> (Vec<(u32, u32)>, Vec<u64>) {
+        (
+            self.keys().map(|key| (key.id.0, key.stamp)).collect(),
+            self.values().map(|value| value.id).collect(),
+        )
+    }
+    fn shard_of(&self, id: &Id) -> usize {
+        Cache::shard_of(self, id)
+    }
+    fn shard_stats(&self, shard: usize) -> Snapshot {
+        Cache::shard_stats(self, shard).expect("a shard of that number")
+    }
+}
+
+impl<P: Policy> Door for unsync::Cache<Key, Val, P, Spread> {
+    const UNSYNC: bool = true;
+
+    same_words!();
+
+    fn get(&mut self, id: &Id) -> Option<u64> {
+        unsync::Cache::get(self, id).map(|value| value.id)
+    }
+    fn peek(&self, id: &Id) -> Option<u64> {
+        unsync::Cache::peek(self, id).map(|value| value.id)
+    }
+    fn get_or_insert_with(&mut self, id: &Id, value: Val) -> Result<u64, Back> {
+        let found = unsync::Cache::get_or_insert_with(self, id, || value);
+        found.map(|value| value.id).map_err(back)
+    }
+    fn entry(&mut self, key: Key, change: Option<Change>, or: Or, value: Val) -> Result<u64, Back> {
+        let mut entry = unsync::Cache::entry(self, key);
+        if let Some(change) = change {
+            entry = entry.and_modify(|value| _ = change.make(value));
+        }
+        let value = match or {
+            Or::Insert => entry.or_insert(value),
+            Or::InsertWith => entry.or_insert_with(|| value),
+            Or::Default => entry.or_default(),
+        };
+        value.map(|value| value.id).map_err(back)
+    }
+    fn get_mut(&mut self, id: &Id, change: Option<Change>) -> Option<u64> {
+        let mut guard = unsync::Cache::get_mut(self, id)?;
+        let before = guard.id;
+        if let Some(change) = change {
+            change.make(&mut guard);
+        }
+        Some(before)
+    }
+    fn entries(&self) -> Vec<Seen> {
+        self.iter().map(|(key, value)| seen(key, value)).collect()
+    }
+    fn keys_and_values(&self) -> (Vec<(u32, u32)>, Vec<u64>) {
+        (
+            self.keys().map(|key| (key.id.0, key.stamp)).collect(),
+            self.values().map(|value| value.id).collect(),
+        )
+    }
+    fn shard_of(&self, _: &Id) -> usize {
+        0
+    }
+    fn shard_stats(&self, _: usize) -> Snapshot {
+        self.stats()
+    }
+}
+
+/// What only caches with weights have.
+struct Explicit<D> {
+    insert: fn(&mut D, Key, Val, u64) -> Option<u64>,
+    try_insert: fn(&mut D, Key, Val, u64) -> Verdict,
+    weight_of: fn(&D, &Id) -> Option<u64>,
+}
+
+macro_rules! explicit {
+    ($name:ident, $cache:ty) => {
+        fn $name<P: Policy>() -> Explicit<$cache> {
+            Explicit {
+                insert: |cache, key, value, weight| {
+                    id_of(cache.insert_weighted(key, value, weight))
+                },
+                try_insert: |cache, key, value, weight| {
+                    let verdict = cache.try_insert_weighted(key, value, weight);
+                    verdict.map(id_of).map_err(back)
+                },
+                weight_of: |cache, id| cache.weight_of(id),
+            }
+        }
+    };
+}
+
+explicit!(explicit, Cache<Key, Val, Weighed<P>, Spread>);
+explicit!(explicit_unsync, unsync::Cache<Key, Val, Weighed<P>, Spread>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Order {
+    Lru,
+    Fifo,
+    Sieve,
+    S3Fifo,
+}
+
+#[derive(Clone, Debug)]
+struct Item {
+    id: u32,
+    stamp: u32,
+    value: u64,
+    own: u64,
+    weight: u64,
+    /// Whether it was ever hit.
+    hit: bool,
+    /// SIEVE's mark.
+    visited: bool,
+    /// S3-FIFO's count and queue.
+    count: u8,
+    main: bool,
+}
+
+/// One shard: all its entries, oldest first.
+struct Pile {
+    order: Order,
+    /// Whether `ghosts` is exact: one set, of a lone shard that was never in
+    /// doubt. Otherwise they are all that ever were.
+    knows_ghosts: bool,
+    items: Vec<Item>,
+    /// SIEVE's hand; `None` is the oldest.
+    hand: Option<u32>,
+    /// S3-FIFO's ghosts, newest first; what they are equal by, as tags are.
+    ghosts: Vec<u64>,
+    ghost_sets: usize,
+    /// Whether S3-FIFO's shard has been full once.
+    filled: bool,
+    /// False where something that can't be seen from outside (the order was
+    /// asked for a victim that could not go) may have changed S3-FIFO's order.
+    sure: bool,
+}
+
+impl Pile {
+    fn new(order: Order, alone: bool) -> Self {
+        Self {
+            order,
+            knows_ghosts: alone,
+            items: Vec::new(),
+            hand: None,
+            ghosts: Vec::new(),
+            ghost_sets: 0,
+            filled: false,
+            sure: true,
+        }
+    }
+
+    fn weight(&self) -> u128 {
+        self.items.iter().map(|item| u128::from(item.weight)).sum()
+    }
+
+    fn small_weight(&self) -> u128 {
+        let small = self.items.iter().filter(|item| !item.main);
+        small.map(|item| u128::from(item.weight)).sum()
+    }
+
+    fn index(&self, id: u32) -> Option<usize> {
+        self.items.iter().position(|item| item.id == id)
+    }
+
+    fn hit(&mut self, id: u32) {
+        let at = self.index(id).expect("a resident");
+        let item = &mut self.items[at];
+        item.hit = true;
+        item.visited = true;
+        item.count = (item.count + 1).min(3);
+        if self.order == Order::Lru {
+            self.send_back(at);
+        }
+    }
+
+    fn send_back(&mut self, at: usize) {
+        let item = self.items.remove(at);
+        self.items.push(item);
+    }
+
+    fn admit(&mut self, mut item: Item, recalled: bool, share: u64) {
+        let filling = !self.filled && self.small_weight() >= u128::from(share / 10);
+        item.main = recalled || filling;
+        self.items.push(item);
+    }
+
+    fn take(&mut self, id: u32) -> Item {
+        let at = self
+            .index(id)
+            .unwrap_or_else(|| panic!("{id} is not resident"));
+        if self.hand == Some(id) {
+            self.hand = self.items.get(at + 1).map(|item| item.id);
+        }
+        let item = self.items.remove(at);
+        if self.items.is_empty() {
+            self.sure |= self.filled;
+        }
+        item
+    }
+
+    /// Where the victim stands. It is taken out of the order by the caller.
+    fn victim(&mut self) -> usize {
+        self.filled = true;
+        match self.order {
+            Order::Lru | Order::Fifo => 0,
+            Order::Sieve => self.sieve_victim(),
+            Order::S3Fifo => self.s3_victim(),
+        }
+    }
+
+    fn sieve_victim(&mut self) -> usize {
+        let mut at = self.hand.and_then(|id| self.index(id)).unwrap_or(0);
+        while self.items[at].visited {
+            self.items[at].visited = false;
+            at = (at + 1) % self.items.len();
+        }
+        self.hand = self.items.get(at + 1).map(|item| item.id);
+        at
+    }
+
+    fn s3_victim(&mut self) -> usize {
+        loop {
+            let small = self.items.iter().position(|item| !item.main);
+            let main = self.items.iter().position(|item| item.main);
+            let small_pays = self.small_weight() > (self.weight() / 10).max(1);
+            match (small, main) {
+                (Some(at), _) if small_pays || main.is_none() => {
+                    if self.items[at].count < 2 {
+                        return at;
+                    }
+                    self.items[at].count = 0;
+                    self.items[at].main = true;
+                    self.send_back(at);
+                }
+                (_, Some(at)) => {
+                    if self.items[at].count == 0 {
+                        return at;
+                    }
+                    self.items[at].count -= 1;
+                    self.send_back(at);
+                }
+                _ => unreachable!("asked an empty shard"),
+            }
+        }
+    }
+
+    /// Who must go, if `keep` must not; `None` is anybody else: the order named
+    /// `keep` twice. An entry kept against the order is admitted anew.
+    fn name_victim(&mut self, keep: Option<u32>, tag: impl Fn(u32) -> u64) -> Option<u32> {
+        for _ in 0..2 {
+            let at = self.victim();
+            let id = self.items[at].id;
+            if self.order == Order::S3Fifo && !self.items[at].main {
+                self.remember(tag(id));
+            }
+            if keep != Some(id) {
+                return Some(id);
+            }
+            self.items[at].count = 0;
+            self.items[at].main = false;
+            self.send_back(at);
+            if self.items.len() == 1 {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Sixteen ghosts to a set, as many sets as ever were wanted.
+    fn remember(&mut self, tag: u64) {
+        let wanted = self.items.len() / 10 * 9;
+        self.ghost_sets = self.ghost_sets.max(wanted.div_ceil(16));
+        self.knows_ghosts &= self.ghost_sets < 2;
+        if self.knows_ghosts {
+            self.ghosts.insert(0, tag);
+            self.ghosts.truncate(16 * self.ghost_sets);
+        } else if !self.ghosts.contains(&tag) {
+            self.ghosts.push(tag);
+        }
+    }
+
+    /// Forgets a ghost; says whether it was one, if that is known.
+    fn recall(&mut self, tag: u64) -> Option<bool> {
+        if !self.knows_ghosts {
+            return None;
+        }
+        let at = self.ghosts.iter().position(|ghost| *ghost == tag);
+        at.map(|at| self.ghosts.remove(at));
+        Some(at.is_some())
+    }
+}
+
+/// Which shards may pay for room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Payer {
+    /// The entry's own first, then all.
+    Any,
+    /// The entry's own alone.
+    Home,
+    /// Those that hold more than a lowered share.
+    Rich,
+}
+
+#[derive(Clone, Copy)]
+struct Need {
+    weight: u64,
+    entries: u64,
+    home: usize,
+    keep: Option<u32>,
+    payer: Payer,
+}
+
+/// A value offered to the cache.
+#[derive(Clone, Copy)]
+struct Offer {
+    id: u32,
+    stamp: u32,
+    value: u64,
+    own: u64,
+    /// What it is charged.
+    weight: u64,
+}
+
+struct Model {
+    piles: Vec<Pile>,
+    /// The shard of each id.
+    homes: Vec<usize>,
+    spread: Spread,
+    weighed: bool,
+    capacity: u64,
+    limit: Option<u64>,
+    lie: Option<u64>,
+    /// Departures of this call that were told and not yet explained.
+    told: VecDeque<Told>,
+    /// Ghosts recalled by this call, not yet explained.
+    recalled: u64,
+    /// Whether it can't be said which of several inserts recalled them.
+    blurred: bool,
+    hits: u64,
+    misses: u64,
+    loads: u64,
+    inserts: u64,
+    departures: [u64; 8],
+    weight_in: u64,
+    weight_out: u64,
+    unhit: u64,
+    ghost_hits: u64,
+    weighings: u64,
+}
+
+impl Model {
+    fn new(config: &Config, homes: Vec<usize>) -> Self {
+        let shards = config.shards.unwrap_or(1);
+        Self {
+            piles: (0..shards)
+                .map(|_| Pile::new(config.order, shards == 1))
+                .collect(),
+            homes,
+            spread: config.spread,
+            weighed: config.weighed,
+            capacity: config.capacity,
+            limit: config.limit.map(|limit| limit as u64),
+            lie: None,
+            told: VecDeque::new(),
+            recalled: 0,
+            blurred: false,
+            hits: 0,
+            misses: 0,
+            loads: 0,
+            inserts: 0,
+            departures: [0; 8],
+            weight_in: 0,
+            weight_out: 0,
+            unhit: 0,
+            ghost_hits: 0,
+            weighings: 0,
+        }
+    }
+
+    fn len(&self) -> u64 {
+        self.piles.iter().map(|pile| pile.items.len() as u64).sum()
+    }
+
+    fn weight(&self) -> u128 {
+        self.piles.iter().map(Pile::weight).sum()
+    }
+
+    fn share(&self) -> u64 {
+        self.capacity / self.piles.len() as u64
+    }
+
+    fn get(&self, id: u32) -> Option<&Item> {
+        let pile = &self.piles[self.homes[id as usize]];
+        pile.items.iter().find(|item| item.id == id)
+    }
+
+    fn get_mut(&mut self, id: u32) -> &mut Item {
+        let pile = &mut self.piles[self.homes[id as usize]];
+        let item = pile.items.iter_mut().find(|item| item.id == id);
+        item.expect("a resident")
+    }
+
+    fn value(&self, id: u32) -> Option<u64> {
+        self.get(id).map(|item| item.value)
+    }
+
+    fn seen(&self, id: u32) -> Option<Seen> {
+        self.get(id).map(|item| (item.id, item.stamp, item.value))
+    }
+
+    fn entries(&self) -> Vec<Seen> {
+        let items = self.piles.iter().flat_map(|pile| &pile.items);
+        items
+            .map(|item| (item.id, item.stamp, item.value))
+            .collect()
+    }
+
+    /// What the policy takes for one key: those of one hash share a tag.
+    fn tag(spread: Spread, id: u32) -> u64 {
+        match spread {
+            Spread::Well(_) => u64::from(id),
+            Spread::OneBit => u64::from(id & 1),
+            Spread::AllEqual => 0,
+        }
+    }
+
+    fn charge(&self, weight: u64) -> u64 {
+        match (self.weighed, self.limit) {
+            (false, _) => 1,
+            (true, None) => weight.max(1),
+            (true, Some(_)) => weight,
+        }
+    }
+
+    /// What the weigher makes of a value; counts the call.
+    fn weigh(&mut self, own: u64) -> u64 {
+        self.weighings += u64::from(self.weighed);
+        self.charge(self.lie.unwrap_or(own))
+    }
+
+    /// A cache of capacity 0 keeps nothing, not even what weighs nothing.
+    fn refuses(&self, weight: u64) -> bool {
+        weight > self.capacity || self.capacity == 0
+    }
+
+    fn lacks(&self, need: Need) -> bool {
+        let entries = self.len() + need.entries;
+        self.weight() + u128::from(need.weight) > u128::from(self.capacity)
+            || self.limit.is_some_and(|limit| entries > limit)
+            || self.capacity == 0 && entries > 0
+    }
+
+    /// A look-up that counts.
+    fn look_up(&mut self, id: u32) -> bool {
+        if self.get(id).is_none() {
+            self.misses += 1;
+            return false;
+        }
+        self.hits += 1;
+        self.piles[self.homes[id as usize]].hit(id);
+        true
+    }
+
+    /// The next departure told must be this one.
+    fn expect(&mut self, id: u32, value: u64, cause: Cause) {
+        let told = self.told.pop_front();
+        assert_eq!(told, Some(Told { id, value, cause }), "told");
+        self.departures[cause as usize] += 1;
+    }
+
+    fn unlink(&mut self, id: u32) -> Item {
+        let item = self.piles[self.homes[id as usize]].take(id);
+        self.weight_out = self.weight_out.wrapping_add(item.weight);
+        item
+    }
+
+    /// Takes an entry out; the listener must have heard of it just now.
+    fn leave(&mut self, id: u32, cause: Cause) -> Item {
+        let item = self.unlink(id);
+        self.expect(id, item.value, cause);
+        item
+    }
+
+    /// Follows the evictions told, each of which must be right and needed,
+    /// until there is room; says whether there is.
+    fn make_room(&mut self, need: Need) -> bool {
+        let mut evictions = 0;
+        let made = loop {
+            if !self.lacks(need) {
+                break true;
+            }
+            match self.told.front() {
+                Some(told) if told.cause == Cause::Evicted => {
+                    let told = *told;
+                    self.evict(told.id, need);
+                }
+                _ => break false,
+            }
+            evictions += 1;
+        };
+        if evictions > 0 || !made {
+            self.doubt(need);
+        }
+        made
+    }
+
+    fn evict(&mut self, id: u32, need: Need) {
+        assert_ne!(need.keep, Some(id), "the entry of this call was evicted");
+        assert!(self.get(id).is_some(), "{id} was evicted but not resident");
+        let shard = self.homes[id as usize];
+        self.check_payer(shard, need);
+        let spread = self.spread;
+        let keep = need.keep.filter(|keep| self.homes[*keep as usize] == shard);
+        let pile = &mut self.piles[shard];
+        let named = pile.name_victim(keep, |id| Self::tag(spread, id));
+        if pile.sure {
+            assert_eq!(named.unwrap_or(id), id, "the wrong victim of shard {shard}");
+        } else {
+            // Whoever may have been named and become a ghost.
+            for id in keep.into_iter().chain([id]) {
+                pile.remember(Self::tag(spread, id));
+            }
+        }
+        let item = self.leave(id, Cause::Evicted);
+        self.unhit += u64::from(!item.hit);
+    }
+
+    fn check_payer(&self, shard: usize, need: Need) {
+        let share = u128::from(self.share());
+        let rich = |shard: usize| self.piles[shard].weight() > share;
+        let only_keep = |shard: usize| {
+            shard == need.home && need.keep.is_some() && self.piles[shard].items.len() == 1
+        };
+        match need.payer {
+            _ if self.piles.len() == 1 => {}
+            Payer::Home => assert_eq!(shard, need.home, "another shard paid"),
+            Payer::Rich => assert!(rich(shard) || share == 0, "a shard within its share paid"),
+            Payer::Any if shard == need.home => {}
+            Payer::Any => {
+                let home_pays = rich(need.home) && !only_keep(need.home);
+                assert!(!home_pays, "a shard above its share let others pay");
+                if !rich(shard) && share > 0 {
+                    let richer = (0..self.piles.len()).find(|&n| rich(n) && !only_keep(n));
+                    assert_eq!(richer, None, "shard {shard} paid, with less than its share");
+                }
+            }
+        }
+    }
+
+    /// After room was looked for in several shards, or all of it, what S3-FIFO
+    /// was asked in vain can't be seen.
+    fn doubt(&mut self, need: Need) {
+        if self.piles.len() == 1 && self.capacity > 0 {
+            return;
+        }
+        for (shard, pile) in self.piles.iter_mut().enumerate() {
+            let asked_in_vain = match pile.items.len() {
+                0 => !pile.filled,
+                1 => shard == need.home && need.keep.is_some(),
+                _ => false,
+            };
+            if pile.order == Order::S3Fifo && asked_in_vain {
+                (pile.sure, pile.knows_ghosts) = (false, false);
+                if let Some(keep) = need.keep {
+                    pile.remember(Self::tag(self.spread, keep));
+                }
+            }
+        }
+    }
+
+    /// Whether the key of an offer was a ghost; to be asked before room is made.
+    fn recall(&mut self, id: u32, home: usize) -> Option<bool> {
+        let tag = Self::tag(self.spread, id);
+        let recalled = self.piles[home].recall(tag);
+        if recalled == Some(true) {
+            assert!(self.recalled > 0, "a ghost was not recalled");
+            self.recalled -= 1;
+        }
+        recalled
+    }
+
+    /// The same where the order of the ghosts is not modelled: what the cache
+    /// says, if it was ever remembered.
+    fn recall_as_told(&mut self, id: u32, home: usize) -> bool {
+        let tag = Self::tag(self.spread, id);
+        let pile = &mut self.piles[home];
+        let known = pile.order == Order::S3Fifo && pile.ghosts.contains(&tag);
+        if known && self.blurred {
+            pile.sure = false;
+        }
+        if self.recalled == 0 || !known {
+            return false;
+        }
+        self.recalled -= 1;
+        true
+    }
+
+    /// Inserts; the old value, or what was handed back.
+    fn insert(&mut self, offer: Offer) -> Verdict {
+        self.inserts += 1;
+        let home = self.homes[offer.id as usize];
+        if self.refuses(offer.weight) {
+            return Err(self.refuse(offer));
+        }
+        let Some(before) = self.get(offer.id).map(|item| item.weight) else {
+            self.add(offer, home);
+            return Ok(None);
+        };
+        let need = Need {
+            weight: offer.weight.saturating_sub(before),
+            entries: 0,
+            home,
+            keep: Some(offer.id),
+            payer: Payer::Any,
+        };
+        assert!(need.weight == 0 || self.make_room(need), "over the bound");
+        self.weight_in = self.weight_in.wrapping_add(offer.weight);
+        self.weight_out = self.weight_out.wrapping_add(before);
+        let item = self.get_mut(offer.id);
+        let old = std::mem::replace(&mut item.value, offer.value);
+        item.own = offer.own;
+        item.weight = offer.weight;
+        self.piles[home].hit(offer.id);
+        self.expect(offer.id, old, Cause::Replaced);
+        Ok(Some(old))
+    }
+
+    fn refuse(&mut self, offer: Offer) -> Back {
+        let old = self.value(offer.id);
+        if old.is_some() {
+            self.leave(offer.id, Cause::Replaced);
+        }
+        self.expect(offer.id, offer.value, Cause::Refused);
+        Back {
+            key: (offer.id, offer.stamp),
+            value: offer.value,
+            old,
+            weight: offer.weight,
+            capacity: self.capacity,
+        }
+    }
+
+    fn add(&mut self, offer: Offer, home: usize) {
+        let recalled = self.recall(offer.id, home);
+        let need = Need {
+            weight: offer.weight,
+            entries: 1,
+            home,
+            keep: None,
+            payer: Payer::Any,
+        };
+        assert!(self.make_room(need), "over the bound");
+        let recalled = recalled.unwrap_or_else(|| self.recall_as_told(offer.id, home));
+        self.weight_in = self.weight_in.wrapping_add(offer.weight);
+        let item = Item {
+            id: offer.id,
+            stamp: offer.stamp,
+            value: offer.value,
+            own: offer.own,
+            weight: offer.weight,
+            hit: false,
+            visited: false,
+            count: 0,
+            main: false,
+        };
+        let share = self.share();
+        self.piles[home].admit(item, recalled, share);
+    }
+
+    /// A value was changed in place; says whether it stays.
+    fn change(&mut self, id: u32, change: Option<Change>) -> bool {
+        let item = self.get_mut(id);
+        if let Some(change) = change {
+            item.value = change.id;
+            item.own = change.own;
+        }
+        let (own, before) = (item.own, item.weight);
+        let after = self.weigh(own);
+        if self.recharge(id, before, after) {
+            return true;
+        }
+        self.leave(id, Cause::Refused);
+        false
+    }
+
+    fn recharge(&mut self, id: u32, before: u64, after: u64) -> bool {
+        let home = self.homes[id as usize];
+        let need = Need {
+            weight: after.saturating_sub(before),
+            entries: 0,
+            home,
+            keep: Some(id),
+            payer: Payer::Home,
+        };
+        if !self.weighed || before == after {
+            return true;
+        }
+        if self.refuses(after) {
+            return false;
+        }
+        if need.weight > 0 && !self.make_room(need) {
+            let others = self.weight() - self.piles[home].weight();
+            let room = u128::from(self.capacity) - others;
+            assert!(
+                u128::from(after) > room,
+                "{room} could be made, {after} was refused"
+            );
+            return false;
+        }
+        self.get_mut(id).weight = after;
+        self.weight_in = self.weight_in.wrapping_add(after);
+        self.weight_out = self.weight_out.wrapping_add(before);
+        true
+    }
+
+    fn set_capacity(&mut self, capacity: u64) {
+        self.capacity = capacity;
+        let need = Need {
+            weight: 0,
+            entries: 0,
+            home: 0,
+            keep: None,
+            payer: Payer::Rich,
+        };
+        assert!(self.make_room(need), "over the new bound");
+        if capacity == 0 {
+            self.doubt(need);
+        }
+    }
+
+    /// Everything leaves at once, in any order, for one of these causes.
+    fn leave_all(&mut self, causes: &[Cause]) {
+        for _ in 0..self.len() {
+            let told = *self.told.front().expect("told of every entry");
+            assert!(causes.contains(&told.cause), "{told:?}");
+            self.leave(told.id, told.cause);
+        }
+        let alone = self.piles.len() == 1;
+        for pile in &mut self.piles {
+            *pile = Pile::new(pile.order, alone);
+        }
+    }
+}
+
+/// One operation, in raw numbers that shrink to simple ones: which key, how
+/// heavy, and what else.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Get(u16),
+    Insert(u16, u16),
+    TryInsert(u16, u16),
+    InsertWeighted(u16, u16, u16),
+    TryInsertWeighted(u16, u16, u16),
+    View(u16),
+    Peek(u16),
+    ContainsKey(u16),
+    GetOrInsertWith(u16, u16),
+    Entry(u16, u16, u16),
+    Update(u16, u16),
+    GetMut(u16, u16),
+    Remove(u16),
+    RemoveEntry(u16),
+    RemoveIf(u16, u16),
+    Extend(u16, u16, u16),
+    SetCapacity(u16),
+    Retain(u16, u16),
+    Walk,
+    ShrinkToFit,
+    Drain(u16),
+    Clear,
+}
+
+impl Op {
+    fn of([kind, key, a, b]: [u16; 4]) -> Self {
+        match kind % 256 {
+            0..=54 => Op::Get(key),
+            55..=124 => Op::Insert(key, a),
+            125..=134 => Op::TryInsert(key, a),
+            135..=144 => Op::InsertWeighted(key, a, b),
+            145..=149 => Op::TryInsertWeighted(key, a, b),
+            150..=157 => Op::View(key),
+            158..=161 => Op::Peek(key),
+            162..=165 => Op::ContainsKey(key),
+            166..=177 => Op::GetOrInsertWith(key, a),
+            178..=191 => Op::Entry(key, a, b),
+            192..=205 => Op::Update(key, a),
+            206..=213 => Op::GetMut(key, a),
+            214..=221 => Op::Remove(key),
+            222..=225 => Op::RemoveEntry(key),
+            226..=231 => Op::RemoveIf(key, a),
+            232..=236 => Op::Extend(key, a, b),
+            237..=244 => Op::SetCapacity(a),
+            245..=247 => Op::Retain(a, b),
+            248 => Op::Walk,
+            249..=250 => Op::ShrinkToFit,
+            251..=252 if a % 4 == 0 => Op::Drain(b),
+            253 if a % 4 == 0 => Op::Clear,
+            _ => Op::Insert(key, b),
+        }
+    }
+}
+
+/// How heavy entries are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hefts {
+    /// From 0 up to this, without it.
+    Below(u16),
+    /// 0, 1, the whole capacity, more than it, `u64::MAX` and its like.
+    Wild,
+}
+
+impl Hefts {
+    fn of(self, n: u16, capacity: u64) -> u64 {
+        match (self, n % 16) {
+            (Hefts::Below(top), _) => u64::from(n % top.max(1)),
+            (_, 0) => 0,
+            (_, 1) => capacity,
+            (_, 2) => capacity.saturating_add(1),
+            (_, 3) => capacity / 2,
+            (_, 4) => capacity - capacity / 8,
+            (_, 5) => u64::MAX - u64::from(n / 16 % 2),
+            (_, 6) => capacity.saturating_sub(1),
+            (_, 7) => capacity / 3 + 1,
+            _ => u64::from(n / 16 % 12),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Config {
+    order: Order,
+    /// `None` is the cache without locks.
+    shards: Option<usize>,
+    weighed: bool,
+    capacity: u64,
+    limit: Option<usize>,
+    keys: u32,
+    spread: Spread,
+    hefts: Hefts,
+    lies: bool,
+    /// Whether `Hash` and `Eq` of keys lie.
+    contrary: bool,
+    /// All is compared after so many operations.
+    every: usize,
+}
+
+impl Config {
+    fn of(order: Order, throw: [u16; 4], second: [u16; 4]) -> Self {
+        let [shards, capacity, keys, weighed] = throw;
+        let [_, limit, lies, salt] = second;
+        let shards = [None, Some(1), Some(2), Some(3), Some(7), Some(16)][shards as usize % 6];
+        let entries = u64::from(capacity % 41);
+        let weighed = weighed % 3 > 0;
+        let hefts = [
+            Hefts::Below(2),
+            Hefts::Below(5),
+            Hefts::Below(12),
+            Hefts::Wild,
+        ];
+        let hefts = hefts[second[0] as usize % 4 * usize::from(weighed)];
+        let capacity = match hefts {
+            Hefts::Below(top) => entries * u64::from(top) / 2,
+            Hefts::Wild => wild_capacity(capacity),
+        };
+        Self {
+            order,
+            shards,
+            weighed,
+            capacity,
+            limit: (weighed && limit % 3 == 0).then_some(1 + limit as usize / 3 % 30),
+            keys: 2 + u32::from(keys) % (3 * entries as u32 + 4),
+            spread: Spread::Well(u64::from(salt % 4)),
+            hefts,
+            lies: weighed && lies % 5 == 0,
+            contrary: false,
+            every: 1 + second[0] as usize / 4 % 40,
+        }
+    }
+}
+
+fn wild_capacity(n: u16) -> u64 {
+    let capacities = [10, 100, 1 << 20, 1 << 63, u64::MAX - 1, u64::MAX];
+    capacities[n as usize % capacities.len()]
+}
+
+/// A cache and its model, side by side.
+struct Rig<D> {
+    door: D,
+    explicit: Option<Explicit<D>>,
+    config: Config,
+    model: Model,
+    stamp: u32,
+}
+
+impl<D: Door> Rig<D> {
+    fn new(door: D, explicit: Option<Explicit<D>>, config: &Config) -> Self {
+        let homes = (0..config.keys).map(|id| door.shard_of(&Id(id))).collect();
+        Self {
+            model: Model::new(config, homes),
+            door,
+            explicit,
+            config: config.clone(),
+            stamp: 0,
+        }
+    }
+
+    fn id(&self, key: u16) -> u32 {
+        // Half of the calls go to a fifth of the keys.
+        let keys = self.config.keys;
+        let hot = if key & 1 == 0 { keys / 5 + 1 } else { keys };
+        u32::from(key / 2) % hot
+    }
+
+    fn heft(&self, n: u16) -> u64 {
+        self.config.hefts.of(n, self.model.capacity)
+    }
+
+    fn change(&self, n: u16) -> Change {
+        Change {
+            id: next_value(),
+            own: self.heft(n),
+        }
+    }
+
+    fn key(&mut self, key: u16) -> Key {
+        self.stamp += 1;
+        Key::new(self.id(key), self.stamp)
+    }
+
+    /// What the call just made told and recalled goes to the model.
+    fn hear(&mut self) -> &mut Model {
+        self.model.told = WORLD.with(|world| world.told.take());
+        let ghost_hits = self.door.stats().ghost_hits();
+        self.model.recalled = ghost_hits - self.model.ghost_hits;
+        self.model.ghost_hits = ghost_hits;
+        &mut self.model
+    }
+
+    fn offer(&mut self, key: &Key, value: &Val) -> Offer {
+        let weight = self.model.weigh(value.own);
+        self.offer_weighing(key, value, weight)
+    }
+
+    fn offer_weighing(&self, key: &Key, value: &Val, weight: u64) -> Offer {
+        Offer {
+            id: key.id.0,
+            stamp: key.stamp,
+            value: value.id,
+            own: value.own,
+            weight,
+        }
+    }
+
+    fn step(&mut self, op: Op) {
+        self.lie(op);
+        self.run(op);
+        self.compare();
+    }
+
+    /// A lying weigher gives every value of this call the same false weight.
+    fn lie(&mut self, op: Op) {
+        if let (true, Op::Insert(_, n) | Op::Update(_, n)) = (self.config.lies, op) {
+            self.model.lie = Some(self.heft(n.rotate_left(5)));
+            WORLD.with(|world| world.lie.set(self.model.lie));
+        }
+    }
+
+    fn run(&mut self, op: Op) {
+        match op {
+            Op::Get(key) => self.get(self.id(key)),
+            Op::View(key) => self.view(self.id(key)),
+            Op::Peek(key) => self.peek(self.id(key)),
+            Op::ContainsKey(key) => self.peek(self.id(key)),
+            Op::Insert(key, n) => self.insert(key, n),
+            Op::TryInsert(key, n) => self.try_insert(key, n),
+            Op::InsertWeighted(key, n, m) => self.insert_weighted(key, n, m),
+            Op::TryInsertWeighted(key, n, m) => self.try_insert_weighted(key, n, m),
+            Op::GetOrInsertWith(key, n) => self.get_or_insert_with(self.id(key), n),
+            Op::Entry(key, n, m) => self.entry(key, n, m),
+            Op::Update(key, n) => self.update(self.id(key), n),
+            Op::GetMut(key, n) if D::UNSYNC => self.get_mut(self.id(key), n),
+            Op::GetMut(key, n) => self.update(self.id(key), n),
+            Op::Remove(key) => self.remove(self.id(key)),
+            Op::RemoveEntry(key) => self.remove_entry(self.id(key)),
+            Op::RemoveIf(key, n) => self.remove_if(self.id(key), n % 2 == 0),
+            Op::Extend(key, n, m) => self.extend(key, n, m),
+            Op::SetCapacity(n) => self.set_capacity(n),
+            Op::Retain(n, m) => self.retain(n, m),
+            Op::Walk => self.compare_all(),
+            Op::ShrinkToFit => self.shrink_to_fit(),
+            Op::Drain(n) => self.drain(n as usize % 50),
+            Op::Clear => self.clear(),
+        }
+    }
+
+    fn get(&mut self, id: u32) {
+        let got = self.door.get(&Id(id));
+        assert_eq!(got, self.model.value(id));
+        self.hear().look_up(id);
+    }
+
+    fn view(&mut self, id: u32) {
+        let got = self.door.view(&Id(id));
+        assert_eq!(got, self.model.seen(id));
+        self.hear().look_up(id);
+    }
+
+    fn peek(&mut self, id: u32) {
+        assert_eq!(self.door.peek(&Id(id)), self.model.value(id));
+        assert_eq!(
+            self.door.contains_key(&Id(id)),
+            self.model.get(id).is_some()
+        );
+    }
+
+    fn insert(&mut self, key: u16, n: u16) {
+        let (key, value) = (self.key(key), Val::new(self.heft(n)));
+        let offer = self.offer(&key, &value);
+        let got = self.door.insert(key, value);
+        let verdict = self.hear().insert(offer);
+        self.stored(offer, got, verdict);
+    }
+
+    fn try_insert(&mut self, key: u16, n: u16) {
+        let (key, value) = (self.key(key), Val::new(self.heft(n)));
+        let offer = self.offer(&key, &value);
+        let got = self.door.try_insert(key, value);
+        assert_eq!(got, self.hear().insert(offer));
+    }
+
+    fn insert_weighted(&mut self, key: u16, n: u16, m: u16) {
+        let Some(Explicit { insert, .. }) = self.explicit else {
+            return self.insert(key, n);
+        };
+        let (key, value, weight) = (self.key(key), Val::new(self.heft(n)), self.heft(m));
+        let offer = self.offer_weighing(&key, &value, self.model.charge(weight));
+        let got = insert(&mut self.door, key, value, weight);
+        let verdict = self.hear().insert(offer);
+        self.stored(offer, got, verdict);
+    }
+
+    fn try_insert_weighted(&mut self, key: u16, n: u16, m: u16) {
+        let Some(Explicit { try_insert, .. }) = self.explicit else {
+            return self.try_insert(key, n);
+        };
+        let (key, value, weight) = (self.key(key), Val::new(self.heft(n)), self.heft(m));
+        let offer = self.offer_weighing(&key, &value, self.model.charge(weight));
+        let got = try_insert(&mut self.door, key, value, weight);
+        assert_eq!(got, self.hear().insert(offer));
+    }
+
+    /// After an insert: what it returned, and that a look finds the value.
+    fn stored(&mut self, offer: Offer, got: Option<u64>, verdict: Verdict) {
+        let stored = verdict.is_ok().then_some(offer.value);
+        assert_eq!(self.door.peek(&Id(offer.id)), stored);
+        assert_eq!(got, verdict.unwrap_or_else(|back| back.old));
+    }
+
+    fn get_or_insert_with(&mut self, id: u32, n: u16) {
+        let (key, value) = (Key::new(id, 0), Val::new(self.heft(n)));
+        let offer = self.offer_if_absent(&key, &value);
+        let got = self.door.get_or_insert_with(&Id(id), value);
+        let model = self.hear();
+        let found = model.look_up(id);
+        model.loads += u64::from(!found);
+        let expected = model.insert_if_absent(offer);
+        assert_eq!(got, handed_back::<D>(expected, offer));
+    }
+
+    fn offer_if_absent(&mut self, key: &Key, value: &Val) -> Offer {
+        let weight = self.model.charge(self.model.lie.unwrap_or(value.own));
+        self.offer_weighing(key, value, weight)
+    }
+
+    fn entry(&mut self, key: u16, n: u16, m: u16) {
+        let key = self.key(key);
+        let or = [Or::Insert, Or::InsertWith, Or::Default][m as usize % 3];
+        let change = (m % 2 == 0).then(|| self.change(n));
+        let spare = Val::new(self.heft(m / 6));
+        let mut offer = self.offer_if_absent(&key, &spare);
+        if or == Or::Default {
+            offer.value = WORLD.with(|world| world.next_value.get());
+            offer.own = 1;
+            offer.weight = self.model.charge(self.model.lie.unwrap_or(1));
+        }
+        let id = key.id.0;
+        let got = self.door.entry(key, change, or, spare);
+        let model = self.hear();
+        if change.is_some() && model.look_up(id) {
+            model.change(id, change);
+        }
+        model.look_up(id);
+        let expected = model.insert_if_absent(offer);
+        if D::UNSYNC && expected.is_ok() {
+            // The guard that was handed back weighs the value again.
+            model.change(id, None);
+        }
+        assert_eq!(got, handed_back::<D>(expected, offer));
+    }
+
+    fn update(&mut self, id: u32, n: u16) {
+        let change = self.change(n);
+        let got = self.door.update(&Id(id), change);
+        let model = self.hear();
+        let expected = match model.look_up(id) {
+            false => Updated::Absent,
+            true if model.change(id, Some(change)) => Updated::Kept(change.id),
+            true => Updated::Refused(change.id),
+        };
+        assert_eq!(got, expected);
+    }
+
+    fn get_mut(&mut self, id: u32, n: u16) {
+        let change = (n % 4 > 0).then(|| self.change(n / 4));
+        let before = self.model.value(id);
+        let got = self.door.get_mut(&Id(id), change);
+        assert_eq!(got, before);
+        let model = self.hear();
+        if model.look_up(id) {
+            model.change(id, change);
+        }
+    }
+
+    fn remove(&mut self, id: u32) {
+        let got = self.door.remove(&Id(id));
+        assert_eq!(got, self.hear().remove(id).map(|item| item.value));
+    }
+
+    fn remove_entry(&mut self, id: u32) {
+        let got = self.door.remove_entry(&Id(id));
+        let expected = self.hear().remove(id);
+        assert_eq!(got, expected.map(|item| (id, item.stamp, item.value)));
+    }
+
+    fn remove_if(&mut self, id: u32, condition: bool) {
+        let before = self.model.seen(id);
+        let (got, asked) = self.door.remove_if(&Id(id), condition);
+        assert_eq!(asked, before);
+        let model = self.hear();
+        let expected = if condition { model.remove(id) } else { None };
+        assert_eq!(got, expected.map(|item| item.value));
+    }
+
+    fn extend(&mut self, key: u16, n: u16, m: u16) {
+        let mut offers = Vec::new();
+        let mut entries = Vec::new();
+        for i in 0..m % 5 {
+            let key = self.key(key.wrapping_add(14 * i));
+            let value = Val::new(self.heft(n.rotate_left(u32::from(i))));
+            offers.push(self.offer(&key, &value));
+            entries.push((key, value));
+        }
+        self.door.extend(entries, m % 2 == 0);
+        let model = self.hear();
+        model.blurred = offers.len() > 1 && model.recalled > 0;
+        for offer in offers {
+            let _ = model.insert(offer);
+        }
+    }
+
+    fn new_capacity(&self, n: u16) -> u64 {
+        let usual = self.config.capacity;
+        match n % 16 {
+            0 => 0,
+            1 => 1,
+            2 => usual / 2,
+            3 => usual.saturating_mul(2),
+            4 => u64::from(n / 16 % 30),
+            5 => usual - usual / 8,
+            6 if self.config.weighed => u64::MAX,
+            _ => usual,
+        }
+    }
+
+    fn set_capacity(&mut self, n: u16) {
+        let capacity = self.new_capacity(n);
+        self.door.set_capacity(capacity);
+        self.hear().set_capacity(capacity);
+    }
+
+    fn retain(&mut self, n: u16, m: u16) {
+        let (hefts, capacity) = (self.config.hefts, self.model.capacity);
+        let mut visits = Vec::new();
+        self.door.retain(|key, value| {
+            let dice = mix(u64::from(n) << 32 | u64::from(key.id.0));
+            let before = value.id;
+            let keep = dice % 5 > 0 || m % 4 == 0;
+            let change = (keep && dice >> 8 & 3 == 0).then(|| Change {
+                id: next_value(),
+                own: hefts.of((dice >> 16) as u16, capacity),
+            });
+            change.map(|change| change.make(value));
+            visits.push((key.id.0, before, change, keep));
+            keep
+        });
+        self.hear().retain(&visits);
+    }
+
+    fn shrink_to_fit(&mut self) {
+        self.door.shrink_to_fit();
+        self.hear();
+    }
+
+    fn drain(&mut self, take: usize) {
+        let expected = self.model.entries();
+        let drained = self.door.drain(take);
+        assert_eq!(drained.len(), take.min(expected.len()));
+        assert!(drained.iter().all(|entry| expected.contains(entry)));
+        assert!(is_distinct(&drained));
+        self.hear().leave_all(&[Cause::Removed]);
+    }
+
+    fn clear(&mut self) {
+        self.door.clear();
+        self.hear().leave_all(&[Cause::Cleared]);
+    }
+
+    /// What is cheap to compare, after each operation.
+    fn compare(&mut self) {
+        let model = &mut self.model;
+        assert_eq!(model.told.pop_front(), None, "told, but did not leave");
+        assert_eq!(model.recalled, 0, "a ghost that never was");
+        model.blurred = false;
+        model.lie = None;
+        let (len, weight) = (model.len(), model.weight());
+        assert_eq!(self.door.len() as u64, len, "len");
+        assert_eq!(self.door.is_empty(), len == 0);
+        assert_eq!(u128::from(self.door.weight()), weight, "weight");
+        assert_eq!(self.door.capacity(), model.capacity);
+        model.compare_stats(&self.door.stats());
+        WORLD.with(|world| {
+            world.lie.set(None);
+            assert_eq!(world.told.borrow_mut().pop_front(), None, "told twice");
+            assert_eq!(world.live_values.get(), len as i64, "live values");
+            assert_eq!(world.live_keys.get(), len as i64, "live keys");
+            assert_eq!(world.weighings.get(), model.weighings, "weighings");
+        });
+    }
+
+    /// Every entry, its weight, every shard, and every invariant.
+    fn compare_all(&mut self) {
+        self.door.check();
+        let expected = sorted(self.model.entries());
+        assert_eq!(sorted(self.door.entries()), expected);
+        let (keys, values) = self.door.keys_and_values();
+        let key_of = |&(id, stamp, _): &Seen| (id, stamp);
+        assert_eq!(
+            sorted(keys),
+            expected.iter().map(key_of).collect::<Vec<_>>()
+        );
+        let expected_values = expected.iter().map(|&(_, _, value)| value).collect();
+        assert_eq!(sorted(values), sorted(expected_values));
+        for &(id, ..) in &expected {
+            let weight = self.model.get(id).map(|item| item.weight);
+            let weight_of = self.explicit.as_ref().map(|explicit| explicit.weight_of);
+            let got = weight_of.map_or(Some(1), |weight_of| weight_of(&self.door, &Id(id)));
+            assert_eq!(got, weight, "weight of {id}");
+        }
+        for (shard, pile) in self.model.piles.iter().enumerate() {
+            let stats = self.door.shard_stats(shard);
+            assert_eq!(stats.len(), pile.items.len() as u64, "len of shard {shard}");
+            assert_eq!(u128::from(stats.weight()), pile.weight());
+        }
+    }
+
+    /// The cache goes, in one of three ways; nothing is left.
+    fn finish(mut self, how: u64) {
+        self.compare_all();
+        let expected = self.model.entries();
+        let taken = match how % 3 {
+            0 => {
+                self.door.set_capacity(0);
+                self.hear().set_capacity(0);
+                self.compare();
+                drop(self.door);
+                Vec::new()
+            }
+            1 => {
+                drop(self.door);
+                Vec::new()
+            }
+            _ => self.door.into_entries(how as usize / 3 % 20),
+        };
+        assert!(taken.iter().all(|entry| expected.contains(entry)));
+        assert!(is_distinct(&taken));
+        self.model.told = WORLD.with(|world| world.told.take());
+        let causes = [Cause::CacheDropped, Cause::Removed];
+        self.model
+            .leave_all(&causes[..1 + usize::from(how % 3 == 2)]);
+        assert_eq!(self.model.told.pop_front(), None, "told twice");
+        WORLD.with(|world| {
+            assert_eq!(
+                (world.live_keys.get(), world.live_values.get()),
+                (0, 0),
+                "leaked"
+            );
+        });
+    }
+}
+
+/// Keys whose `Hash` and `Eq` contradict themselves: what is found can't be
+/// said, but the bound holds and every value is told of once.
+struct Wary<D> {
+    rig: Rig<D>,
+    told: HashSet<u64>,
+}
+
+impl<D: Door> Wary<D> {
+    fn step(&mut self, op: Op) {
+        WORLD.with(|world| world.contrary.set(true));
+        self.run(op);
+        WORLD.with(|world| world.contrary.set(false));
+        for told in WORLD.with(|world| world.told.take()) {
+            assert!(self.told.insert(told.value), "told twice: {told:?}");
+        }
+        self.check();
+    }
+
+    fn run(&mut self, op: Op) {
+        let rig = &mut self.rig;
+        let (Op::Get(key) | Op::View(key) | Op::Peek(key) | Op::ContainsKey(key)) = op else {
+            return self.write(op);
+        };
+        let id = Id(rig.id(key));
+        rig.door.get(&id);
+        rig.door.view(&id);
+        rig.door.peek(&id);
+        rig.door.contains_key(&id);
+    }
+
+    fn write(&mut self, op: Op) {
+        let rig = &mut self.rig;
+        let fresh = |rig: &mut Rig<D>, key, n| (rig.key(key), Val::new(rig.heft(n)));
+        match op {
+            Op::Insert(key, n) | Op::InsertWeighted(key, n, _) => {
+                let (key, value) = fresh(rig, key, n);
+                rig.door.insert(key, value);
+            }
+            Op::TryInsert(key, n) | Op::TryInsertWeighted(key, n, _) => {
+                let (key, value) = fresh(rig, key, n);
+                let _ = rig.door.try_insert(key, value);
+            }
+            Op::GetOrInsertWith(key, n) => {
+                let (key, value) = fresh(rig, key, n);
+                let _ = rig.door.get_or_insert_with(&key.id, value);
+            }
+            Op::Entry(key, n, m) => {
+                let change = Some(rig.change(n));
+                let (key, value) = fresh(rig, key, m);
+                let _ = rig.door.entry(key, change, Or::Insert, value);
+            }
+            Op::Update(key, n) => {
+                let (id, change) = (Id(rig.id(key)), rig.change(n));
+                let _ = rig.door.update(&id, change);
+            }
+            Op::Extend(key, n, m) => {
+                let entries = (0..m % 5).map(|i| fresh(rig, key.wrapping_add(i), n));
+                let entries = entries.collect();
+                rig.door.extend(entries, false);
+            }
+            op => self.sweep(op),
+        }
+    }
+
+    fn sweep(&mut self, op: Op) {
+        let rig = &mut self.rig;
+        match op {
+            Op::GetMut(key, n) if D::UNSYNC => {
+                let (id, change) = (Id(rig.id(key)), rig.change(n));
+                rig.door.get_mut(&id, Some(change));
+            }
+            Op::Remove(key) | Op::GetMut(key, _) => drop(rig.door.remove(&Id(rig.id(key)))),
+            Op::RemoveEntry(key) => drop(rig.door.remove_entry(&Id(rig.id(key)))),
+            Op::RemoveIf(key, n) => drop(rig.door.remove_if(&Id(rig.id(key)), n % 2 == 0)),
+            Op::SetCapacity(n) => {
+                rig.model.capacity = rig.new_capacity(n);
+                rig.door.set_capacity(rig.model.capacity);
+            }
+            Op::Retain(n, _) => rig.door.retain(|_, value| {
+                value.own = u64::from(n % 7);
+                value.id % 3 > 0
+            }),
+            Op::Drain(n) => drop(rig.door.drain(n as usize % 50)),
+            Op::Clear => rig.door.clear(),
+            Op::ShrinkToFit => rig.door.shrink_to_fit(),
+            _ => drop(rig.door.entries()),
+        }
+    }
+
+    fn check(&mut self) {
+        let door = &mut self.rig.door;
+        let entries = door.entries();
+        assert!(entries.iter().all(|entry| !self.told.contains(&entry.2)));
+        assert_eq!(entries.len(), door.len());
+        assert_eq!(door.capacity(), self.rig.model.capacity);
+        assert!(door.weight() <= door.capacity(), "over the bound");
+        let limit = self.rig.config.limit.unwrap_or(usize::MAX);
+        assert!(entries.len() <= limit, "over the limit of entries");
+        let stats = door.stats();
+        let left = Cause::ALL.map(|cause| stats.departures(cause));
+        let told = self.told.len() as u64;
+        assert_eq!(left.iter().sum::<u64>(), told, "counted and told");
+        assert_eq!(stats.inserts(), told + stats.len(), "a value was lost");
+        WORLD.with(|world| {
+            let live = (world.live_keys.get(), world.live_values.get());
+            assert_eq!(live, (stats.len() as i64, stats.len() as i64), "leaked");
+        });
+        if stats.inserts() % 16 == 0 {
+            door.check();
+        }
+    }
+}
+
+impl Model {
+    /// What the calls that insert if absent return: the value that is there now.
+    fn insert_if_absent(&mut self, offer: Offer) -> Result<u64, Back> {
+        if let Some(value) = self.value(offer.id) {
+            return Ok(value);
+        }
+        self.weighings += u64::from(self.weighed);
+        self.insert(offer).map(|_| offer.value)
+    }
+
+    fn remove(&mut self, id: u32) -> Option<Item> {
+        self.get(id)?;
+        Some(self.leave(id, Cause::Removed))
+    }
+
+    /// Follows the closure's own account of a walk.
+    fn retain(&mut self, visits: &[(u32, u64, Option<Change>, bool)]) {
+        let mut left: Vec<u32> = self.entries().iter().map(|entry| entry.0).collect();
+        for &(id, before, change, keep) in visits {
+            assert!(
+                left.contains(&id),
+                "{id} was visited twice or was not there"
+            );
+            left.retain(|other| *other != id);
+            assert_eq!(self.value(id), Some(before), "visited with another value");
+            if keep {
+                self.change(id, change);
+            } else {
+                self.leave(id, Cause::Removed);
+            }
+        }
+        let missed = left.iter().find(|id| self.get(**id).is_some());
+        assert_eq!(missed, None, "retain missed one");
+    }
+
+    fn compare_stats(&self, stats: &Snapshot) {
+        assert_eq!(stats.hits(), self.hits, "hits");
+        assert_eq!(stats.misses(), self.misses, "misses");
+        assert_eq!(stats.loads(), self.loads, "loads");
+        assert_eq!(stats.inserts(), self.inserts, "inserts");
+        for cause in Cause::ALL {
+            let expected = self.departures[cause as usize];
+            assert_eq!(stats.departures(cause), expected, "departures: {cause}");
+        }
+        assert_eq!(stats.weight_in(), self.weight_in, "weight in");
+        assert_eq!(stats.weight_out(), self.weight_out, "weight out");
+        assert_eq!(stats.evicted_unhit(), self.unhit, "evicted unhit");
+        assert_eq!(stats.listener_panics(), 0);
+        assert_eq!(stats.len(), self.len());
+        assert_eq!(u128::from(stats.weight()), self.weight());
+        assert_eq!(stats.capacity(), self.capacity);
+    }
+}
+
+/// `Cache` returns a refused value all the same; `unsync::Cache` hands it back.
+fn handed_back<D: Door>(expected: Result<u64, Back>, offer: Offer) -> Result<u64, Back> {
+    match expected {
+        Err(_) if !D::UNSYNC => Ok(offer.value),
+        expected => expected,
+    }
+}
+
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort_unstable();
+    list
+}
+
+fn is_distinct(entries: &[Seen]) -> bool {
+    let mut ids: Vec<u32> = entries.iter().map(|entry| entry.0).collect();
+    ids.sort_unstable();
+    ids.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+/// Runs a case to its end; the index of the operation that failed, and how.
+fn run(config: &Config, ops: &[Op]) -> Result<(), (usize, String)> {
+    let at = Cell::new(0);
+    WORLD.with(|world| world.quiet.set(true));
+    let result = catch_unwind(AssertUnwindSafe(|| run_policy(config, ops, &at)));
+    WORLD.with(|world| world.quiet.set(false));
+    result.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        (at.get(), text.unwrap_or_default())
+    })
+}
+
+fn run_policy(config: &Config, ops: &[Op], at: &Cell<usize>) {
+    new_world();
+    match config.order {
+        Order::Lru => run_built::<Lru>(config, ops, at),
+        Order::Fifo => run_built::<Fifo>(config, ops, at),
+        Order::Sieve => run_built::<Sieve>(config, ops, at),
+        Order::S3Fifo => run_built::<S3Fifo>(config, ops, at),
+    }
+}
+
+fn run_built<P: Policy>(config: &Config, ops: &[Op], at: &Cell<usize>) {
+    let entries = Entries(config.capacity as usize);
+    let weight = Weight(config.capacity, weigh);
+    match (config.weighed, config.shards) {
+        (false, None) => {
+            let cache = with(config, Cache::builder(entries).policy::<P>());
+            play(Rig::new(built(cache.build_unsync()), None, config), ops, at);
+        }
+        (false, Some(shards)) => {
+            let cache = with(config, Cache::builder(entries).policy::<P>()).shards(shards);
+            play(Rig::new(built(cache.build()), None, config), ops, at);
+        }
+        (true, None) => {
+            let cache = with(config, Cache::builder(weight).policy::<P>()).build_unsync();
+            play(
+                Rig::new(built(cache), Some(explicit_unsync()), config),
+                ops,
+                at,
+            );
+        }
+        (true, Some(shards)) => {
+            let cache = with(config, Cache::builder(weight).policy::<P>()).shards(shards);
+            play(
+                Rig::new(built(cache.build()), Some(explicit()), config),
+                ops,
+                at,
+            );
+        }
+    }
+}
+
+fn with<C: Capacity<Key, Val>, P, S>(
+    config: &Config,
+    builder: Builder<Key, Val, C, P, S>,
+) -> Builder<Key, Val, C, P, Spread> {
+    let builder = builder.hasher(config.spread).listener(listen);
+    match config.limit {
+        Some(limit) => builder.entry_limit(limit),
+        None => builder,
+    }
+}
+
+fn built<T>(cache: Result<T, BuildError>) -> T {
+    cache.expect("a configuration that makes sense")
+}
+
+fn play<D: Door>(mut rig: Rig<D>, ops: &[Op], at: &Cell<usize>) {
+    if rig.config.contrary {
+        return play_warily(rig, ops, at);
+    }
+    for (index, op) in ops.iter().enumerate() {
+        at.set(index);
+        rig.step(*op);
+        if (index + 1) % rig.config.every == 0 {
+            rig.compare_all();
+        }
+    }
+    at.set(ops.len());
+    rig.finish(mix(ops.len() as u64));
+}
+
+fn play_warily<D: Door>(rig: Rig<D>, ops: &[Op], at: &Cell<usize>) {
+    let told = HashSet::new();
+    let mut wary = Wary { rig, told };
+    for (index, op) in ops.iter().enumerate() {
+        at.set(index);
+        wary.step(*op);
+    }
+    wary.rig.door.check();
+}
+
+/// Leaves out all operations that a failure does not need.
+fn shrunk(config: &Config, ops: &[Op], (mut at, mut text): (usize, String)) -> String {
+    let mut ops = ops[..ops.len().min(at + 1)].to_vec();
+    let mut chunk = ops.len() / 2;
+    while chunk > 0 {
+        let mut start = 0;
+        while start < ops.len() {
+            let mut fewer = ops.clone();
+            fewer.drain(start..fewer.len().min(start + chunk));
+            match run(config, &fewer) {
+                Err(failure) => {
+                    (at, text) = failure;
+                    fewer.truncate(at + 1);
+                    ops = fewer;
+                }
+                Ok(()) => start += chunk,
+            }
+        }
+        chunk /= 2;
+    }
+    format!("{text}\n  {config:?}\n  fails at operation {at} of {ops:#?}")
+}
+
+/// Panics of a case are caught, shrunk and told once, not one by one.
+fn hush_expected_panics() {
+    static HUSH: Once = Once::new();
+    HUSH.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !WORLD.try_with(|world| world.quiet.get()).unwrap_or(false) {
+                before(info);
+            }
+        }));
+    });
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    let digits = text.replace('_', "");
+    Some(
+        digits
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is not a number")),
+    )
+}
+
+fn seed() -> u64 {
+    let random = || std::hash::RandomState::new().hash_one(1_u8);
+    from_environment("BRIMFUL_SEED").unwrap_or_else(random)
+}
+
+/// Of all operations asked for, so many hundredths.
+fn budget(hundredths: usize) -> usize {
+    let all = from_environment("BRIMFUL_MODEL_OPS").unwrap_or(1_000_000);
+    all as usize / 100 * hundredths
+}
+
+/// Random cases of random operations, each with a seed of its own.
+fn drive(hundredths: usize, config: impl Fn(&mut Dice) -> Config) {
+    hush_expected_panics();
+    let (seed, wanted) = (seed(), budget(hundredths));
+    let (mut done, mut cases) = (0, 0_u64);
+    println!("BRIMFUL_SEED={seed}");
+    while done < wanted.max(1) {
+        let case = seed.wrapping_add(cases);
+        let mut dice = Dice(mix(case));
+        let config = config(&mut dice);
+        let length = 1 + dice.below(3_000);
+        let ops: Vec<Op> = (0..length).map(|_| Op::of(dice.throw())).collect();
+        if let Err((at, text)) = run(&config, &ops) {
+            let last = &ops[at.saturating_sub(5)..ops.len().min(at + 1)];
+            println!("operation {at} failed: {text}\nthe last ones: {last:?}");
+            let shrunk = shrunk(&config, &ops, (at, text));
+            panic!("replay by BRIMFUL_SEED={case} BRIMFUL_MODEL_OPS=1\n{shrunk}");
+        }
+        done += ops.len();
+        cases += 1;
+    }
+    println!("{done} operations in {cases} cases agree");
+}
+
+fn any_config(order: Order) -> impl Fn(&mut Dice) -> Config {
+    move |dice| Config::of(order, dice.throw(), dice.throw())
+}
+
+#[test]
+fn lru_evicts_the_least_recently_used_whatever_is_done_to_it() {
+    drive(18, any_config(Order::Lru));
+}
+
+#[test]
+fn fifo_evicts_the_oldest_whatever_is_done_to_it() {
+    drive(18, any_config(Order::Fifo));
+}
+
+#[test]
+fn sieve_evicts_whom_its_paper_says_whatever_is_done_to_it() {
+    drive(18, any_config(Order::Sieve));
+}
+
+#[test]
+fn s3_fifo_evicts_whom_its_queues_say_whatever_is_done_to_it() {
+    drive(18, any_config(Order::S3Fifo));
+}
+
+fn any_order(n: u64) -> Order {
+    [Order::Lru, Order::Fifo, Order::Sieve, Order::S3Fifo][n as usize % 4]
+}
+
+#[test]
+fn colliding_hashes_break_neither_the_bound_nor_the_order_nor_find_another_key() {
+    drive(9, |dice| {
+        let order = any_order(dice.next());
+        let spread = [Spread::OneBit, Spread::AllEqual][dice.below(2) as usize];
+        Config {
+            spread,
+            ..any_config(order)(dice)
+        }
+    });
+}
+
+#[test]
+fn weights_up_to_the_largest_there_is_neither_wrap_nor_pass() {
+    drive(9, |dice| {
+        let order = any_order(dice.next());
+        let capacity = u64::MAX - dice.below(2);
+        Config {
+            weighed: true,
+            hefts: Hefts::Wild,
+            capacity,
+            ..any_config(order)(dice)
+        }
+    });
+}
+
+#[test]
+fn keys_that_contradict_themselves_break_neither_the_bound_nor_the_ledger() {
+    drive(9, |dice| Config {
+        contrary: true,
+        ..any_config(any_order(dice.next()))(dice)
+    });
+}
+
+/// The same rig under proptest, which shrinks configuration and operations.
+#[test]
+fn short_cases_agree_in_every_step_and_shrink_when_they_do_not() {
+    hush_expected_panics();
+    let seed = seed();
+    println!("BRIMFUL_SEED={seed}");
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let cases = (budget(10) / 100).clamp(20, 20_000) as u32;
+    let settings = proptest::test_runner::Config {
+        cases,
+        failure_persistence: None,
+        ..Default::default()
+    };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(settings, rng);
+    let ops = proptest::collection::vec(any::<[u16; 4]>(), 1..200);
+    let strategy = (0..4_u64, any::<[u16; 4]>(), any::<[u16; 4]>(), ops);
+    let result = runner.run(&strategy, |(order, first, second, throws)| {
+        let (config, ops) = short_case(order, first, second, &throws);
+        run(&config, &ops).map_err(|(at, text)| TestCaseError::fail(format!("{at}: {text}")))
+    });
+    if let Err(TestError::Fail(why, (order, first, second, throws))) = result {
+        let case = short_case(order, first, second, &throws);
+        panic!("{why}\nreplay by BRIMFUL_SEED={seed}\n{case:#?}");
+    }
+    result.expect("proptest to run");
+}
+
+fn short_case(
+    order: u64,
+    first: [u16; 4],
+    second: [u16; 4],
+    throws: &[[u16; 4]],
+) -> (Config, Vec<Op>) {
+    let config = Config {
+        every: 1,
+        ..Config::of(any_order(order), first, second)
+    };
+    (config, throws.iter().map(|throw| Op::of(*throw)).collect())
+}
+
+#[test]
+fn what_retain_lets_go_is_removed_and_costs_nobody_its_place() {
+    let cache = Cache::weighted(10, |_: &u32, weight: &u64| *weight);
+    cache.insert_weighted(1, 100, 1);
+    cache.insert(2, 9);
+    cache.retain(|key, _| *key != 1);
+    assert_eq!(cache.stats().departures(Cause::Removed), 1);
+    cache.insert(3, 1);
+    cache.retain(|key, weight| {
+        *weight = 10;
+        *key == 2
+    });
+    assert_eq!(cache.stats().departures(Cause::Refused), 0);
+    assert_eq!(cache.peek(&2), Some(10));
+}
+
+#[test]
+fn a_value_that_grows_takes_room_from_its_own_shard_however_little_that_holds() {
+    let cache = Cache::builder(Weight(100, |_: &u32, weight: &u64| *weight));
+    let cache = cache.shards(2).build().unwrap();
+    let mut of_shard = [Vec::new(), Vec::new()];
+    (0..100).for_each(|key| of_shard[cache.shard_of(&key)].push(key));
+    let [few, many] = of_shard;
+    for key in few[..3].iter().chain(&many[..7]) {
+        cache.insert(*key, 10);
+    }
+    assert_eq!(cache.len(), 10);
+    assert_eq!(
+        cache.update(&few[0], |weight| *weight = 15),
+        Updated::Kept(())
+    );
+    assert_eq!((cache.len(), cache.weight()), (9, 95));
+}
+
+#[test]
+fn a_capacity_of_0_keeps_not_even_what_weighs_nothing() {
+    let cache = Cache::builder(Weight(5, |_: &u32, _: &u32| 0)).entry_limit(5);
+    let cache = cache.shards(3).build().unwrap();
+    cache.extend((0..5).map(|n| (n, n)));
+    assert_eq!((cache.len(), cache.weight()), (5, 0));
+    cache.set_capacity(0);
+    assert!(cache.is_empty());
+    assert!(cache.try_insert(1, 1).is_err());
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn an_entry_that_grows_against_the_order_is_still_known_as_hit() {
+    let cache = Cache::builder(Weight(10, |_: &u32, weight: &u64| *weight));
+    let cache = cache.policy::<S3Fifo>().shards(1).build().unwrap();
+    cache.extend((1..=11).map(|key| (key, 1)));
+    // Now 1 and 11 are in the small queue, which is over its share.
+    assert_eq!(cache.update(&1, |weight| *weight = 2), Updated::Kept(()));
+    assert!(cache.contains_key(&1) && !cache.contains_key(&11));
+    cache.set_capacity(0);
+    let stats = cache.stats();
+    assert_eq!(stats.departures(Cause::Evicted), 11);
+    assert_eq!(stats.evicted_unhit(), 10);
+}

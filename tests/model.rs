@@ -1583,10 +1583,6 @@ impl<D: Door> Rig<D> {
         }
         model.look_up(id);
         let expected = model.insert_if_absent(offer);
-        if D::UNSYNC && expected.is_ok() {
-            // The guard that was handed back weighs the value again.
-            model.change(id, None);
-        }
         assert_eq!(got, handed_back::<D>(expected, offer));
     }
 
@@ -1608,7 +1604,8 @@ impl<D: Door> Rig<D> {
         let got = self.door.get_mut(&Id(id), change);
         assert_eq!(got, before);
         let model = self.hear();
-        if model.look_up(id) {
+        // A guard that nobody wrote through does not weigh the value again.
+        if model.look_up(id) && change.is_some() {
             model.change(id, change);
         }
     }
@@ -1690,7 +1687,13 @@ impl<D: Door> Rig<D> {
 
     fn shrink_to_fit(&mut self) {
         self.door.shrink_to_fit();
-        self.hear();
+        // An empty shard forgets its ghosts as well.
+        for pile in self.hear().piles.iter_mut() {
+            if pile.items.is_empty() {
+                pile.ghosts.clear();
+                pile.ghost_sets = 0;
+            }
+        }
     }
 
     fn drain(&mut self, take: usize) {

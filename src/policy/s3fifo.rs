@@ -228,9 +228,8 @@ impl Policy for S3Fifo {
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
         self.small.ring.shrink_to_fit();
         self.main.ring.shrink_to_fit();
-        let wanted = residents.len() / 10 * 9;
-        if wanted < self.ghost.places() {
-            self.ghost.fit(wanted);
+        if residents.len() * 2 < self.ghost.places() {
+            self.ghost.fit(residents.len());
         }
     }
 

@@ -250,8 +250,10 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         reentry::check();
         let mut panic = None;
         for shard in &self.shards {
-            let taken = shard.write().empty(Cause::Cleared, &self.budget);
-            panic = panic.or(self.leave.all(taken, Cause::Cleared));
+            let taken = shard
+                .write()
+                .empty(Cause::Cleared, &self.budget, &mut panic);
+            first(&mut panic, self.leave.all(taken, Cause::Cleared));
         }
         go_on(panic);
     }

@@ -62,14 +62,15 @@ impl<K, V> Leave<K, V> {
     }
 
     /// Tells of entries that left as `cause` and hands them over. If the
-    /// listener panics they are dropped and the panic goes on.
+    /// listener panics, or something did before, they are dropped and the panic
+    /// goes on.
     pub(crate) fn hand_over_all(
         &self,
         entries: impl Iterator<Item = (K, V)>,
         cause: Cause,
+        mut panic: Option<Panic>,
     ) -> Vec<(K, V)> {
         let mut entries: Vec<_> = entries.collect();
-        let mut panic = None;
         if let Some(listener) = &self.listener {
             for (key, value) in &entries {
                 first(&mut panic, self.tell_one(listener, key, value, cause));

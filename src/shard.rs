@@ -26,7 +26,7 @@
 use crate::budget::{Budget, Hand};
 use crate::cause::Cause;
 use crate::error::{Reason, Updated};
-use crate::leave::{Leaving, Panic, caught, first, hand_value};
+use crate::leave::{Leaving, Panic, caught, dropped, first, hand_value};
 use crate::outbox::Outbox;
 use crate::policy::{Meta, Ours, Policy, Slot, Tag, Touch};
 use crate::ring::MOST_LIVE;
@@ -558,12 +558,22 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             Ok(result) => changed.result = Some(result),
             Err(panic) => changed.panic = Some(panic),
         }
-        match caught(|| scale.weigh::<P>(&entry.key, &entry.value)) {
-            Ok(weight) => changed.stayed = self.recharge(slot, weight, budget, out),
+        let weight = caught(|| scale.weigh::<P>(&entry.key, &entry.value));
+        // The policy is asked here: its panic waits as well.
+        let settled = caught(|| {
+            let stayed = match &weight {
+                Ok(weight) => self.recharge(slot, *weight, budget, out),
+                Err(_) => false,
+            };
+            if !stayed {
+                self.leave(slot, Cause::Refused, budget, out);
+            }
+            stayed
+        });
+        first(&mut changed.panic, weight.err());
+        match settled {
+            Ok(stayed) => changed.stayed = stayed,
             Err(panic) => first(&mut changed.panic, Some(panic)),
-        }
-        if !changed.stayed {
-            self.leave(slot, Cause::Refused, budget, out);
         }
         changed
     }
@@ -625,6 +635,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         &mut self,
         cause: Cause,
         budget: &Budget,
+        panic: &mut Option<Panic>,
     ) -> impl Iterator<Item = (K, V)> + use<K, V, P> {
         let before = std::mem::replace(&mut self.policy, P::new(self.share, self.seed));
         let entries = self.table.len() as u64;
@@ -632,7 +643,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let taken = self.table.empty();
         self.counts.left_at_once(entries, held.weight, cause);
         budget.give(held);
-        drop(before);
+        first(panic, dropped(before));
         taken
     }
 

@@ -130,8 +130,10 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 
     /// Takes every entry out, with cause [`Cleared`](Cause::Cleared).
     pub fn clear(&mut self) {
-        let taken = self.shard.empty(Cause::Cleared, &self.budget);
-        go_on(self.leave.all(taken, Cause::Cleared));
+        let mut panic = None;
+        let taken = self.shard.empty(Cause::Cleared, &self.budget, &mut panic);
+        first(&mut panic, self.leave.all(taken, Cause::Cleared));
+        go_on(panic);
     }
 
     /// Gives unused memory of the table back to the allocator. O(entries).
@@ -167,8 +169,9 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     fn take_all(&mut self) -> Vec<(K, V)> {
-        let taken = self.shard.empty(Cause::Removed, &self.budget);
-        self.leave.hand_over_all(taken, Cause::Removed)
+        let mut panic = None;
+        let taken = self.shard.empty(Cause::Removed, &self.budget, &mut panic);
+        self.leave.hand_over_all(taken, Cause::Removed, panic)
     }
 
     /// Proves every invariant of every room from scratch; for tests. O(entries).
@@ -684,7 +687,8 @@ impl<K, V, P: Policy, S> IntoIterator for Cache<K, V, P, S> {
 
     /// Takes every entry out, with cause [`Removed`](Cause::Removed).
     fn into_iter(mut self) -> Self::IntoIter {
-        self.take_all().into_iter()
+        let taken = self.take_all();
+        hand_value(taken, || dropped(self)).into_iter()
     }
 }
 

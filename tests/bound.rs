@@ -11,7 +11,8 @@
 //! - `BRIMFUL_READS`: observer's reads in all (default 2,000,000).
 //! - `BRIMFUL_EXHAUSTIVE=1`: capacities 1..=4096 by 1..=64 shards, all of them.
 //! - `BRIMFUL_SEED`: replays the writers' choices (not their interleaving).
-//! - `BRIMFUL_PATIENCE`: seconds until a test counts as hung (default 300).
+//! - `BRIMFUL_PATIENCE`: seconds until a test counts as hung (default 300 and 1
+//!   more for each 100,000 reads).
 //!
 //! Covers faults 21 to 23, 25 to 32, 37, 60, 66 and goals G1 and G2.
 
@@ -80,7 +81,8 @@ fn must_end(name: &str, work: impl FnOnce() + Send + 'static) {
         work();
         let _ = done.send(());
     });
-    let patience = Duration::from_secs(env("BRIMFUL_PATIENCE", 300));
+    let patience = 300 + env("BRIMFUL_READS", 0) / 100_000;
+    let patience = Duration::from_secs(env("BRIMFUL_PATIENCE", patience));
     match end.recv_timeout(patience) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("{name} hangs"),
         _ => worker.join().unwrap_or_else(|_| panic!("{name} failed")),
@@ -343,14 +345,13 @@ where
         let _ends = Ends(&stop);
         let mut seen = Seen::default();
         while !stop.load(SeqCst) && (report.reads < fire.reads || report.writes < fire.reads / 4) {
-            let fresh = (0..64)
-                .filter(|_| observe(cache, ledger, &mut seen))
-                .count();
+            let fresh = (0..1_024).filter(|_| observe(cache, ledger, &mut seen));
+            let fresh = fresh.count() as u64;
             if fresh == 0 {
                 thread::yield_now();
             }
-            report.fresh += fresh as u64;
-            report.reads += 64;
+            report.fresh += fresh;
+            report.reads += 1_024;
             report.writes = written.load(SeqCst);
             judge(name, &seen, fire.limits);
         }

@@ -89,12 +89,12 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// Takes out one shard's entries and tells of them.
     fn take_shard(&self, shard: usize) -> Option<Vec<(K, V)>> {
         reentry::check();
-        let taken = self
-            .shards
-            .get(shard)?
-            .write()
-            .empty(Cause::Removed, &self.budget);
-        Some(self.leave.hand_over_all(taken, Cause::Removed))
+        let mut panic = None;
+        let taken = {
+            let mut shard = self.shards.get(shard)?.write();
+            shard.empty(Cause::Removed, &self.budget, &mut panic)
+        };
+        Some(self.leave.hand_over_all(taken, Cause::Removed, panic))
     }
 }
 
@@ -220,7 +220,10 @@ impl<K, V, P: Policy, S> Drop for Drain<'_, K, V, P, S> {
             return;
         }
         for shard in self.cache.shards.iter().skip(self.next_shard) {
-            let taken = shard.write().empty(Cause::Removed, &self.cache.budget);
+            let taken = {
+                let mut shard = shard.write();
+                shard.empty(Cause::Removed, &self.cache.budget, &mut panic)
+            };
             panic = panic.or(self.cache.leave.all(taken, Cause::Removed));
         }
         go_on(panic);

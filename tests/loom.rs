@@ -633,6 +633,30 @@ fn a_replaced_value_is_never_absent() {
 }
 
 #[test]
+fn room_freed_behind_a_gatherer_is_not_snatched() {
+    explore(
+        "replace by the whole capacity, remove, insert",
+        UNBOUNDED,
+        || {
+            let cache = weighed(4, 2);
+            let ([a, d], [b, c]) = (keys(&cache, 0), keys(&cache, 1));
+            cache.insert(a, 1);
+            cache.insert(d, 1);
+            cache.insert(c, 2);
+            let other = go(&cache, move |cache| {
+                cache.remove(&d);
+                cache.insert(b, 1);
+                within(cache, 4);
+            });
+            assert_eq!(cache.insert(a, 4), Some(1), "spared until it is replaced");
+            within(&cache, 4);
+            other.join().unwrap();
+            settled(&cache);
+        },
+    );
+}
+
+#[test]
 fn a_watcher_of_two_writers() {
     for shards in [1, 2] {
         let name = format!("heavy and light writers, watcher, {shards} shards");

@@ -267,7 +267,7 @@ fn fifty_turnovers_leave_memory_as_it_was() {
     every_policy!(churn_all, 100);
     every_policy!(churn_all, 2_990);
     if in_full() {
-        every_policy!(churn_all, 6_900);
+        every_policy!(churn_all, 8_700);
         every_policy!(churn_all, 100_000);
         every_policy!(churn_all, 300_000);
     } else {

@@ -4,11 +4,26 @@
 //! weigher along: neither compiles otherwise.
 
 use crate::heap_size::HeapSize;
-use crate::policy::{Policy, Weighed};
+use crate::policy::{Meta, Policy, Weighed};
 use crate::sync::processors;
 use crate::weight::Weigher;
 
 /// A capacity of so many entries; each weighs 1.
+///
+/// A policy that stores weights does not go with it:
+///
+/// ```compile_fail,E0080
+/// use brimful::policy::{Lru, Weighed};
+/// use brimful::{Cache, Entries};
+/// let cache: Cache<u32, u32, Weighed<Lru>> =
+///     Cache::builder(Entries(4)).policy::<Weighed<Lru>>().build().unwrap();
+/// ```
+///
+/// ```
+/// use brimful::policy::Lru;
+/// use brimful::{Cache, Entries};
+/// let cache: Cache<u32, u32, Lru> = Cache::builder(Entries(4)).policy::<Lru>().build().unwrap();
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entries(pub usize);
 
@@ -88,6 +103,12 @@ impl<K, V> Capacity<K, V> for Entries {
     type Form<P: Policy> = P;
 
     fn limits<P: Policy>(self) -> Limits<K, V> {
+        const {
+            assert!(
+                !<P::Meta as Meta>::WEIGHED,
+                "Entries counts entries: for weights give a capacity in Weight or Bytes"
+            );
+        }
         Limits {
             weight: self.0 as u64,
             weigher: None,

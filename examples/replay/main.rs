@@ -19,12 +19,14 @@
 
 #[path = "../report/mod.rs"]
 mod report;
+#[path = "../trace/mod.rs"]
+mod trace;
+#[path = "../workers/mod.rs"]
+mod workers;
 
 mod findings;
-mod input;
 mod race;
-mod trace;
-mod zstd;
+mod words;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -36,10 +38,10 @@ use clap::Parser;
 use indicatif::ProgressBar;
 
 use findings::{limits, picture, table};
-use input::Form;
 use race::{Heat, Rules, Runner, Score};
 use report::grouped;
 use trace::Trace;
+use trace::input::{self, Form};
 
 /// Replays a list of keys through each policy at each capacity and shows the hit ratios.
 #[derive(Parser)]
@@ -132,7 +134,7 @@ fn read(args: &Args) -> Result<Trace, String> {
     };
     args.file
         .as_deref()
-        .map_or_else(input::own_words, |path| input::read(path, form))
+        .map_or_else(words::own_words, |path| input::read(path, form))
 }
 
 fn name(args: &Args) -> String {

@@ -1,14 +1,12 @@
 //! The race: each policy at each capacity is one heat, a fresh cache driven through the whole
 //! trace, get-else-insert.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
 use brimful::policy::{Fifo, Lru, Policy, S3Fifo, Sieve};
 use brimful::{BuildError, Cache, Cause, Entries, Weight};
 use clap::ValueEnum;
 
 use crate::trace::Trace;
+use crate::workers::side_by_side;
 
 /// The policies to choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,32 +67,12 @@ pub(crate) fn run(
     rules: Rules,
     done: impl Fn() + Sync,
 ) -> Result<Vec<Score>, BuildError> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut scores = Vec::new();
-        while let Some((index, heat)) = claim(&next, heats) {
-            scores.push((index, run_one(trace, heat, rules)));
-            done();
-        }
-        scores
-    };
-    let workers = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(heats.len());
-    let mut scores: Vec<_> = thread::scope(|scope| {
-        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let joined = handles
-            .into_iter()
-            .map(|h| h.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
-        joined.flatten().collect()
+    let scores = side_by_side(heats, |&heat| {
+        let score = run_one(trace, heat, rules);
+        done();
+        score
     });
-    scores.sort_by_key(|&(index, _)| index);
-    scores.into_iter().map(|(_, score)| score).collect()
-}
-
-fn claim(next: &AtomicUsize, heats: &[Heat]) -> Option<(usize, Heat)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    heats.get(index).map(|&heat| (index, heat))
+    scores.into_iter().collect()
 }
 
 fn run_one(trace: &Trace, heat: Heat, rules: Rules) -> Result<Score, BuildError> {
@@ -160,7 +138,7 @@ mod tests {
     const RUNNERS: &[Runner] = &[Runner::Lru, Runner::Fifo, Runner::Sieve, Runner::S3Fifo];
 
     fn trace(requests: impl IntoIterator<Item = (u64, u64)>) -> Trace {
-        let mut recorder = Recorder::default();
+        let mut recorder = Recorder::new(true);
         requests
             .into_iter()
             .for_each(|(key, size)| recorder.push(&key.to_le_bytes(), size));

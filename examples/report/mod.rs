@@ -1,5 +1,6 @@
-//! What both examples need to hand over their findings: a place for the picture, figures a person
-//! can read, and an ending that is quiet when the reader of the output has gone.
+//! What the examples and the bench of hit ratios need to hand over their findings: a place for the
+//! picture, figures a person can read, and an ending that is quiet when the reader of the output
+//! has gone.
 
 pub(crate) mod chart;
 

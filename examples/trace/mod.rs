@@ -1,6 +1,9 @@
 //! A trace in memory: requests in their order, each key replaced by a small number, so that driving
 //! a cache costs the cache and nothing else.
 
+pub(crate) mod input;
+mod zstd;
+
 use std::collections::HashMap;
 
 /// One request: the number of its key, and its size (1 where the trace has none).
@@ -11,23 +14,37 @@ pub(crate) struct Request {
 }
 
 /// Requests in their order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Trace {
     pub requests: Vec<Request>,
     /// How many different keys there are: they are numbered from 0 to this.
     pub unique: u64,
     /// The sizes of all keys together, each as it was first seen.
     pub unique_size: u64,
+    /// Whether it came with sizes.
+    pub sized: bool,
 }
 
 /// Takes requests in and numbers their keys.
-#[derive(Default)]
 pub(crate) struct Recorder {
     numbers: HashMap<Box<[u8]>, u64>,
     trace: Trace,
 }
 
 impl Recorder {
+    /// A recorder of requests that come with sizes, or without (then each has size 1).
+    pub(crate) fn new(sized: bool) -> Self {
+        Self {
+            numbers: HashMap::new(),
+            trace: Trace {
+                requests: Vec::new(),
+                unique: 0,
+                unique_size: 0,
+                sized,
+            },
+        }
+    }
+
     /// Takes in one request; a key is any bytes.
     pub(crate) fn push(&mut self, key: &[u8], size: u64) {
         let key = self.number(key, size);
@@ -57,7 +74,7 @@ mod tests {
 
     #[test]
     fn keys_are_numbered_as_they_come_and_sized_as_first_seen() {
-        let mut recorder = Recorder::default();
+        let mut recorder = Recorder::new(true);
         for (key, size) in [(&b"a"[..], 5), (b"\xff", 7), (b"a", 100), (b"", 1)] {
             recorder.push(key, size);
         }

@@ -1,16 +1,15 @@
-//! Where requests come from: lines of text, the `.btr` format, either of them behind zstd, or this
-//! crate's own sources. What the input is, its first bytes tell. Every complaint says where:
-//! `file:line`, or the number of the request.
+//! Reading a trace: lines of text or the `.btr` format, either of them behind zstd. What the input
+//! is, its first bytes tell. Every complaint says where: `file:line`, or the number of the request.
 //!
 //! `.btr`, little-endian: 8 bytes magic, u64 number of requests, one byte 0 or 1 for "has sizes", 7
 //! bytes zero; then for each request its key as u64 and, with sizes, its size in bytes as u32.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::trace::{Recorder, Trace};
-use crate::zstd::{self, Zstd};
+use super::zstd::{self, Zstd};
+use super::{Recorder, Trace};
 
 const BTR_MAGIC: &[u8; 8] = b"BTRACE1\0";
 
@@ -19,7 +18,8 @@ const BTR_MAGIC: &[u8; 8] = b"BTRACE1\0";
 pub(crate) struct Form {
     /// The field that counts, from 1; without it the line as it is.
     pub field: Option<usize>,
-    /// Whether it is `key,size`.
+    /// Whether it is `key,size`. A .btr trace says itself whether it has sizes; then this asks that
+    /// it has.
     pub sizes: bool,
 }
 
@@ -49,7 +49,13 @@ fn parse_plain(name: &str, head: &[u8], source: impl BufRead, form: Form) -> Res
         return Err(format!("{name}: the file is empty"));
     }
     if head == BTR_MAGIC {
-        return parse_btr(name, source, form);
+        let trace = parse_btr(name, source, form)?;
+        if form.sizes && !trace.sized {
+            return Err(format!(
+                "{name}: this .btr trace has no sizes, so --sizes has nothing to read"
+            ));
+        }
+        return Ok(trace);
     }
     if name.ends_with(".btr") || name.ends_with(".btr.zst") {
         return Err(format!(
@@ -70,7 +76,7 @@ fn peek<R: BufRead>(mut source: R) -> io::Result<(Vec<u8>, impl BufRead)> {
 }
 
 fn parse_lines(name: &str, mut source: impl BufRead, form: Form) -> Result<Trace, String> {
-    let mut recorder = Recorder::default();
+    let mut recorder = Recorder::new(form.sizes);
     let mut line = Vec::new();
     for number in 1_u64.. {
         line.clear();
@@ -138,12 +144,7 @@ fn parse_btr(name: &str, mut source: impl BufRead, form: Form) -> Result<Trace, 
         ));
     }
     let (requests, sized) = parse_btr_header(name, &mut source)?;
-    if form.sizes && !sized {
-        return Err(format!(
-            "{name}: this .btr trace has no sizes, so --sizes has nothing to read"
-        ));
-    }
-    let mut recorder = Recorder::default();
+    let mut recorder = Recorder::new(sized);
     let mut record = [0; 12];
     let length = if sized { 12 } else { 8 };
     for number in 1..=requests {
@@ -155,9 +156,11 @@ fn parse_btr(name: &str, mut source: impl BufRead, form: Form) -> Result<Trace, 
                 }
                 _ => format!("{name}: request {number} of {requests}: {e}"),
             })?;
-        let (key, size) = record.split_at(8);
-        let size = size.try_into().map_or(0, u32::from_le_bytes);
-        recorder.push(key, if form.sizes { size.into() } else { 1 });
+        let (key, size) = record[..length].split_at(8);
+        let size = size
+            .try_into()
+            .map_or(1, |size| u32::from_le_bytes(size).into());
+        recorder.push(key, size);
     }
     match source.fill_buf() {
         Ok([]) => Ok(recorder.finish()),
@@ -192,52 +195,6 @@ fn parse_btr_header(name: &str, source: &mut impl BufRead) -> Result<(u64, bool)
         return Err(format!("{name}: this .btr trace has no requests"));
     }
     Ok((requests, sized))
-}
-
-/// The words of this crate's own sources, file by file in the order of their names.
-pub(crate) fn own_words() -> Result<Trace, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    collect_sources(&root, &mut files).map_err(|e| {
-        format!(
-            "{}: {e} (without a FILE the crate's own sources are replayed)",
-            root.display()
-        )
-    })?;
-    files.sort();
-    let mut recorder = Recorder::default();
-    for file in files {
-        let text = fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        words(&String::from_utf8_lossy(&text), |word| {
-            recorder.push(word.as_bytes(), 1)
-        });
-    }
-    let trace = recorder.finish();
-    if trace.requests.is_empty() {
-        return Err(format!(
-            "{}: there is no word in the sources",
-            root.display()
-        ));
-    }
-    Ok(trace)
-}
-
-fn collect_sources(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect_sources(&path, files)?;
-        } else if path.extension().is_some_and(|e| e == "rs" || e == "md") {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn words(text: &str, each: impl FnMut(&str)) {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
-        .for_each(each);
 }
 
 #[cfg(test)]
@@ -356,17 +313,15 @@ mod tests {
     }
 
     #[test]
-    fn btr_sizes_count_when_asked_for() {
+    fn btr_sizes_are_read_where_there_are_any() {
         let record = |key: u64, size: u32| [&key.to_le_bytes()[..], &size.to_le_bytes()].concat();
         let data = btr(2, 1, &[record(1, 100), record(1, 250)].concat());
         let trace = parse("x.btr", &data[..], SIZES).unwrap();
         assert_eq!((trace.unique_size, trace.requests[1].size), (100, 250));
-        assert_eq!(
-            parse("x.btr", &data[..], Form::default())
-                .unwrap()
-                .unique_size,
-            1
-        );
+        let trace = parse("x.btr", &data[..], Form::default()).unwrap();
+        assert!(trace.sized && trace.unique_size == 100);
+        let trace = parse("x.btr", &btr(1, 0, &[0; 8])[..], Form::default()).unwrap();
+        assert!(!trace.sized && trace.unique_size == 1);
     }
 
     #[test]
@@ -387,15 +342,5 @@ mod tests {
         assert!(error(&btr(5, 2, &records)).contains("bytes 16 to 23"));
         assert!(error(&btr(5, 0, &records)[..20]).contains("ends within the 24 bytes"));
         assert!(error(b"1\n2\n").contains("no .btr trace"));
-    }
-
-    #[test]
-    fn words_are_letters_digits_and_underscores() {
-        let mut found = Vec::new();
-        words("let max_size = 2*größe;// x-y", |word| {
-            found.push(word.to_string())
-        });
-        assert_eq!(found, ["let", "max_size", "2", "größe", "x", "y"]);
-        assert!(own_words().unwrap().unique > 1);
     }
 }

@@ -9,7 +9,7 @@
 //! difference. By hand: `cargo bench --bench cost -- OPERATION POLICY COUNT`.
 //! Each operation includes about 10 instructions of loop and key generator.
 
-use brimful::policy::{Fifo, Lru, Policy, S3Fifo, Sieve};
+use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{Cache, Entries, Weight};
 use std::hint::black_box;
 
@@ -98,17 +98,20 @@ fn main() {
         .collect();
     let [operation, policy, count] = &given[..] else {
         for operation in ["hit", "miss", "insert", "weighted"] {
-            run::<S3Fifo>(operation, 100_000);
+            run::<Duel>(operation, 100_000);
         }
         println!("cost: counts need callgrind; see the head of benches/cost.rs");
         return;
     };
     let count = count.parse().expect("COUNT is a number");
     match policy.as_str() {
+        "duel" => run::<Duel>(operation, count),
         "lru" => run::<Lru>(operation, count),
         "fifo" => run::<Fifo>(operation, count),
         "sieve" => run::<Sieve>(operation, count),
         "s3-fifo" => run::<S3Fifo>(operation, count),
-        other => panic!("{other}: lru, fifo, sieve or s3-fifo"),
+        "lfu" => run::<Lfu>(operation, count),
+        "gdsf" => run::<Gdsf>(operation, count),
+        other => panic!("{other}: duel, lru, fifo, sieve, s3-fifo, lfu or gdsf"),
     }
 }

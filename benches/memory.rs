@@ -62,17 +62,17 @@ fn main() {
         measure::<u64, u64, P>(name, "u64 -> u64", 1_000_000, |n| (n, n));
     });
     for entries in [1_000, 10_000, 100_000, 300_000] {
-        measure::<u64, u64, brimful::policy::S3Fifo>("s3-fifo", "u64 -> u64", entries, |n| (n, n));
+        measure::<u64, u64, brimful::policy::Duel>("duel", "u64 -> u64", entries, |n| (n, n));
     }
-    measure::<u32, u32, brimful::policy::S3Fifo>("s3-fifo", "u32 -> u32", 1_000_000, |n| {
+    measure::<u32, u32, brimful::policy::Duel>("duel", "u32 -> u32", 1_000_000, |n| {
         (n as u32, n as u32)
     });
-    measure::<[u64; 3], u64, brimful::policy::S3Fifo>("s3-fifo", "24 B -> u64", 300_000, |n| {
+    measure::<[u64; 3], u64, brimful::policy::Duel>("duel", "24 B -> u64", 300_000, |n| {
         ([n; 3], n)
     });
-    measure::<u64, [u64; 32], brimful::policy::S3Fifo>("s3-fifo", "u64 -> 256 B", 300_000, |n| {
+    measure::<u64, [u64; 32], brimful::policy::Duel>("duel", "u64 -> 256 B", 300_000, |n| {
         (n, [n; 32])
     });
-    let overhead = Bytes::overhead::<u64, u64, brimful::policy::S3Fifo>();
+    let overhead = Bytes::overhead::<u64, u64, brimful::policy::Duel>();
     println!("a Bytes capacity charges {overhead} for an entry u64 -> u64, payload included");
 }

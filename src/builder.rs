@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::{BuildError, MOST_SHARDS};
 use crate::hash::RandomState;
 use crate::heap_size::HeapSize;
-use crate::policy::{Policy, S3Fifo};
+use crate::policy::{Duel, Policy};
 use crate::unsync;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -30,7 +30,7 @@ use std::marker::PhantomData;
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder<K, V, C, P = S3Fifo, S = RandomState> {
+pub struct Builder<K, V, C, P = Duel, S = RandomState> {
     capacity: C,
     entry_limit: Option<usize>,
     shards: Option<usize>,
@@ -53,7 +53,7 @@ impl<K, V, C> Builder<K, V, C> {
 }
 
 impl<K, V, C, P, S> Builder<K, V, C, P, S> {
-    /// Chooses who is evicted first; [`S3Fifo`] if left out.
+    /// Chooses who is evicted first; [`Duel`] if left out.
     pub fn policy<P2: Policy>(self) -> Builder<K, V, C, P2, S> {
         Builder {
             capacity: self.capacity,
@@ -111,7 +111,7 @@ impl<K, V, C, P, S> Builder<K, V, C, P, S> {
 
     /// Fixes the number of shards, from 1 to 65,536. With 1 the order of
     /// eviction is exact as a whole; each costs some 400 bytes. If left out: by
-    /// capacity and processors, at most 600.
+    /// capacity and processors, at most 512.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self

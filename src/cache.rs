@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::hash::{Hashed, RandomState};
 use crate::leave::{Leave, Panic, first, go_on};
 use crate::outbox::Outbox;
-use crate::policy::{Meta, Policy, S3Fifo, Weighed};
+use crate::policy::{Duel, Meta, Policy, Weighed};
 use crate::reentry;
 use crate::scale::Scale;
 use crate::shard::Shard;
@@ -104,7 +104,7 @@ const A_BATCH: usize = 256;
 /// ```
 /// let pages: brimful::Cache<String, u64> = brimful::Cache::new(100);
 /// ```
-pub struct Cache<K, V, P: Policy = S3Fifo, S = RandomState> {
+pub struct Cache<K, V, P: Policy = Duel, S = RandomState> {
     shards: Box<[RwLock<Shard<K, V, P>>]>,
     hasher: S,
     scale: Scale<K, V>,
@@ -115,7 +115,7 @@ pub struct Cache<K, V, P: Policy = S3Fifo, S = RandomState> {
 
 /// A [`Cache`] whose entries have weights: of capacity
 /// [`Weight`](crate::Weight) or [`Bytes`](crate::Bytes).
-pub type WeighedCache<K, V, P = S3Fifo, S = RandomState> = Cache<K, V, Weighed<P>, S>;
+pub type WeighedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Weighed<P>, S>;
 
 impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     pub(crate) fn open(config: Config<K, V, S>) -> Self

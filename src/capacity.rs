@@ -65,16 +65,16 @@ impl Bytes {
     ///
     /// ```
     /// use brimful::Bytes;
-    /// use brimful::policy::S3Fifo;
+    /// use brimful::policy::Duel;
     ///
-    /// assert!(Bytes::overhead::<u64, u64, S3Fifo>() >= 32);
+    /// assert!(Bytes::overhead::<u64, u64, Duel>() >= 32);
     /// ```
     pub const fn overhead<K, V, P: Policy>() -> u64 {
         let entry = size_of::<crate::table::Entry<K, V, <Weighed<P> as Policy>::Meta>>();
         // A doubled table holds 15/16 of 7/8 of half its buckets: 2.44 buckets
         // for each entry. Rings take up to 9 bytes with their holes and slack,
-        // ghosts 4 and a little.
-        ((entry + 1) * 5 / 2 + 16) as u64
+        // a sketch up to 7 while it grows, ghosts up to 3.
+        ((entry + 1) * 5 / 2 + 20) as u64
     }
 }
 
@@ -169,7 +169,7 @@ const ENTRIES_A_SHARD: u64 = 3_100;
 const FEWEST_A_SHARD: u64 = 256;
 
 /// Memory at birth stays under 256 KiB whatever the capacity.
-const MOST_BY_DEFAULT: u64 = 600;
+const MOST_BY_DEFAULT: u64 = 512;
 
 /// How many shards a cache of about so many entries gets: enough for the
 /// processors and to keep each small, but not so many that each is tiny.
@@ -177,7 +177,7 @@ pub(crate) fn default_shards(capacity: u64, entries: Option<u64>) -> usize {
     let processors = processors().min(64) as u64;
     let for_threads = 4 * processors;
     let likely = entries
-        .unwrap_or(for_threads * 8 * ENTRIES_A_SHARD)
+        .unwrap_or((for_threads * 2 * ENTRIES_A_SHARD).min(capacity / 16))
         .min(capacity);
     let by_size = likely.div_ceil(ENTRIES_A_SHARD);
     let enough = (likely / FEWEST_A_SHARD).max(1);

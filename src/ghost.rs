@@ -1,85 +1,126 @@
 //! A bounded memory of tags lately evicted.
 //!
-//! Sixteen tags make a set, one cache line; within a set the newest stands
-//! first and the oldest falls out. A tag picks its set by multiply-shift, so
-//! any number of sets will do. Over all sets that is close to one queue of the
-//! same length (ages at the end vary by a quarter), at 4 bytes a tag and
-//! without links, stamps or an index.
+//! Each set of [`Sets`] is a queue of fingerprints: the newest stands first and
+//! the oldest falls out. Over all sets that is close to one queue of the same
+//! length (ages at the end vary by a fifth), at 2 bytes a tag and without links,
+//! stamps or an index. A tag that was never remembered is taken for a ghost once
+//! in 2,000 times.
 //!
 //! Invariants
-//! 1. At most `16 * sets` tags are remembered; nothing grows on its own:
-//!    [`Ghost::fit`] alone allocates.
-//! 2. In each set, tags stand before empty places.
+//! 1. At most `places` tags are remembered: `depth` in each set.
+//! 2. In each set, fingerprints stand before empty places.
+//! 3. `live` is how many there are in all.
 
+use crate::sets::{Place, Sets, WAYS};
 use crate::tag::Tag;
-
-const WAYS: usize = 16;
 
 #[derive(Default)]
 pub(crate) struct Ghost {
-    sets: Vec<[u32; WAYS]>,
+    sets: Sets,
+    depth: usize,
+    live: usize,
 }
 
 impl Ghost {
     /// How many tags can be remembered.
     #[inline]
     pub(crate) fn places(&self) -> usize {
-        self.sets.len() * WAYS
+        self.sets.len() * self.depth
     }
 
-    /// Makes places for at least `tags` tags and keeps what was remembered.
+    /// How many tags are remembered.
+    #[inline]
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Sees that there are places for `tags` tags, give or take a few: more as
+    /// soon as there are too few, less when there are four times too many.
+    #[inline]
+    pub(crate) fn follow(&mut self, tags: usize) {
+        let places = self.places();
+        if tags > places || tags * 4 + WAYS < places {
+            self.fit(tags + tags / 8);
+        }
+    }
+
+    /// Makes places for `tags` tags, and keeps what was remembered where it can:
+    /// while there are some, sets are only doubled, and deeper or shallower.
     #[cold]
     #[inline(never)]
     pub(crate) fn fit(&mut self, tags: usize) {
-        let sets = vec![[0; WAYS]; tags.div_ceil(WAYS)];
-        let before = std::mem::replace(&mut self.sets, sets);
-        for way in (0..WAYS).rev() {
-            for set in &before {
-                if let Some(tag) = Tag::from_bits(set[way]) {
-                    self.remember(tag);
-                }
-            }
+        let sets = tags.div_ceil(WAYS);
+        let doubled = self.sets.len() * 2;
+        if self.live == 0 || sets > doubled || tags < self.places() {
+            self.sets.fit(sets);
+        } else if sets > self.sets.len() {
+            self.sets.fit(doubled);
+        }
+        self.depth = tags.div_ceil(self.sets.len().max(1));
+        let (depth, sets) = (self.depth, self.sets.iter_mut());
+        sets.for_each(|set| set[depth..].fill(0));
+        let prints = self.sets.iter().flatten();
+        self.live = prints.filter(|&&print| print != 0).count();
+    }
+
+    /// Gives up places beyond those for `tags` tags.
+    pub(crate) fn shrink(&mut self, tags: usize) {
+        if tags < self.places() {
+            self.fit(tags);
         }
     }
 
     /// Remembers `tag` as the newest. O(1).
     #[inline]
     pub(crate) fn remember(&mut self, tag: Tag) {
-        if let Some(set) = self.set(tag) {
-            // A fresh array rather than a move within the old one: four vector stores.
-            let mut pushed = [tag.bits(); WAYS];
+        let last = self.depth.wrapping_sub(1);
+        let Some(place) = self.place(tag) else {
+            return;
+        };
+        if let Some(set) = self.sets.set_mut(&place) {
+            let oldest = set[last % WAYS];
+            // A fresh array rather than a move within the old one: some vector stores.
+            let mut pushed = [place.print; WAYS];
             pushed[1..].copy_from_slice(&set[..WAYS - 1]);
+            if last + 1 < WAYS {
+                pushed[last + 1] = 0;
+            }
             *set = pushed;
+            self.live += usize::from(oldest == 0);
         }
     }
 
     /// Forgets `tag`; says whether it was remembered. O(1).
     #[inline]
     pub(crate) fn forget(&mut self, tag: Tag) -> bool {
-        let Some(set) = self.set(tag) else {
+        let Some(place) = self.place(tag) else {
+            return false;
+        };
+        let Some(set) = self.sets.set_mut(&place) else {
             return false;
         };
         // Without an early end: four vector comparisons, and most tags are not there.
-        if !set
-            .iter()
-            .fold(false, |any, &bits| any | (bits == tag.bits()))
-        {
+        let is = |&print: &u16| print == place.print;
+        if !set.iter().fold(false, |any, print| any | is(print)) {
             return false;
         }
-        let Some(way) = set.iter().position(|&bits| bits == tag.bits()) else {
+        let Some(way) = set.iter().position(is) else {
             return false;
         };
         set.copy_within(way + 1.., way);
         set[WAYS - 1] = 0;
+        self.live -= 1;
         true
     }
 
+    /// No fingerprint is 0: that is an empty place.
     #[inline]
-    fn set(&mut self, tag: Tag) -> Option<&mut [u32; WAYS]> {
-        // Mixed first: the high bits, which pick the set, hold one that is always 1.
-        let mixed = tag.bits().wrapping_mul(0x9E37_79B1);
-        let set = (u64::from(mixed) * self.sets.len() as u64) >> 32;
-        self.sets.get_mut(set as usize)
+    fn place(&self, tag: Tag) -> Option<Place> {
+        let place = self.sets.place(tag)?;
+        Some(Place {
+            print: place.print.max(1),
+            ..place
+        })
     }
 }
 
@@ -95,14 +136,17 @@ mod tests {
     fn remembers_about_as_many_as_it_has_places_for_and_the_newest() {
         let mut ghost = Ghost::default();
         assert!(!ghost.forget(tag(1)));
+        ghost.remember(tag(1));
         ghost.fit(1_600);
         assert_eq!(ghost.places(), 1_600);
         for n in 0..100_000 {
             ghost.remember(tag(n));
         }
+        assert!((1_500..=1_600).contains(&ghost.live()), "{}", ghost.live());
+        let before = ghost.live();
         let known = (0..100_000).filter(|&n| ghost.forget(tag(n))).count();
-        assert!((1_500..=1_600).contains(&known), "{known}");
-        for n in 0..16 {
+        assert_eq!((known, ghost.live()), (before, 0));
+        for n in 0..32 {
             ghost.remember(tag(n));
             assert!(ghost.forget(tag(n)));
             assert!(!ghost.forget(tag(n)));
@@ -110,25 +154,41 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_never_remembered_is_seldom_taken_for_a_ghost() {
+        let mut ghost = Ghost::default();
+        ghost.fit(3_200);
+        let mut wrong = 0;
+        for n in 0..200_000 {
+            ghost.remember(tag(n));
+            wrong += u64::from(ghost.forget(tag(1 << 40 | n)));
+        }
+        assert!(wrong < 200, "{wrong} of 200,000");
+    }
+
+    #[test]
     fn every_set_is_used_however_many_there_are() {
-        for places in [16, 160, 4_096, 100_000] {
+        for places in [1, 3, 40, 160, 4_096, 100_000] {
             let mut ghost = Ghost::default();
             ghost.fit(places);
-            (0..20 * places as u64).for_each(|n| ghost.remember(tag(n)));
-            let full = ghost.sets.iter().filter(|set| set[WAYS - 1] != 0).count();
+            (0..20 * places as u64 + 20).for_each(|n| ghost.remember(tag(n)));
+            assert!(ghost.live() <= ghost.places());
             assert!(
-                full * 10 >= ghost.sets.len() * 9,
-                "{full} full sets, {places} places"
+                ghost.live() * 10 >= places * 9,
+                "{} of {places}",
+                ghost.live()
             );
         }
     }
 
     #[test]
-    fn fitting_keeps_what_was_remembered() {
+    fn growth_keeps_what_was_remembered() {
         let mut ghost = Ghost::default();
-        ghost.fit(160);
-        (0..40).for_each(|n| ghost.remember(tag(n)));
-        ghost.fit(1_600);
-        assert_eq!((0..40).filter(|&n| ghost.forget(tag(n))).count(), 40);
+        ghost.fit(320);
+        (0..100).for_each(|n| ghost.remember(tag(n)));
+        ghost.fit(640);
+        assert_eq!((0..100).filter(|&n| ghost.forget(tag(n))).count(), 100);
+        (0..100).for_each(|n| ghost.remember(tag(n)));
+        ghost.fit(0);
+        assert_eq!((ghost.live(), ghost.places()), (0, 0));
     }
 }

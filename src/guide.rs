@@ -5,6 +5,7 @@
 //! | [`replacing`] | which call of `HashMap`, DashMap, `lru`, moka or quick_cache becomes which |
 //! | [`who_removes_it`] | how a value leaves, and how to hear of it |
 //! | [`sizing`] | in which unit to give a capacity, and how much |
+//! | [`policies`] | who is evicted first, and which policy to pick when |
 //! | [`limits`] | what runs under a lock, what may not, what this crate is not for |
 //! | [`words`] | the vocabulary, one word per thing |
 //! | [`inside`] | the plan of the house, for who reads or changes it |
@@ -17,6 +18,9 @@ pub mod who_removes_it {}
 
 #[doc = include_str!("guide/sizing.md")]
 pub mod sizing {}
+
+#[doc = include_str!("guide/policies.md")]
+pub mod policies {}
 
 #[doc = include_str!("guide/limits.md")]
 pub mod limits {}

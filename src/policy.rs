@@ -7,18 +7,24 @@
 //!
 //! | policy | order | a hit | pick it when |
 //! |---|---|---|---|
-//! | [`S3Fifo`] (default) | small and main FIFO queues, ghosts | sets a count | the usual: skewed traffic with one-timers |
+//! | [`Duel`] (default) | two FIFO queues, a border that learns, a duel at the exit | sets a count | you do not know better |
+//! | [`S3Fifo`] | small and main FIFO queues, ghosts | sets a count | skewed traffic with one-timers, 4 bytes less an entry |
 //! | [`Sieve`] | one FIFO queue and a hand | sets a bit | skewed traffic without scans |
 //! | [`Lru`] | least recently used first | moves the entry, exclusive lock | recency is all that helps |
 //! | [`Fifo`] | oldest first | sets a bit for statistics | the order must be plain to all |
+//! | [`Lfu`] | least often used first, with ageing | sets a count | popularity lasts and recency tells little |
+//! | [`Gdsf`] | least often used by weight first, with ageing | sets a count | weights differ much and each miss costs the same |
+//!
+//! What each wins and loses on real traces is in [`guide::policies`](crate::guide::policies).
 //!
 //! Capacities in weight or bytes wrap a policy in [`Weighed`], which adds the
 //! weight to each entry.
 //!
 //! # Writing one
 //!
-//! The trait is **not stable yet**: the adaptive and size-aware policies still
-//! to come may add to it. Here is one that evicts at random:
+//! The trait is stable: methods may be added to it, with a default. Here is a
+//! policy that evicts at random; the example `own_policy` has one that looks at
+//! weights.
 //!
 //! ```
 //! use brimful::policy::{Policy, Residents, Slot, Tag, Touch};
@@ -51,15 +57,20 @@
 //! # Ok::<(), brimful::BuildError>(())
 //! ```
 
+mod duel;
 mod fifo;
+mod greedy;
 mod lru;
 mod mark;
+mod queue;
 mod s3fifo;
 mod sieve;
 mod weighed;
 
 pub use crate::tag::Tag;
+pub use duel::Duel;
 pub use fifo::Fifo;
+pub use greedy::{Gdsf, GreedyMeta, Lfu};
 pub use lru::Lru;
 pub use mark::Mark;
 pub use s3fifo::S3Fifo;
@@ -166,11 +177,13 @@ pub trait Policy: Sized {
     fn new(share: u64, seed: u64) -> Self;
 
     /// A key that is not resident is about to be admitted with this weight;
-    /// called before room is made for it (seldom: twice for one admission).
+    /// called before room is made for it, once for each admission (seldom twice,
+    /// where another key was announced in between).
     #[inline]
     fn miss(&mut self, _tag: Tag, _weight: u64) {}
 
-    /// The entry in `slot` is new: give it its place.
+    /// The entry in `slot` is new, and one of `residents` already: give it its
+    /// place. Its meta is the default; that of an entry admitted anew is as it was.
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>);
 
     /// A hit under the shared lock: called if `TOUCH` is [`Touch::Shared`].
@@ -192,7 +205,10 @@ pub trait Policy: Sized {
     ) {
     }
 
-    /// The entry in `slot` is about to leave, not by this policy's choice.
+    /// The entry in `slot` is about to leave, not by this policy's choice; it is
+    /// still one of `residents`, with the weight last told. Not called for a victim,
+    /// nor when all leave at once: then the policy begins anew with
+    /// [`new`](Policy::new).
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>);
 
     /// Names the entry to evict and takes it out of the order. If the shard

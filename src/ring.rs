@@ -45,7 +45,13 @@ impl Ring {
     /// Whether [`compact`](Ring::compact) must be called before the next push.
     #[inline]
     pub(crate) fn is_crowded(&self) -> bool {
-        self.items.len() == self.items.capacity() && self.holes > self.live() + 32
+        self.items.len() == self.items.capacity() && self.is_sparse()
+    }
+
+    /// Whether holes outnumber live items by more than 32.
+    #[inline]
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.holes > self.live() + 32
     }
 
     /// Adds an item at the back and returns its position.

@@ -88,6 +88,8 @@ pub(crate) struct Shard<K, V, P: Policy> {
     held: Room,
     floor: u64,
     counts: Counts,
+    /// The key that `policy` was told of and that is not yet admitted.
+    announced: Option<Tag>,
     alone: bool,
     share: u64,
     seed: u64,
@@ -103,6 +105,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             held: Room::NONE,
             floor: floor(share, alone),
             counts: Counts::default(),
+            announced: None,
             alone,
             share,
             seed,
@@ -221,7 +224,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         if !free && !self.may_pay(self.floor) {
             return Placed::NeedsRoom(need);
         }
-        self.policy.miss(tag, weight);
+        self.announce(tag, weight);
         if !free && !self.pay(need, self.floor, None, hand, out) {
             return Placed::NeedsRoom(need);
         }
@@ -242,8 +245,19 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             key,
             value,
         });
+        self.announced = None;
         self.policy.admit(slot, tag, &mut self.table);
         Placed::Stored(slot)
+    }
+
+    /// Tells the policy who is about to come; not again when the door comes back
+    /// with the room it gathered.
+    #[inline]
+    fn announce(&mut self, tag: Tag, weight: u64) {
+        if self.announced != Some(tag) {
+            self.policy.miss(tag, weight);
+            self.announced = Some(tag);
+        }
     }
 
     fn replace(
@@ -638,6 +652,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         panic: &mut Option<Panic>,
     ) -> impl Iterator<Item = (K, V)> + use<K, V, P> {
         let before = std::mem::replace(&mut self.policy, P::new(self.share, self.seed));
+        self.announced = None;
         let entries = self.table.len() as u64;
         let held = std::mem::replace(&mut self.held, Room::NONE);
         let taken = self.table.empty();

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::error::{Refused, Updated};
 use crate::hash::{Hashed, RandomState};
 use crate::leave::{Leave, caught, drop_apart, dropped, first, go_on, hand_value};
-use crate::policy::{Meta, Ours, Policy, S3Fifo, Slot, Tag, Weighed};
+use crate::policy::{Duel, Meta, Ours, Policy, Slot, Tag, Weighed};
 use crate::scale::Scale;
 use crate::shard::{Offer, Placed, Shard};
 use crate::stats::Snapshot;
@@ -55,7 +55,7 @@ use std::time::Instant;
 /// assert!(cache.contains_key(&1) && !cache.contains_key(&2));
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
-pub struct Cache<K, V, P: Policy = S3Fifo, S = RandomState> {
+pub struct Cache<K, V, P: Policy = Duel, S = RandomState> {
     shard: Shard<K, V, P>,
     hasher: S,
     scale: Scale<K, V>,
@@ -66,7 +66,7 @@ pub struct Cache<K, V, P: Policy = S3Fifo, S = RandomState> {
 
 /// A [`Cache`] whose entries have weights: of capacity
 /// [`Weight`](crate::Weight) or [`Bytes`](crate::Bytes).
-pub type WeighedCache<K, V, P = S3Fifo, S = RandomState> = Cache<K, V, Weighed<P>, S>;
+pub type WeighedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Weighed<P>, S>;
 
 impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     pub(crate) fn open(config: Config<K, V, S>) -> Self

@@ -16,7 +16,9 @@
 //!
 //! Covers faults 21 to 23, 25 to 32, 37, 60, 66 and goals G1 and G2.
 
-use brimful::policy::{Fifo, Lru, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch};
+use brimful::policy::{
+    Duel, Fifo, Gdsf, Lfu, Lru, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch,
+};
 use brimful::{Cache, Capacity, Cause, Entries, Reason, Updated, WeighedCache, Weight};
 use std::any::type_name;
 use std::fmt::Debug;
@@ -99,7 +101,10 @@ macro_rules! every_policy {
         $body::<Fifo>($($argument),*);
         $body::<Lru>($($argument),*);
         $body::<Sieve>($($argument),*);
+        $body::<Duel>($($argument),*);
         $body::<S3Fifo>($($argument),*);
+        $body::<Lfu>($($argument),*);
+        $body::<Gdsf>($($argument),*);
         $body::<Halting>($($argument),*);
     }};
 }
@@ -109,10 +114,10 @@ fn short_name<P>() -> &'static str {
     name.rsplit("::").next().unwrap_or(name)
 }
 
-/// S3-FIFO that lets other threads run in the middle of making room: while a
+/// The default that lets other threads run in the middle of making room: while a
 /// hand is full, while a victim is unlinked, before an entry is published.
 struct Halting {
-    order: S3Fifo,
+    order: Duel,
     calls: u32,
 }
 
@@ -129,12 +134,12 @@ impl Halting {
 }
 
 impl Policy for Halting {
-    type Meta = <S3Fifo as Policy>::Meta;
-    const TOUCH: Touch = S3Fifo::TOUCH;
+    type Meta = <Duel as Policy>::Meta;
+    const TOUCH: Touch = Duel::TOUCH;
 
     fn new(share: u64, seed: u64) -> Self {
         Self {
-            order: S3Fifo::new(share, seed),
+            order: Duel::new(share, seed),
             calls: seed as u32,
         }
     }
@@ -150,7 +155,7 @@ impl Policy for Halting {
     }
 
     fn touch_shared(meta: &Self::Meta) {
-        S3Fifo::touch_shared(meta);
+        Duel::touch_shared(meta);
     }
 
     fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Self::Meta>) {
@@ -1004,7 +1009,7 @@ fn every_capacity_is_filled_exactly_and_never_passed() {
     if env("BRIMFUL_EXHAUSTIVE", 0) > 0 {
         for_capacities((1..=4096).collect(), |capacity| {
             for shards in 1..=64 {
-                filled_exactly::<S3Fifo>(capacity, shards);
+                filled_exactly::<Duel>(capacity, shards);
                 weight_filled_exactly::<Lru>(capacity as u64, shards);
             }
         });
@@ -1025,7 +1030,7 @@ fn every_capacity_is_filled_exactly_and_never_passed() {
 fn a_capacity_of_nothing_keeps_nothing() {
     for shards in SOME_SHARDS {
         let ledger: Arc<Ledger> = Arc::default();
-        let cache = build::<_, S3Fifo>(Entries(0), shards);
+        let cache = build::<_, Duel>(Entries(0), shards);
         assert!(cache.insert(Key(1), Value::new(&ledger, 1)).is_none());
         let refused = cache
             .try_insert(Key(1), Value::new(&ledger, 1))
@@ -1200,7 +1205,7 @@ fn a_replaced_key_is_never_absent() {
 #[test]
 fn weights_of_nothing_do_not_lift_the_bound() {
     for shards in SOME_SHARDS {
-        let cache = build::<_, S3Fifo>(Weight(10, weigh), shards);
+        let cache = build::<_, Duel>(Weight(10, weigh), shards);
         let ledger: Arc<Ledger> = Arc::default();
         for key in 0..1_000 {
             cache.insert(Key(key), Value::new(&ledger, 0));

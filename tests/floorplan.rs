@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "weight", "cause", "error", "heap_size"],
     &[
-        "reentry", "hash", "ring", "ghost", "budget", "stats", "outbox", "config",
+        "reentry", "hash", "ring", "sets", "budget", "stats", "outbox", "config",
     ],
+    &["ghost", "sketch"],
     &["policy", "leave"],
     &["table", "scale"],
     &["shard", "capacity"],

@@ -20,7 +20,7 @@
 //! 23, 25, 27, 30, 52, 66 and goal G5.
 #![cfg(brimful_loom)]
 
-use brimful::policy::{Fifo, Lru, Policy, S3Fifo, Sieve};
+use brimful::policy::{Duel, Fifo, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{BuildError, Cache, Capacity, Cause, Entries, Updated, WeighedCache, Weight};
 use loom::thread::{self, JoinHandle};
 use std::collections::BTreeSet;
@@ -388,7 +388,9 @@ fn a_hit_and_an_eviction() {
     model::<Fifo>("Fifo");
     model::<Lru>("Lru");
     model::<Sieve>("Sieve");
+    model::<Duel>("Duel");
     model::<S3Fifo>("S3Fifo");
+    model::<Lfu>("Lfu");
 }
 
 #[test]

@@ -14,7 +14,7 @@
 //! Covers faults 1 to 8, 27, 44, 62 and goal G4.
 
 use brimful::policy::{
-    Fifo, Lru, Meta, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch, Weighed,
+    Duel, Fifo, Gdsf, Lfu, Lru, Meta, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch, Weighed,
 };
 use brimful::{Cache, Cause, Entries, Refused, Snapshot, Weight, unsync};
 use std::any::Any;
@@ -1171,9 +1171,12 @@ fn a_round(seed: u64, index: u64, tally: &mut Tally) -> u64 {
     let mut rng = Rng(seed ^ index.wrapping_mul(0xD134_2543_DE82_EF95));
     let rng = &mut rng;
     let name = format!("BRIMFUL_SEED={seed} BRIMFUL_ROUND={index}");
-    match rng.below(3) {
+    match rng.below(6) {
         0 => round_of::<Lru>(&name, rng, tally),
-        1 => round_of::<S3Fifo>(&name, rng, tally),
+        1 => round_of::<Duel>(&name, rng, tally),
+        4 => round_of::<S3Fifo>(&name, rng, tally),
+        2 => round_of::<Lfu>(&name, rng, tally),
+        3 => round_of::<Gdsf>(&name, rng, tally),
         _ => round_of::<AtRandom>(&name, rng, tally),
     }
 }
@@ -1294,9 +1297,9 @@ fn a_panic_at_every_depth_of_a_mass_departure_spares_all_others() {
         shards,
         entry_limit: None,
     };
-    let caught = depths_of::<Shared<Plain<S3Fifo>>>(plan(60, 1), entries)
+    let caught = depths_of::<Shared<Plain<Duel>>>(plan(60, 1), entries)
         + depths_of::<Shared<Plain<Lru>>>(plan(60, 5), entries)
-        + depths_of::<Shared<Weighty<S3Fifo>>>(plan(120, 4), entries)
+        + depths_of::<Shared<Weighty<Duel>>>(plan(120, 4), entries)
         + depths_of::<Alone<Plain<Fifo>>>(plan(60, 1), entries)
         + depths_of::<Alone<Weighty<Sieve>>>(plan(120, 1), entries);
     println!("{caught} panics caught");
@@ -1317,7 +1320,7 @@ fn a_policy_that_panics_at_any_of_its_calls_loses_no_value() {
             let n = 9;
             let call = Call { op, key, weight, n };
             let site = Site::Policy;
-            type P = Fused<S3Fifo>;
+            type P = Fused<Duel>;
             type L = Fused<Lru>;
             caught += at_every_depth::<Shared<Plain<L>>>(plan, 80, call, site)
                 + at_every_depth::<Shared<Weighty<P>>>(plan, 80, call, site)
@@ -1386,11 +1389,11 @@ impl Double {
 
     fn run(&self) {
         match self.door {
-            0 => self.through::<Shared<Plain<S3Fifo>>>(10, 1),
-            1 => self.through::<Shared<Weighty<S3Fifo>>>(20, 1),
+            0 => self.through::<Shared<Plain<Duel>>>(10, 1),
+            1 => self.through::<Shared<Weighty<Duel>>>(20, 1),
             2 => self.through::<Shared<Weighty<Lru>>>(20, 3),
-            3 => self.through::<Alone<Plain<S3Fifo>>>(10, 1),
-            _ => self.through::<Alone<Weighty<S3Fifo>>>(20, 1),
+            3 => self.through::<Alone<Plain<Duel>>>(10, 1),
+            _ => self.through::<Alone<Weighty<Duel>>>(20, 1),
         }
     }
 
@@ -1513,8 +1516,8 @@ fn second_fuses() {
         let mut rng = Rng(seed ^ index);
         let name = format!("second fuses, BRIMFUL_SEED={seed}, round {index}");
         both += match index % 4 {
-            0 => second_round::<Shared<Plain<S3Fifo>>>(&name, &mut rng, 12, 1),
-            1 => second_round::<Shared<Weighty<S3Fifo>>>(&name, &mut rng, 40, 3),
+            0 => second_round::<Shared<Plain<Duel>>>(&name, &mut rng, 12, 1),
+            1 => second_round::<Shared<Weighty<Duel>>>(&name, &mut rng, 40, 3),
             2 => second_round::<Alone<Plain<Lru>>>(&name, &mut rng, 12, 1),
             _ => second_round::<Alone<Weighty<Lru>>>(&name, &mut rng, 40, 1),
         };

@@ -13,7 +13,7 @@
 //! under a lock either. Run with `--release` too. Nothing to scale, no randomness.
 //! Covers faults 53 to 57, 61 and goal G13.
 
-use brimful::policy::{Fifo, Lru, Policy, Residents, S3Fifo, Slot, Tag, Touch, Weighed};
+use brimful::policy::{Duel, Fifo, Lru, Policy, Residents, Slot, Tag, Touch, Weighed};
 use brimful::{Cache, Cause, Weight};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -488,7 +488,7 @@ fn all_moments_by_all_calls<P: Threaded>(policy: &str) {
 #[test]
 fn any_call_is_allowed_where_no_lock_is_held() {
     silence_reentry();
-    all_moments_by_all_calls::<S3Fifo>("S3Fifo");
+    all_moments_by_all_calls::<Duel>("Duel");
     all_moments_by_all_calls::<Lru>("Lru");
 }
 
@@ -607,7 +607,7 @@ fn all_locks_by_all_calls<P: Threaded>(
 #[test]
 fn a_call_from_a_closure_under_the_lock_panics_and_says_so() {
     silence_reentry();
-    all_locks_by_all_calls::<S3Fifo>("S3Fifo", locked_closures, 1_000);
+    all_locks_by_all_calls::<Duel>("Duel", locked_closures, 1_000);
     all_locks_by_all_calls::<Lru>("Lru", locked_closures, 1_000);
 }
 
@@ -618,7 +618,7 @@ fn a_drain_begun_before_and_dropped_under_a_lock_panics_and_says_so() {
     let mut scenarios = Scenarios::default();
     for other in [false, true] {
         scenarios.add(format!("another cache: {other}"), move || {
-            let cache = full::<S3Fifo>(8);
+            let cache = full::<Duel>(8);
             let drained = if other { full(8) } else { cache.clone() };
             let drain = drained.drain();
             let message = refusal(|| done(cache.view(&Key(9), |_, _| drop(drain))));
@@ -633,7 +633,7 @@ fn a_drain_begun_before_and_dropped_under_a_lock_panics_and_says_so() {
 #[test]
 fn what_needs_no_lock_ends_in_a_closure_too() {
     silence_reentry();
-    let lockless: [Call<S3Fifo>; 5] = [
+    let lockless: [Call<Duel>; 5] = [
         ("capacity", |cache| done(cache.capacity())),
         ("shards", |cache| done(cache.shards())),
         ("entry_limit", |cache| done(cache.entry_limit())),
@@ -642,10 +642,10 @@ fn what_needs_no_lock_ends_in_a_closure_too() {
     ];
     let mut scenarios = Scenarios::default();
     for call in lockless {
-        for index in 0..locked_closures::<S3Fifo>().len() {
+        for index in 0..locked_closures::<Duel>().len() {
             scenarios.add(call.0, move || {
-                let moment = locked_closures::<S3Fifo>().swap_remove(index);
-                let cache = full::<S3Fifo>(1);
+                let moment = locked_closures::<Duel>().swap_remove(index);
+                let cache = full::<Duel>(1);
                 let same = cache.clone();
                 hook(moment.site, 1, move || call.1(&same));
                 let ended = catch_unwind(AssertUnwindSafe(|| (moment.begin)(&cache)));
@@ -666,7 +666,7 @@ fn another_cache_may_be_dropped_in_a_closure_under_the_lock() {
     silence_reentry();
     let mut scenarios = Scenarios::default();
     scenarios.add("drop", || {
-        let (cache, other) = (full::<S3Fifo>(4), full::<S3Fifo>(4));
+        let (cache, other) = (full::<Duel>(4), full::<Duel>(4));
         cache.view(&Key(9), |_, _| drop(other));
         works(&cache);
     });
@@ -677,8 +677,8 @@ fn another_cache_may_be_dropped_in_a_closure_under_the_lock() {
 #[test]
 fn a_panic_of_a_closure_takes_the_mark_along() {
     silence_reentry();
-    let cache = full::<S3Fifo>(2);
-    for moment in locked_closures::<S3Fifo>() {
+    let cache = full::<Duel>(2);
+    for moment in locked_closures::<Duel>() {
         HOOKS.with_borrow_mut(Vec::clear);
         hook(moment.site, 1, || panic!("{ON_PURPOSE}"));
         assert_eq!(refusal(|| (moment.begin)(&cache)), ON_PURPOSE);
@@ -743,9 +743,9 @@ fn clones<P: Policy>() -> Vec<Moment<P>> {
 #[cfg_attr(not(debug_assertions), ignore = "refused in debug builds only")]
 fn a_call_from_eq_or_clone_under_the_lock_panics_in_debug_builds() {
     silence_reentry();
-    all_locks_by_all_calls::<S3Fifo>("S3Fifo", equals, 2_000);
+    all_locks_by_all_calls::<Duel>("Duel", equals, 2_000);
     all_locks_by_all_calls::<Lru>("Lru", equals, 2_000);
-    all_locks_by_all_calls::<S3Fifo>("S3Fifo", clones, 1_000);
+    all_locks_by_all_calls::<Duel>("Duel", clones, 1_000);
     all_locks_by_all_calls::<Lru>("Lru", clones, 1_000);
 }
 
@@ -753,7 +753,7 @@ fn a_call_from_eq_or_clone_under_the_lock_panics_in_debug_builds() {
 
 #[test]
 fn loaders_that_load_other_keys_of_the_same_cache_end() {
-    fn load(cache: &C<S3Fifo>, n: u32) -> Val {
+    fn load(cache: &C<Duel>, n: u32) -> Val {
         cache.get_or_insert_with(&Key(1_000 + n), || match n {
             0 => Val(1),
             _ => Val(load(cache, n - 1).0),
@@ -761,7 +761,7 @@ fn loaders_that_load_other_keys_of_the_same_cache_end() {
     }
     let mut scenarios = Scenarios::default();
     scenarios.add("loads 60 deep", || {
-        let cache = full::<S3Fifo>(4);
+        let cache = full::<Duel>(4);
         assert_eq!(load(&cache, 60).0, 1);
         works(&cache);
     });
@@ -772,7 +772,7 @@ fn loaders_that_load_other_keys_of_the_same_cache_end() {
 fn listeners_of_two_caches_may_call_each_other() {
     let mut scenarios = Scenarios::default();
     scenarios.add("to and fro", || {
-        let (left, right) = (full::<S3Fifo>(1), full::<S3Fifo>(1));
+        let (left, right) = (full::<Duel>(1), full::<Duel>(1));
         for n in 0..200_u32 {
             let (one, two) = (left.clone(), right.clone());
             hook(Site::Listener, 1, move || {
@@ -792,9 +792,9 @@ fn listeners_of_two_caches_may_call_each_other() {
 #[test]
 fn each_of_many_dropped_values_may_call_the_cache() {
     let mut scenarios = Scenarios::default();
-    for (name, begin) in departures::<S3Fifo>() {
+    for (name, begin) in departures::<Duel>() {
         scenarios.add(name, move || {
-            let cache = full::<S3Fifo>(4);
+            let cache = full::<Duel>(4);
             for _ in 0..10 {
                 let same = cache.clone();
                 hook(Site::DropValue, 1, move || {
@@ -814,12 +814,12 @@ fn each_of_many_dropped_values_may_call_the_cache() {
 #[test]
 fn a_cache_in_a_thread_local_goes_with_its_thread() {
     thread_local! {
-        static KEPT: RefCell<Option<Arc<C<S3Fifo>>>> = const { RefCell::new(None) };
+        static KEPT: RefCell<Option<Arc<C<Duel>>>> = const { RefCell::new(None) };
     }
     let mut scenarios = Scenarios::default();
     scenarios.add("thread-local", || {
         let thread = std::thread::spawn(|| {
-            let cache = full::<S3Fifo>(4);
+            let cache = full::<Duel>(4);
             KEPT.with_borrow_mut(|kept| *kept = Some(cache));
         });
         thread.join().unwrap();

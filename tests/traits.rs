@@ -2,7 +2,7 @@
 //! demands of `Debug`. What it is not is shown by the compile-fail examples in
 //! the docs.
 
-use brimful::policy::{Fifo, Lru, S3Fifo, Sieve, Weighed};
+use brimful::policy::{Fifo, Gdsf, Lfu, Lru, S3Fifo, Sieve, Weighed};
 use brimful::{Builder, Cache, Entries, Growth, Refused, Snapshot, unsync};
 use std::error::Error;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -17,6 +17,8 @@ fn caches_and_what_they_return_can_be_shared_and_unwound() {
     shared::<Cache<u64, u64, Fifo>>();
     shared::<Cache<u64, u64, Sieve>>();
     shared::<Cache<u64, u64, Weighed<S3Fifo>>>();
+    shared::<Cache<u64, u64, Lfu>>();
+    shared::<Cache<u64, u64, Weighed<Gdsf>>>();
     shared::<unsync::Cache<String, Vec<u8>>>();
     shared::<Snapshot>();
     shared::<Growth>();

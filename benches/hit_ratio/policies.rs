@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use brimful::policy::{Fifo, Lru, Policy, S3Fifo, Sieve};
+use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{BuildError, Cache, Capacity, Entries, Weight, unsync};
 
 use crate::cell::{Score, Unit};
@@ -10,10 +10,13 @@ use crate::trace::Request;
 
 /// Every policy of the crate. A new one is one line here.
 pub(crate) const POLICIES: &[Contestant] = &[
+    Contestant::new::<Duel>("duel"),
     Contestant::new::<S3Fifo>("s3-fifo"),
     Contestant::new::<Sieve>("sieve"),
     Contestant::new::<Lru>("lru"),
     Contestant::new::<Fifo>("fifo"),
+    Contestant::new::<Lfu>("lfu"),
+    Contestant::new::<Gdsf>("gdsf"),
 ];
 
 /// What is driven, and with how much room.

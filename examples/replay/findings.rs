@@ -139,10 +139,13 @@ fn capacity_axis(mut capacities: Vec<u64>, weighed: bool) -> Axis {
 
 fn color(runner: Runner) -> RGBColor {
     match runner {
+        Runner::Duel => VERMILION,
         Runner::Lru => BLUE,
         Runner::Fifo => RGBColor(130, 130, 130),
         Runner::Sieve => RGBColor(0, 158, 115),
-        Runner::S3Fifo => VERMILION,
+        Runner::S3Fifo => RGBColor(86, 180, 233),
+        Runner::Lfu => RGBColor(230, 159, 0),
+        Runner::Gdsf => RGBColor(204, 121, 167),
     }
 }
 

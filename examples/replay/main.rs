@@ -34,7 +34,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use indicatif::ProgressBar;
 
 use findings::{limits, picture, table};
@@ -164,7 +164,7 @@ fn capacities(asked: &[NonZeroU64], all: u64) -> Vec<u64> {
 /// The policies to try, none twice: those asked for, or all.
 fn policies(asked: &[Runner]) -> Vec<Runner> {
     let asked = if asked.is_empty() {
-        &[Runner::Lru, Runner::Fifo, Runner::Sieve, Runner::S3Fifo]
+        Runner::value_variants()
     } else {
         asked
     };

@@ -1,7 +1,7 @@
 //! The race: each policy at each capacity is one heat, a fresh cache driven through the whole
 //! trace, get-else-insert.
 
-use brimful::policy::{Fifo, Lru, Policy, S3Fifo, Sieve};
+use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{BuildError, Cache, Cause, Entries, Weight};
 use clap::ValueEnum;
 
@@ -11,20 +11,26 @@ use crate::workers::side_by_side;
 /// The policies to choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Runner {
+    Duel,
     Lru,
     Fifo,
     Sieve,
     S3Fifo,
+    Lfu,
+    Gdsf,
 }
 
 impl Runner {
     /// The name, as on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Duel => "duel",
             Self::Lru => "lru",
             Self::Fifo => "fifo",
             Self::Sieve => "sieve",
             Self::S3Fifo => "s3-fifo",
+            Self::Lfu => "lfu",
+            Self::Gdsf => "gdsf",
         }
     }
 }
@@ -77,10 +83,13 @@ pub(crate) fn run(
 
 fn run_one(trace: &Trace, heat: Heat, rules: Rules) -> Result<Score, BuildError> {
     match heat.runner {
+        Runner::Duel => build_and_drive::<Duel>(trace, heat.capacity, rules),
         Runner::Lru => build_and_drive::<Lru>(trace, heat.capacity, rules),
         Runner::Fifo => build_and_drive::<Fifo>(trace, heat.capacity, rules),
         Runner::Sieve => build_and_drive::<Sieve>(trace, heat.capacity, rules),
         Runner::S3Fifo => build_and_drive::<S3Fifo>(trace, heat.capacity, rules),
+        Runner::Lfu => build_and_drive::<Lfu>(trace, heat.capacity, rules),
+        Runner::Gdsf => build_and_drive::<Gdsf>(trace, heat.capacity, rules),
     }
 }
 
@@ -135,8 +144,6 @@ mod tests {
     use super::*;
     use crate::trace::Recorder;
 
-    const RUNNERS: &[Runner] = &[Runner::Lru, Runner::Fifo, Runner::Sieve, Runner::S3Fifo];
-
     fn trace(requests: impl IntoIterator<Item = (u64, u64)>) -> Trace {
         let mut recorder = Recorder::new(true);
         requests
@@ -146,7 +153,7 @@ mod tests {
     }
 
     fn scores(trace: &Trace, capacity: u64, weighed: bool) -> Vec<Score> {
-        let heats: Vec<_> = RUNNERS
+        let heats: Vec<_> = Runner::value_variants()
             .iter()
             .map(|&runner| Heat { runner, capacity })
             .collect();

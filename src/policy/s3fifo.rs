@@ -18,13 +18,12 @@
 //! be. An eviction moves each entry of small at most once and each of main at
 //! most three times: bounded, amortised O(1).
 
+use super::queue::Queues;
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 use crate::ghost::Ghost;
-use crate::ring::{POSITION, Position, Ring};
 
 const ONE: u32 = 1 << 28;
 const COUNT: u32 = 3 << 28;
-const MAIN: u32 = 1 << 30;
 const HIT: u32 = 1 << 31;
 const TO_MAIN: u32 = 2 << 28;
 
@@ -36,23 +35,16 @@ const TO_MAIN: u32 = 2 << 28;
 /// and while the shard fills for the first time newcomers beyond the small
 /// queue's share go to the main queue.
 ///
-/// Memory: 4 to 8 bytes of queue and 4 of ghosts an entry.
+/// Memory: 4 bytes in each entry, 4 to 8 of queues and 2 of ghosts.
 ///
 /// Source: J. Yang, Y. Zhang, Z. Qiu, Y. Yue, K. V. Rashmi, "FIFO Queues are
 /// All You Need for Cache Eviction", SOSP 2023.
 pub struct S3Fifo {
-    small: Queue,
-    main: Queue,
+    queues: Queues,
     ghost: Ghost,
     share: u64,
     filled: bool,
     to_main: bool,
-}
-
-#[derive(Default)]
-struct Queue {
-    ring: Ring,
-    weight: u64,
 }
 
 impl std::fmt::Debug for S3Fifo {
@@ -61,72 +53,25 @@ impl std::fmt::Debug for S3Fifo {
     }
 }
 
-/// The resident at `position` of the queue named by `queue` (`MAIN` or 0).
-#[inline]
-fn at(residents: &impl Residents<Mark>, tag: Tag, position: Position, queue: u32) -> Option<Slot> {
-    residents.find(tag, |mark| {
-        mark.bits() & (POSITION | MAIN) == position | queue
-    })
-}
-
-impl Queue {
-    /// Puts the entry of `slot` at the back and writes its mark.
-    fn push(&mut self, slot: Slot, tag: Tag, flags: u32, residents: &mut impl Residents<Mark>) {
-        if self.ring.is_crowded() {
-            self.ring.compact(|tag, from, to| {
-                let slot = at(residents, tag, from, flags & MAIN);
-                if let Some(mark) = slot.and_then(|slot| residents.meta(slot)) {
-                    mark.set_position(to);
-                }
-            });
-        }
-        let position = self.ring.push(tag);
-        self.weight = self.weight.saturating_add(residents.weight(slot));
-        if let Some(mark) = residents.meta(slot) {
-            mark.set(position | flags);
-        }
-    }
-
-    /// Takes the oldest entry out.
-    fn pop(&mut self, queue: u32, residents: &impl Residents<Mark>) -> Option<(Slot, Tag, u32)> {
-        let (position, tag) = self.ring.pop()?;
-        let slot = at(residents, tag, position, queue)?;
-        self.weight = self.weight.saturating_sub(residents.weight(slot));
-        Some((slot, tag, residents.meta(slot)?.bits()))
-    }
-}
-
 impl S3Fifo {
     /// What small should hold: a tenth of what the shard holds now, which is
     /// its share when full, however much room it lent or borrowed.
     #[inline]
     fn small_share(&self) -> u64 {
-        (self.small.weight.saturating_add(self.main.weight) / 10).max(1)
-    }
-
-    fn queue(&mut self, mark: &Mark) -> &mut Queue {
-        if mark.has(MAIN) {
-            &mut self.main
-        } else {
-            &mut self.small
-        }
+        (self.queues.weight() / 10).max(1)
     }
 
     #[inline]
     fn remember(&mut self, tag: Tag, residents: &impl Residents<Mark>) {
-        let wanted = residents.len() / 10 * 9;
-        let places = self.ghost.places();
-        if wanted > places || wanted * 4 + 64 < places {
-            self.ghost.fit(wanted.max(1));
-        }
+        self.ghost.follow(residents.len() / 10 * 9);
         self.ghost.remember(tag);
     }
 
     /// Small's oldest is the victim, or goes to main (`None`).
     fn small_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (slot, tag, bits) = self.small.pop(0, residents)?;
+        let (slot, tag, bits) = self.queues.small.pop(residents)?;
         if bits & COUNT >= TO_MAIN {
-            self.main.push(slot, tag, bits & HIT | MAIN, residents);
+            self.queues.main.push(slot, tag, bits & HIT, residents);
             return None;
         }
         self.remember(tag, residents);
@@ -135,11 +80,9 @@ impl S3Fifo {
 
     /// Main's oldest is the victim, or has earned another round (`None`).
     fn main_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (slot, tag, bits) = self.main.pop(MAIN, residents)?;
-        let count = bits & COUNT;
-        if count > 0 {
-            self.main
-                .push(slot, tag, (bits & (HIT | MAIN)) | (count - ONE), residents);
+        let (slot, tag, bits) = self.queues.main.pop(residents)?;
+        if bits & COUNT > 0 {
+            self.queues.main.push(slot, tag, bits - ONE, residents);
             return None;
         }
         Some(slot)
@@ -152,8 +95,7 @@ impl Policy for S3Fifo {
 
     fn new(share: u64, _seed: u64) -> Self {
         Self {
-            small: Queue::default(),
-            main: Queue::default(),
+            queues: Queues::default(),
             ghost: Ghost::default(),
             share,
             filled: false,
@@ -170,12 +112,12 @@ impl Policy for S3Fifo {
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
         // An entry that is admitted anew, since its key is being replaced, was hit or not.
         let hit = residents.meta(slot).map_or(0, |mark| mark.bits() & HIT);
-        let filling = !self.filled && self.small.weight >= self.share / 10;
+        let filling = !self.filled && self.queues.small.weight >= self.share / 10;
         if self.to_main || filling {
             self.to_main = false;
-            self.main.push(slot, tag, hit | MAIN, residents);
+            self.queues.main.push(slot, tag, hit, residents);
         } else {
-            self.small.push(slot, tag, hit, residents);
+            self.queues.small.push(slot, tag, hit, residents);
         }
     }
 
@@ -188,28 +130,20 @@ impl Policy for S3Fifo {
     }
 
     fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Mark>) {
-        let after = residents.weight(slot);
-        if let Some(mark) = residents.meta(slot) {
-            let queue = self.queue(mark);
-            queue.weight = queue.weight.saturating_sub(before).saturating_add(after);
-        }
+        self.queues.reweighed(slot, before, residents);
     }
 
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
-        let weight = residents.weight(slot);
-        if let Some(mark) = residents.meta(slot) {
-            let queue = self.queue(mark);
-            queue.ring.remove(mark.position());
-            queue.weight = queue.weight.saturating_sub(weight);
-        }
+        self.queues.forget(slot, residents);
     }
 
     #[inline]
     fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        self.filled = true;
-        for _ in 0..=self.small.ring.live() + 4 * residents.len() {
-            let over = self.small.weight > self.small_share() || self.main.ring.live() == 0;
-            let victim = if over && self.small.ring.live() > 0 {
+        self.filled |= self.queues.live() > 0;
+        for _ in 0..=self.queues.small.live() + 4 * residents.len() {
+            let over =
+                self.queues.small.weight > self.small_share() || self.queues.main.live() == 0;
+            let victim = if over && self.queues.small.live() > 0 {
                 self.small_pays(residents)
             } else {
                 self.main_pays(residents)
@@ -226,11 +160,8 @@ impl Policy for S3Fifo {
     }
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
-        self.small.ring.shrink_to_fit();
-        self.main.ring.shrink_to_fit();
-        if residents.len() * 2 < self.ghost.places() {
-            self.ghost.fit(residents.len());
-        }
+        self.queues.shrink_to_fit();
+        self.ghost.shrink(residents.len() / 10 * 9);
     }
 
     #[inline]
@@ -244,19 +175,6 @@ impl Policy for S3Fifo {
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {
-        let live = self.small.ring.live() + self.main.ring.live();
-        assert_eq!(live, residents.len(), "items and residents");
-        for (queue, name) in [(&self.small, 0), (&self.main, MAIN)] {
-            queue.ring.check();
-            let weight: u64 = queue
-                .ring
-                .iter()
-                .map(|(position, tag)| {
-                    let slot = at(residents, tag, position, name).expect("a stale item");
-                    residents.weight(slot)
-                })
-                .sum();
-            assert_eq!(weight, queue.weight, "weight of a queue");
-        }
+        self.queues.check(residents);
     }
 }

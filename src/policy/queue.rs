@@ -1,0 +1,150 @@
+//! `Queues`: the two rings of residents, small and main, and the weight in each.
+//!
+//! In which queue an entry stands, the flag [`MAIN`] of its mark says: a tag, a
+//! position and that flag find it again.
+//!
+//! Invariants
+//! 1. Each resident has one item, in the ring that its mark names.
+//! 2. `weight` is the sum over the items of what their residents weigh.
+
+use super::{Mark, Residents, Slot, Tag};
+use crate::ring::{POSITION, Position, Ring};
+
+/// The flag of entries in the main queue.
+pub(super) const MAIN: u32 = 1 << 30;
+
+/// An entry as a queue names it: where it lies, its tag, the bits of its mark.
+pub(super) type Item = (Slot, Tag, u32);
+
+#[derive(Default)]
+pub(super) struct Queues {
+    pub(super) small: Queue<0>,
+    pub(super) main: Queue<MAIN>,
+}
+
+/// One of the two; `FLAG` is what the marks of its entries say.
+#[derive(Default)]
+pub(super) struct Queue<const FLAG: u32> {
+    ring: Ring,
+    pub(super) weight: u64,
+}
+
+impl<const FLAG: u32> Queue<FLAG> {
+    /// How many entries stand in it.
+    #[inline]
+    pub(super) fn live(&self) -> usize {
+        self.ring.live()
+    }
+
+    /// The resident at `position`.
+    #[inline]
+    fn at(residents: &impl Residents<Mark>, tag: Tag, position: Position) -> Option<Slot> {
+        residents.find(tag, |mark| {
+            mark.bits() & (POSITION | MAIN) == position | FLAG
+        })
+    }
+
+    /// Puts the entry of `slot` at the back and writes its mark, with these flags
+    /// besides its own.
+    pub(super) fn push(
+        &mut self,
+        slot: Slot,
+        tag: Tag,
+        flags: u32,
+        residents: &mut impl Residents<Mark>,
+    ) {
+        if self.ring.is_crowded() {
+            self.ring.compact(|tag, from, to| {
+                let slot = Self::at(residents, tag, from);
+                if let Some(mark) = slot.and_then(|slot| residents.meta(slot)) {
+                    mark.set_position(to);
+                }
+            });
+        }
+        let position = self.ring.push(tag);
+        self.weight = self.weight.saturating_add(residents.weight(slot));
+        if let Some(mark) = residents.meta(slot) {
+            mark.set(position | flags & !(POSITION | MAIN) | FLAG);
+        }
+    }
+
+    /// The oldest entry, left where it is.
+    pub(super) fn oldest(&self, residents: &impl Residents<Mark>) -> Option<Item> {
+        let position = self.ring.oldest()?;
+        let tag = self.ring.tag(position)?;
+        let slot = Self::at(residents, tag, position)?;
+        Some((slot, tag, residents.meta(slot)?.bits()))
+    }
+
+    /// Takes the oldest entry out.
+    pub(super) fn pop(&mut self, residents: &impl Residents<Mark>) -> Option<Item> {
+        let (position, tag) = self.ring.pop()?;
+        let slot = Self::at(residents, tag, position)?;
+        self.weight = self.weight.saturating_sub(residents.weight(slot));
+        Some((slot, tag, residents.meta(slot)?.bits()))
+    }
+
+    fn remove(&mut self, position: Position, weight: u64) {
+        self.ring.remove(position);
+        self.weight = self.weight.saturating_sub(weight);
+    }
+
+    fn reweighed(&mut self, before: u64, after: u64) {
+        self.weight = self.weight.saturating_sub(before).saturating_add(after);
+    }
+
+    fn check(&self, residents: &impl Residents<Mark>) {
+        self.ring.check();
+        let weight = |(position, tag)| {
+            let slot = Self::at(residents, tag, position).expect("a stale item");
+            residents.weight(slot)
+        };
+        let weight: u64 = self.ring.iter().map(weight).sum();
+        assert_eq!(weight, self.weight, "weight of a queue");
+    }
+}
+
+impl Queues {
+    /// How many entries stand in both.
+    #[inline]
+    pub(super) fn live(&self) -> usize {
+        self.small.live() + self.main.live()
+    }
+
+    #[inline]
+    pub(super) fn weight(&self) -> u64 {
+        self.small.weight.saturating_add(self.main.weight)
+    }
+
+    /// Takes an entry out, wherever it stands.
+    pub(super) fn forget(&mut self, slot: Slot, residents: &impl Residents<Mark>) {
+        let weight = residents.weight(slot);
+        match residents.meta(slot) {
+            Some(mark) if mark.has(MAIN) => self.main.remove(mark.position(), weight),
+            Some(mark) => self.small.remove(mark.position(), weight),
+            None => (),
+        }
+    }
+
+    /// The entry of `slot` weighed `before`.
+    pub(super) fn reweighed(&mut self, slot: Slot, before: u64, residents: &impl Residents<Mark>) {
+        let after = residents.weight(slot);
+        match residents.meta(slot) {
+            Some(mark) if mark.has(MAIN) => self.main.reweighed(before, after),
+            Some(_) => self.small.reweighed(before, after),
+            None => (),
+        }
+    }
+
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.small.ring.shrink_to_fit();
+        self.main.ring.shrink_to_fit();
+    }
+
+    /// Proves the invariants from scratch.
+    pub(super) fn check(&self, residents: &impl Residents<Mark>) {
+        assert_eq!(self.live(), residents.len(), "items and residents");
+        self.small.check(residents);
+        self.main.check(residents);
+    }
+}

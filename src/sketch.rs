@@ -1,0 +1,251 @@
+//! `Sketch`: how often keys were asked for of late, whether they are here or not.
+//!
+//! Each set of [`Sets`] holds records of 12 bits of fingerprint and 4 of count,
+//! those raised last first. A key that is new to a full set takes the place of
+//! the one of least count (of these the oldest), so
+//! keys asked for again and again stay while one-timers pass through. Unlike
+//! counters shared by hash (count-min) no key is credited with what others
+//! asked for: two keys of equal frequency have equal counts, and a loop wider
+//! than the memory finds all its keys equal, at 1.
+//!
+//! ```text
+//! raise(key, by):  its record's count += by, at most 15; without a record: takes
+//!                  the place of the oldest of least count
+//!                  after 10 raises a place all counts halve, at once: so equal
+//!                  counts stay equal
+//! lower(key):      its record's count -= 1, but not to 0
+//! ```
+//!
+//! Invariants
+//! 1. A record whose count is 0 is an empty place, whatever its fingerprint; of
+//!    one fingerprint a set holds one record at most.
+//! 2. At most `32 * sets` records; [`Sketch::fit`] alone allocates.
+//!
+//! The halving is a plain pass over 2 bytes a place, once in 10 raises for each
+//! place: nothing beside the rebuilds of the shard's table.
+//!
+//! Related: R. Karp, S. Shenker, C. Papadimitriou, "A simple algorithm for
+//! finding frequent elements in streams and bags" (2003), and the "space saving"
+//! of A. Metwally, D. Agrawal, A. El Abbadi (2005), in small sets.
+
+use crate::sets::{Place, Set, Sets, WAYS};
+use crate::tag::Tag;
+
+const COUNT: u16 = 15;
+
+/// Raises for each record, from one ageing to the next.
+const RAISES_AN_AGEING: usize = 10;
+
+#[derive(Default)]
+pub(crate) struct Sketch {
+    sets: Sets,
+    raises: usize,
+}
+
+impl Sketch {
+    /// How many keys can be remembered.
+    #[inline]
+    pub(crate) fn places(&self) -> usize {
+        self.sets.len() * WAYS
+    }
+
+    /// Makes places for `keys` keys, or up to a set more, and keeps most counts.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn fit(&mut self, keys: usize) {
+        self.sets.fit(keys.div_ceil(WAYS));
+    }
+
+    /// Gives up places beyond those for `keys` keys.
+    pub(crate) fn shrink(&mut self, keys: usize) {
+        if keys + WAYS <= self.places() {
+            self.fit(keys);
+        }
+    }
+
+    /// How often `tag` was raised of late, at most 15. O(1).
+    #[inline]
+    pub(crate) fn count(&self, tag: Tag) -> u32 {
+        let Some(place) = self.place(tag) else {
+            return 0;
+        };
+        let Some(set) = self.sets.set(&place) else {
+            return 0;
+        };
+        // One record at most is its own. Without an early end: a few vector instructions.
+        let count =
+            |record: u16| record & COUNT & u16::from(record & !COUNT == place.print).wrapping_neg();
+        set.iter()
+            .fold(0, |any, &record| any | count(record))
+            .into()
+    }
+
+    /// Adds `by` to the count of `tag`; says what it was. O(1).
+    #[inline]
+    pub(crate) fn raise(&mut self, tag: Tag, by: u32) -> u32 {
+        let Some(place) = self.place(tag) else {
+            return 0;
+        };
+        let Some(set) = self.sets.set_mut(&place) else {
+            return 0;
+        };
+        let way = way(set, place.print);
+        let known = set[way] & !COUNT == place.print;
+        let before = if known { set[way] & COUNT } else { 0 };
+        let after = (u32::from(before) + by).min(COUNT.into());
+        to_front(set, way, place.print | after as u16);
+        self.raises += after as usize - usize::from(before);
+        if self.raises >= RAISES_AN_AGEING * self.places() {
+            self.age();
+        }
+        before.into()
+    }
+
+    /// Takes one off the count of `tag`, unless it is 1 or unknown. O(1).
+    #[inline]
+    pub(crate) fn lower(&mut self, tag: Tag) {
+        let Some(place) = self.place(tag) else {
+            return;
+        };
+        if let Some(set) = self.sets.set_mut(&place) {
+            for record in set {
+                let is = *record & !COUNT == place.print && *record & COUNT > 1;
+                *record -= u16::from(is);
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn age(&mut self) {
+        self.raises = 0;
+        for record in self.sets.iter_mut().flatten() {
+            *record = *record & !COUNT | (*record & COUNT) >> 1;
+        }
+    }
+
+    /// No fingerprint is 0: each empty place would be one more record of that key.
+    #[inline]
+    fn place(&self, tag: Tag) -> Option<Place> {
+        let place = self.sets.place(tag)?;
+        Some(Place {
+            print: (place.print & !COUNT).max(COUNT + 1),
+            ..place
+        })
+    }
+}
+
+/// The way of `print` in a set, or else of the oldest record of least count: in
+/// one pass, as the least of (not it, count, age).
+#[inline]
+fn way(set: &Set, print: u16) -> usize {
+    // Signed: the vector instruction that all processors have.
+    let mut least = i16::MAX;
+    for (way, &record) in set.iter().enumerate() {
+        let other = i16::from(record & !COUNT != print) << 9;
+        let count = ((record & COUNT) << 5) as i16;
+        least = least.min(other | count | (WAYS - 1 - way) as i16);
+    }
+    WAYS - 1 - least as usize % WAYS
+}
+
+/// Puts `record` first and moves those before `way` one place on, over it.
+#[inline]
+fn to_front(set: &mut Set, way: usize, record: u16) {
+    let mut moved = [record; WAYS];
+    moved[1..].copy_from_slice(&set[..WAYS - 1]);
+    for (at, (old, new)) in set.iter_mut().zip(moved).enumerate() {
+        let moves = -i16::from(at as i16 <= way as i16) as u16;
+        *old = new & moves | *old & !moves;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(n: u64) -> Tag {
+        Tag::of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20)
+    }
+
+    fn raise(sketch: &mut Sketch, n: u64, by: u32) {
+        sketch.raise(tag(n), by);
+    }
+
+    fn fitted(keys: usize) -> Sketch {
+        let mut sketch = Sketch::default();
+        sketch.fit(keys);
+        sketch
+    }
+
+    #[test]
+    fn without_places_it_knows_nothing() {
+        let mut sketch = Sketch::default();
+        sketch.raise(tag(1), 3);
+        assert_eq!((sketch.count(tag(1)), sketch.places()), (0, 0));
+    }
+
+    #[test]
+    fn counts_are_exact_up_to_fifteen_while_there_is_room() {
+        let mut sketch = fitted(6_400);
+        (0..200).for_each(|n| (0..n % 3).for_each(|_| raise(&mut sketch, n, 1)));
+        let wrong = (0..200).filter(|&n| u64::from(sketch.count(tag(n))) != n % 3);
+        assert!(wrong.count() <= 2, "but for a shared print");
+        sketch.raise(tag(1), 100);
+        assert_eq!(sketch.count(tag(1)), 15);
+    }
+
+    #[test]
+    fn who_was_raised_often_outlives_a_flood_of_the_new() {
+        let mut sketch = fitted(320);
+        (0..50).for_each(|n| raise(&mut sketch, n, 15));
+        (1_000..3_000).for_each(|n| raise(&mut sketch, n, 1));
+        let known = (0..50).filter(|&n| sketch.count(tag(n)) > 1).count();
+        assert!(known >= 48, "{known}");
+        // And not for ever: with ten raises a record each count halves.
+        (10_000..40_000).for_each(|n| raise(&mut sketch, n, 1));
+        let known = (0..50).filter(|&n| sketch.count(tag(n)) > 1).count();
+        assert!(known <= 2, "{known}");
+    }
+
+    #[test]
+    fn a_loop_wider_than_the_memory_finds_all_keys_equal() {
+        let mut sketch = fitted(320);
+        (0..20_000).for_each(|n| raise(&mut sketch, n % 1_000, 1));
+        let lucky = (0..1_000).filter(|&n| sketch.count(tag(n)) > 1).count();
+        assert!(lucky < 20, "{lucky} share a print");
+    }
+
+    #[test]
+    fn the_oldest_of_least_count_gives_way() {
+        let mut sketch = fitted(1);
+        (0..32).for_each(|n| raise(&mut sketch, n, 1 + u32::from(n == 0)));
+        sketch.raise(tag(1), 1);
+        sketch.raise(tag(2), 1);
+        sketch.raise(tag(100), 1);
+        let known: Vec<u64> = (0..32).filter(|&n| sketch.count(tag(n)) == 0).collect();
+        assert_eq!(known, [3]);
+    }
+
+    #[test]
+    fn doubled_it_keeps_every_count() {
+        let mut sketch = fitted(320);
+        (0..100).for_each(|n| raise(&mut sketch, n, 1 + (n % 3) as u32));
+        let before: Vec<u32> = (0..100).map(|n| sketch.count(tag(n))).collect();
+        sketch.fit(640);
+        let after: Vec<u32> = (0..100).map(|n| sketch.count(tag(n))).collect();
+        assert_eq!(before, after);
+    }
+
+    #[test]
+    fn a_key_whose_fingerprint_looks_empty_is_counted_like_any_other() {
+        let mut sketch = fitted(1);
+        let looks_empty = |&n: &u64| {
+            let place = sketch.sets.place(tag(n));
+            place.is_some_and(|place| place.print <= COUNT)
+        };
+        let lost = tag((0..).find(looks_empty).unwrap());
+        (0..3).for_each(|_| _ = sketch.raise(lost, 1));
+        assert_eq!(sketch.count(lost), 3);
+    }
+}

@@ -173,11 +173,12 @@ mod tests {
     fn a_circle_wider_than_the_cache_never_hits_in_lru_and_fifo() {
         let circle = trace((0..1_000).map(|i| (i % 11, 1)));
         let scores = scores(&circle, 10, false);
-        assert_eq!(
-            (scores[0].hits, scores[0].evictions, scores[0].never_hit),
-            (0, 990, 990)
-        );
-        assert_eq!(scores[1].hits, 0);
+        for (runner, score) in Runner::value_variants().iter().zip(scores) {
+            let all_in_vain = (score.hits, score.evictions, score.never_hit) == (0, 990, 990);
+            let in_vain = matches!(runner, Runner::Lru | Runner::Fifo);
+            assert!(all_in_vain || !in_vain, "{runner:?}: {score:?}");
+            assert!(score.hits > 0 || *runner != Runner::Duel);
+        }
     }
 
     #[test]

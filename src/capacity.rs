@@ -172,12 +172,14 @@ const FEWEST_A_SHARD: u64 = 256;
 const MOST_BY_DEFAULT: u64 = 512;
 
 /// How many shards a cache of about so many entries gets: enough for the
-/// processors and to keep each small, but not so many that each is tiny.
+/// processors and to keep each small, but not so many that each is tiny. Where
+/// only weights are known, entries of 16 and no more shards than the processors
+/// need: too many cost hits, and cannot be told from here.
 pub(crate) fn default_shards(capacity: u64, entries: Option<u64>) -> usize {
     let processors = processors().min(64) as u64;
     let for_threads = 4 * processors;
     let likely = entries
-        .unwrap_or((for_threads * 2 * ENTRIES_A_SHARD).min(capacity / 16))
+        .unwrap_or((for_threads * ENTRIES_A_SHARD).min(capacity / 16))
         .min(capacity);
     let by_size = likely.div_ceil(ENTRIES_A_SHARD);
     let enough = (likely / FEWEST_A_SHARD).max(1);

@@ -2,8 +2,8 @@
 //!
 //! Each set of [`Sets`] holds records of 12 bits of fingerprint and 4 of count,
 //! those raised last first. A key that is new to a full set takes the place of
-//! the one of least count (of these the oldest), so
-//! keys asked for again and again stay while one-timers pass through. Unlike
+//! the one of least count (of these the oldest), so keys asked for again and
+//! again stay while one-timers pass through. Unlike
 //! counters shared by hash (count-min) no key is credited with what others
 //! asked for: two keys of equal frequency have equal counts, and a loop wider
 //! than the memory finds all its keys equal, at 1.

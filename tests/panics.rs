@@ -1459,26 +1459,33 @@ fn in_a_vec_of_std(op: Op, alone: bool) -> bool {
 
 const CHILD: &str = "BRIMFUL_CHILD";
 
-/// Runs a test of this file, made for it, in a process of its own.
+/// Runs a test of this file once more, in a process of its own.
 fn child(test: &str, start: &str) -> (bool, String, String) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(CHILD, start)
         .env("RUST_BACKTRACE", "0")
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let (out, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        out.contains("running 1 test"),
+        "{test} names no test: {out}"
+    );
     (output.status.success(), out, errors)
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "starts processes")]
 fn two_panics_at_once_never_abort() {
+    if let Some(start) = environment(CHILD) {
+        return each_double_panic(start as usize);
+    }
     let all = Double::all();
     let (mut start, mut failed) = (0, Vec::new());
     while start < all.len() {
-        let (passed, out, errors) = child("each_double_panic", &start.to_string());
+        let (passed, out, errors) = child("two_panics_at_once_never_abort", &start.to_string());
         if passed {
             break;
         }
@@ -1500,12 +1507,14 @@ fn first_lines(text: &str) -> String {
 #[test]
 #[cfg_attr(miri, ignore = "starts processes")]
 fn a_second_panic_while_others_are_told_and_dropped_neither_aborts_nor_loses() {
-    let (passed, out, errors) = child("second_fuses", "0");
+    if environment(CHILD).is_some() {
+        return second_fuses();
+    }
+    let name = "a_second_panic_while_others_are_told_and_dropped_neither_aborts_nor_loses";
+    let (passed, out, errors) = child(name, "0");
     assert!(passed, "{out}\n{errors}");
 }
 
-#[test]
-#[ignore = "run by a_second_panic_..., in a process of its own"]
 fn second_fuses() {
     silence_fuses();
     let seed = seed();
@@ -1557,11 +1566,8 @@ fn second_round<D: Door>(name: &str, rng: &mut Rng, capacity: u64, shards: usize
     both
 }
 
-#[test]
-#[ignore = "run by two_panics_at_once_never_abort, in a process of its own"]
-fn each_double_panic() {
+fn each_double_panic(start: usize) {
     silence_fuses();
-    let start = environment(CHILD).unwrap_or(0) as usize;
     for (index, double) in Double::all().iter().enumerate().skip(start) {
         println!("\nscenario {index}");
         at(format!("{double:?}"));

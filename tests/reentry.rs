@@ -956,15 +956,24 @@ const CHILD: &str = "BRIMFUL_CHILD";
 #[test]
 #[cfg_attr(miri, ignore = "starts processes")]
 fn what_a_panic_drops_on_its_way_is_not_dropped_under_a_lock() {
+    if let Ok(index) = std::env::var(CHILD) {
+        return run_unwound(index.parse().unwrap());
+    }
+    let name = "what_a_panic_drops_on_its_way_is_not_dropped_under_a_lock";
     let all = unwound();
     let mut failed = Vec::new();
     for (index, unwound) in all.iter().enumerate() {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "each_unwound", "--ignored", "--nocapture"])
+            .args(["--exact", name, "--nocapture"])
             .env(CHILD, index.to_string())
             .env("RUST_BACKTRACE", "0")
             .output()
             .unwrap();
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            out.contains("running 1 test"),
+            "{name} names no test: {out}"
+        );
         if !output.status.success() {
             let Unwound {
                 name,
@@ -985,19 +994,13 @@ fn what_a_panic_drops_on_its_way_is_not_dropped_under_a_lock() {
     assert!(failed.is_empty(), "{count} of {of}:\n{}", failed.join("\n"));
 }
 
-#[test]
-#[ignore = "run by what_a_panic_drops_on_its_way_is_not_dropped_under_a_lock"]
-fn each_unwound() {
+/// In a process of its own, since it may abort.
+fn run_unwound(index: usize) {
     silence_reentry();
-    let only: Option<usize> = std::env::var(CHILD).ok().map(|n| n.parse().unwrap());
-    for index in 0..unwound().len() {
-        if only.is_none_or(|only| only == index) {
-            for shards in [1, 4] {
-                let mut scenarios = Scenarios::default();
-                let name = format!("scenario {index}, {shards} shards");
-                scenarios.add(name, move || unwound().swap_remove(index).run(shards));
-                scenarios.all_end_well(1);
-            }
-        }
+    for shards in [1, 4] {
+        let mut scenarios = Scenarios::default();
+        let name = format!("scenario {index}, {shards} shards");
+        scenarios.add(name, move || unwound().swap_remove(index).run(shards));
+        scenarios.all_end_well(1);
     }
 }

@@ -36,7 +36,7 @@
 //!
 //! Everything is in units of weight but ghosts and sketch, which count keys. An
 //! eviction moves at most 128 entries (`ROUNDS`) that hits have kept; after that
-//! it takes the next whatever its count. Each move takes a hit off an entry, so
+//! it takes the next whatever its count. Each move takes hits off an entry, so
 //! an eviction is O(1) amortised.
 //!
 //! Invariants
@@ -69,7 +69,7 @@
 //! margin of 0 lets equal keys of a loop throw each other out; with fewer keys
 //! known than the loop has, the duel cannot see it.
 
-use super::queue::{Item, Queues};
+use super::queue::{COUNT, HIT, Item, ONE, Queues, SHIFT, count_hit};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 use crate::ghost::Ghost;
 use crate::sketch::Sketch;
@@ -93,13 +93,8 @@ const PROMOTE: u32 = 2;
 /// The most entries that one eviction moves.
 const ROUNDS: u32 = 128;
 
-/// Places that the sketch may have beyond its keys: a little over a set.
+/// Places that the sketch may have beyond its keys: two sets.
 const SLACK: usize = 64;
-
-const SHIFT: u32 = 28;
-const ONE: u32 = 1 << SHIFT;
-const COUNT: u32 = 3 << SHIFT;
-const HIT: u32 = 1 << 31;
 
 /// The default: adapts between recency and frequency, and lets newcomers duel
 /// with the old for their place.
@@ -376,10 +371,7 @@ impl Policy for Duel {
 
     #[inline]
     fn touch_shared(mark: &Mark) {
-        let bits = mark.bits();
-        if bits & COUNT != COUNT {
-            mark.set((bits | HIT) + ONE);
-        }
+        count_hit(mark);
     }
 
     fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Mark>) {
@@ -391,17 +383,14 @@ impl Policy for Duel {
     }
 
     fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        if self.queues.live() == 0 {
-            return None;
+        if self.queues.live() > 0 {
+            self.asked = true;
+            self.follow(residents.len());
         }
-        self.asked = true;
-        self.follow(residents.len());
         let mut rounds = ROUNDS;
-        loop {
+        while self.queues.live() > 0 {
             let (small, main) = (self.queues.small.live(), self.queues.main.live());
-            if small + main == 0 {
-                return None;
-            } else if main == 0 || small > 0 && self.is_beyond(1.0) {
+            if main == 0 || small > 0 && self.is_beyond(1.0) {
                 if let Some(victim) = self.small_pays(&mut rounds, residents) {
                     return Some(victim);
                 }
@@ -410,6 +399,7 @@ impl Policy for Duel {
                 return self.main_pays(residents);
             }
         }
+        None
     }
 
     fn resized(&mut self, share: u64) {

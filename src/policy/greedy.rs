@@ -391,9 +391,7 @@ impl Greedy {
             class.ring.shrink_to_fit();
         }
         self.classes.shrink_to_fit();
-        if residents.len() * PLACES < self.sketch.places() / 2 {
-            self.sketch.fit(residents.len() * PLACES);
-        }
+        self.sketch.shrink(residents.len() * PLACES);
     }
 
     /// Proves the invariants from scratch.

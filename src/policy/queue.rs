@@ -13,6 +13,23 @@ use crate::ring::{POSITION, Position, Ring};
 /// The flag of entries in the main queue.
 pub(super) const MAIN: u32 = 1 << 30;
 
+/// The flag of entries that were ever hit.
+pub(super) const HIT: u32 = 1 << 31;
+
+/// The bits of the count of hits, 0 to 3.
+pub(super) const COUNT: u32 = 3 << SHIFT;
+pub(super) const SHIFT: u32 = 28;
+pub(super) const ONE: u32 = 1 << SHIFT;
+
+/// A hit, under the shared lock: a fourth one in a row writes nothing.
+#[inline]
+pub(super) fn count_hit(mark: &Mark) {
+    let bits = mark.bits();
+    if bits & COUNT != COUNT {
+        mark.set((bits | HIT) + ONE);
+    }
+}
+
 /// An entry as a queue names it: where it lies, its tag, the bits of its mark.
 pub(super) type Item = (Slot, Tag, u32);
 

@@ -18,16 +18,13 @@
 //! be. An eviction moves each entry of small at most once and each of main at
 //! most three times: bounded, amortised O(1).
 
-use super::queue::Queues;
+use super::queue::{COUNT, HIT, ONE, Queues, SHIFT, count_hit};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 use crate::ghost::Ghost;
 
-const ONE: u32 = 1 << 28;
-const COUNT: u32 = 3 << 28;
-const HIT: u32 = 1 << 31;
-const TO_MAIN: u32 = 2 << 28;
+const TO_MAIN: u32 = 2 << SHIFT;
 
-/// S3-FIFO: three FIFO queues filter one-timers out early. The default for now.
+/// S3-FIFO: three FIFO queues filter one-timers out early.
 ///
 /// Hits only raise a 2-bit count under the shared lock. Strong on nearly all
 /// skewed traffic; weak where every key comes back exactly once or twice, far
@@ -123,10 +120,7 @@ impl Policy for S3Fifo {
 
     #[inline]
     fn touch_shared(mark: &Mark) {
-        let bits = mark.bits();
-        if bits & COUNT != COUNT {
-            mark.set((bits | HIT) + ONE);
-        }
+        count_hit(mark);
     }
 
     fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Mark>) {

@@ -1,5 +1,5 @@
-//! Bytes per entry beyond the payload, by a counting allocator: filled, and
-//! after twice as many more unique inserts. Also allocations per insert then.
+//! Memory, by a counting allocator: bytes per entry beyond the payload, what an
+//! insert allocates once the cache is full, and what an empty cache takes.
 //!
 //! ```text
 //! cargo bench --bench memory
@@ -9,20 +9,43 @@
 
 mod over;
 
-use brimful::policy::Policy;
-use brimful::{Bytes, Cache, Entries};
-use over::each_policy;
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use brimful::Bytes;
+use brimful::policy::{Duel, Policy};
+use over::{cache, each_policy, is_wanted, sized};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use std::alloc::System;
 use std::hash::Hash;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-fn live(region: &Region<'_, System>) -> f64 {
-    let change = region.change();
-    // Reallocations are in both sums already.
-    change.bytes_allocated as f64 - change.bytes_deallocated as f64
+fn main() {
+    if !is_wanted("memory") {
+        return;
+    }
+    say_entries();
+    println!();
+    say_empty();
+}
+
+fn say_entries() {
+    println!("bytes beyond size_of::<(K, V)>() for each entry; then, of an insert that evicts,");
+    println!("allocations and bytes allocated (freed again as it goes: the tables are rebuilt)");
+    println!(
+        "{:<14} {:<8} {:>9} {:>9} {:>8} {:>8} {:>10} {:>8}",
+        "key -> value", "policy", "entries", "at birth", "filled", "churned", "allocs", "bytes"
+    );
+    each_policy!(P, name => {
+        measure::<u64, u64, P>(name, "u64 -> u64", 1_000_000, |n| (n, n));
+    });
+    for entries in [1_000, 10_000, 100_000, 300_000] {
+        measure::<u64, u64, Duel>("duel", "u64 -> u64", entries, |n| (n, n));
+    }
+    measure::<u32, u32, Duel>("duel", "u32 -> u32", 1_000_000, |n| (n as u32, n as u32));
+    measure::<[u64; 3], u64, Duel>("duel", "24 B -> u64", 300_000, |n| ([n; 3], n));
+    measure::<u64, [u64; 32], Duel>("duel", "u64 -> 256 B", 300_000, |n| (n, [n; 32]));
+    let overhead = Bytes::overhead::<u64, u64, Duel>();
+    println!("a Bytes capacity charges {overhead} for an entry u64 -> u64, payload included");
 }
 
 fn measure<K: Hash + Eq, V, P: Policy>(
@@ -31,48 +54,55 @@ fn measure<K: Hash + Eq, V, P: Policy>(
     entries: u64,
     entry: impl Fn(u64) -> (K, V),
 ) {
+    let entries = sized(entries);
     let region = Region::new(ALLOCATOR);
-    let cache = Cache::builder(Entries(entries as usize)).policy::<P>();
-    let cache = cache.build().expect("a plain configuration");
-    let birth = live(&region);
+    let cache = cache::<K, V, P>(entries);
+    let birth = live(region.change());
     let payload = size_of::<(K, V)>() as f64;
-    let beyond = |region: &Region<'_, System>| live(region) / entries as f64 - payload;
+    let beyond = |region: &Region<'_, System>| live(region.change()) / entries as f64 - payload;
 
-    (0..entries).for_each(|n| drop(cache.insert(entry(n).0, entry(n).1)));
+    cache.extend((0..entries).map(&entry));
     let filled = beyond(&region);
-    let before = region.change().allocations;
-    (entries..3 * entries).for_each(|n| drop(cache.insert(entry(n).0, entry(n).1)));
+    // The last of three rounds is the steady state: what grows has grown.
+    cache.extend((entries..2 * entries).map(&entry));
+    let before = region.change();
+    cache.extend((2 * entries..3 * entries).map(&entry));
+    let churn = region.change() - before;
     let churned = beyond(&region);
-    let allocations = (region.change().allocations - before) as f64 / (2 * entries) as f64;
+    let [allocations, bytes] = [
+        churn.allocations + churn.reallocations,
+        churn.bytes_allocated,
+    ]
+    .map(|sum| sum as f64 / entries as f64);
     println!(
-        "{what:<14} {name:<8} {entries:>9} {birth:>9} {filled:>8.1} {churned:>8.1} {allocations:>9.4}"
+        "{what:<14} {name:<8} {entries:>9} {birth:>9} {filled:>8.1} {churned:>8.1} {allocations:>10.5} {bytes:>8.1}"
     );
     assert_eq!(cache.len() as u64, entries);
 }
 
-fn main() {
+/// Nothing is reserved for entries that may never come, so this stays small.
+fn say_empty() {
+    println!("an empty cache, u64 -> u64, in bytes");
     println!(
-        "bytes beyond size_of::<(K, V)>() for each entry; allocations for each insert while churning"
-    );
-    println!(
-        "{:<14} {:<8} {:>9} {:>9} {:>8} {:>8} {:>9}",
-        "key -> value", "policy", "entries", "at birth", "filled", "churned", "allocs"
+        "{:<8} {:>12} {:>12} {:>8}",
+        "policy", "capacity", "bytes", "shards"
     );
     each_policy!(P, name => {
-        measure::<u64, u64, P>(name, "u64 -> u64", 1_000_000, |n| (n, n));
+        measure_empty::<P>(name, 10_000_000);
     });
-    for entries in [1_000, 10_000, 100_000, 300_000] {
-        measure::<u64, u64, brimful::policy::Duel>("duel", "u64 -> u64", entries, |n| (n, n));
+    for capacity in [100, 10_000, 1_000_000] {
+        measure_empty::<Duel>("duel", capacity);
     }
-    measure::<u32, u32, brimful::policy::Duel>("duel", "u32 -> u32", 1_000_000, |n| {
-        (n as u32, n as u32)
-    });
-    measure::<[u64; 3], u64, brimful::policy::Duel>("duel", "24 B -> u64", 300_000, |n| {
-        ([n; 3], n)
-    });
-    measure::<u64, [u64; 32], brimful::policy::Duel>("duel", "u64 -> 256 B", 300_000, |n| {
-        (n, [n; 32])
-    });
-    let overhead = Bytes::overhead::<u64, u64, brimful::policy::Duel>();
-    println!("a Bytes capacity charges {overhead} for an entry u64 -> u64, payload included");
+}
+
+fn measure_empty<P: Policy>(name: &str, capacity: u64) {
+    let region = Region::new(ALLOCATOR);
+    let cache = cache::<u64, u64, P>(capacity);
+    let bytes = live(region.change());
+    println!("{name:<8} {capacity:>12} {bytes:>12} {:>8}", cache.shards());
+}
+
+/// Bytes allocated and not freed. Reallocations are in both sums already.
+fn live(change: Stats) -> f64 {
+    change.bytes_allocated as f64 - change.bytes_deallocated as f64
 }

@@ -10,7 +10,6 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use brimful::policy::{Duel, Lru, Meta, Policy, Residents, Slot, Tag, Touch};
 use brimful::{BuildError, Cache, Updated, Weight};
@@ -20,7 +19,7 @@ struct AtRandom(u64);
 
 impl Policy for AtRandom {
     type Meta = ();
-    const TOUCH: Touch = Touch::Shared;
+    const TOUCH: Touch = Touch::Mark;
 
     fn new(_share: u64, seed: u64) -> Self {
         Self(seed | 1)
@@ -47,21 +46,21 @@ struct HeavyFirst<const HEAVY: u64> {
 struct Seat {
     /// The last place given: tells apart entries that share a tag, and who left or moved.
     turn: u64,
-    hit: AtomicBool,
+    hit: bool,
 }
 
 impl Meta for Seat {}
 
 impl<const HEAVY: u64> Policy for HeavyFirst<HEAVY> {
     type Meta = Seat;
-    const TOUCH: Touch = Touch::Shared;
+    const TOUCH: Touch = Touch::Mark;
 
     fn new(_share: u64, _seed: u64) -> Self {
         Self::default()
     }
 
-    fn touch_shared(seat: &Seat) {
-        seat.hit.store(true, Relaxed);
+    fn mark(seat: &mut Seat) {
+        seat.hit = true;
     }
 
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Seat>) {
@@ -93,12 +92,12 @@ impl<const HEAVY: u64> Policy for HeavyFirst<HEAVY> {
     }
 }
 
-fn next(queue: &mut VecDeque<(Tag, u64)>, residents: &impl Residents<Seat>) -> Option<Slot> {
+fn next(queue: &mut VecDeque<(Tag, u64)>, residents: &mut impl Residents<Seat>) -> Option<Slot> {
     while let Some(place) = queue.pop_front() {
         let Some(slot) = find(place, residents) else {
             continue;
         };
-        if !residents.meta(slot)?.hit.swap(false, Relaxed) {
+        if !std::mem::take(&mut residents.meta_mut(slot)?.hit) {
             return Some(slot);
         }
         queue.push_back(place);

@@ -73,7 +73,7 @@ impl Bytes {
         let entry = size_of::<crate::table::Entry<K, V, <Weighed<P> as Policy>::Meta>>();
         // A doubled table holds 15/16 of 7/8 of half its buckets: 2.44 buckets
         // for each entry. Rings take up to 9 bytes with their holes and slack,
-        // a sketch up to 7 while it grows, ghosts up to 3.
+        // a history or a sketch up to 7 while it grows, ghosts up to 3.
         ((entry + 1) * 5 / 2 + 20) as u64
     }
 }
@@ -161,32 +161,47 @@ mod sealed {
     impl Sealed for super::Bytes {}
 }
 
-/// Shards of some 3,000 entries keep the table rebuild of one short: 0.76 of
-/// 4,096 buckets.
-const ENTRIES_A_SHARD: u64 = 3_100;
+/// A shard's table is to have at least so many buckets: then the shards are few
+/// enough for their heads to stay in a processor's cache, and a rebuild short.
+const FEWEST_BUCKETS: u64 = 8_192;
+
+/// How full a table is to be, in percent: rebuilds come twice as often at 76,
+/// and at 65 an entry takes 4 bytes more.
+const FULL: u64 = 72;
 
 /// Below this many entries a shard's own order is too coarse.
 const FEWEST_A_SHARD: u64 = 256;
 
-/// Memory at birth stays under 256 KiB whatever the capacity.
-const MOST_BY_DEFAULT: u64 = 512;
+/// Memory at birth stays under 256 KiB whatever the capacity: a shard's head
+/// takes 512 bytes.
+const MOST_BY_DEFAULT: u64 = 384;
 
 /// How many shards a cache of about so many entries gets: enough for the
 /// processors and to keep each small, but not so many that each is tiny. Where
 /// only weights are known, entries of 16 and no more shards than the processors
 /// need: too many cost hits, and cannot be told from here.
 pub(crate) fn default_shards(capacity: u64, entries: Option<u64>) -> usize {
-    let processors = processors().min(64) as u64;
-    let for_threads = 4 * processors;
+    let for_threads = 4 * processors().min(64) as u64;
     let likely = entries
-        .unwrap_or((for_threads * ENTRIES_A_SHARD).min(capacity / 16))
+        .unwrap_or((for_threads * entries_in(FEWEST_BUCKETS)).min(capacity / 16))
         .min(capacity);
-    let by_size = likely.div_ceil(ENTRIES_A_SHARD);
     let enough = (likely / FEWEST_A_SHARD).max(1);
-    by_size
-        .max(for_threads)
-        .min(enough)
-        .clamp(1, MOST_BY_DEFAULT) as usize
+    by_size(likely).max(for_threads).min(enough) as usize
+}
+
+/// As many shards as fill their tables well: of the fewest buckets, or of as
+/// many as it takes for the number of shards to stay below the most.
+fn by_size(entries: u64) -> u64 {
+    let mut buckets = FEWEST_BUCKETS;
+    while entries.div_ceil(entries_in(buckets)) > MOST_BY_DEFAULT {
+        buckets *= 2;
+    }
+    entries.div_ceil(entries_in(buckets))
+}
+
+/// The entries that fill a table of so many buckets well.
+fn entries_in(buckets: u64) -> u64 {
+    buckets / 100 * FULL
 }
 
 #[cfg(test)]
@@ -197,11 +212,11 @@ mod tests {
     fn small_caches_get_few_shards_and_huge_ones_a_bounded_number() {
         assert_eq!(default_shards(0, Some(0)), 1);
         assert_eq!(default_shards(100, Some(100)), 1);
-        assert_eq!(default_shards(1_000_000, Some(1_000_000)), 323);
-        assert_eq!(
-            default_shards(u64::MAX, Some(u64::MAX)),
-            MOST_BY_DEFAULT as usize
-        );
+        assert_eq!(default_shards(1_000_000, Some(1_000_000)), 172);
+        for entries in [10_000_000, 1 << 40, u64::MAX] {
+            let shards = default_shards(entries, Some(entries));
+            assert!((192..=384).contains(&shards), "{shards} for {entries}");
+        }
         assert!(default_shards(u64::MAX, None) >= 4);
         assert_eq!(default_shards(1, None), 1);
     }

@@ -28,12 +28,6 @@ impl Ghost {
         self.sets.len() * self.depth
     }
 
-    /// How many tags are remembered.
-    #[inline]
-    pub(crate) fn live(&self) -> usize {
-        self.live
-    }
-
     /// Sees that there are places for `tags` tags, give or take a few: more as
     /// soon as there are too few, less when there are four times too many.
     #[inline]
@@ -142,10 +136,10 @@ mod tests {
         for n in 0..100_000 {
             ghost.remember(tag(n));
         }
-        assert!((1_500..=1_600).contains(&ghost.live()), "{}", ghost.live());
-        let before = ghost.live();
+        assert!((1_500..=1_600).contains(&ghost.live), "{}", ghost.live);
+        let before = ghost.live;
         let known = (0..100_000).filter(|&n| ghost.forget(tag(n))).count();
-        assert_eq!((known, ghost.live()), (before, 0));
+        assert_eq!((known, ghost.live), (before, 0));
         for n in 0..32 {
             ghost.remember(tag(n));
             assert!(ghost.forget(tag(n)));
@@ -171,12 +165,8 @@ mod tests {
             let mut ghost = Ghost::default();
             ghost.fit(places);
             (0..20 * places as u64 + 20).for_each(|n| ghost.remember(tag(n)));
-            assert!(ghost.live() <= ghost.places());
-            assert!(
-                ghost.live() * 10 >= places * 9,
-                "{} of {places}",
-                ghost.live()
-            );
+            assert!(ghost.live <= ghost.places());
+            assert!(ghost.live * 10 >= places * 9, "{} of {places}", ghost.live);
         }
     }
 
@@ -189,6 +179,6 @@ mod tests {
         assert_eq!((0..100).filter(|&n| ghost.forget(tag(n))).count(), 100);
         (0..100).for_each(|n| ghost.remember(tag(n)));
         ghost.fit(0);
-        assert_eq!((ghost.live(), ghost.places()), (0, 0));
+        assert_eq!((ghost.live, ghost.places()), (0, 0));
     }
 }

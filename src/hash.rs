@@ -1,9 +1,10 @@
 //! The default hasher, and which bits of a hash pick what.
 //!
-//! A key is hashed once per call, before any lock. The result is mixed by one
-//! folded multiplication, so that a weak hasher (the identity, say) still
-//! spreads keys; then the high 32 bits pick the shard and the low 32 bits
-//! become the [`Tag`]. The two never share a bit.
+//! A key is hashed once per call, before any lock. The result is multiplied by
+//! an odd constant, so that a weak hasher (the identity, say) still spreads keys:
+//! then the high bits pick the shard, and both halves, folded, become the
+//! [`Tag`]. Among the keys of one shard those high bits are nearly equal, so
+//! its tags are spread by all others.
 
 use crate::tag::Tag;
 use std::hash::{BuildHasher, Hash};
@@ -87,30 +88,23 @@ impl std::hash::Hasher for Hasher {
 pub(crate) struct Hashed(u64);
 
 impl Hashed {
-    /// Hashes `key` and mixes the result. Calls the user's `Hash` exactly once.
+    /// Hashes `key` and mixes the result (by 2^64 over the golden ratio). Calls
+    /// the user's `Hash` exactly once.
     #[inline]
     pub(crate) fn new<S: BuildHasher, Q: Hash + ?Sized>(hasher: &S, key: &Q) -> Self {
-        Self(mix(hasher.hash_one(key)))
+        Self(hasher.hash_one(key).wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
     /// The shard of this key among `shards`, by multiply-shift: any number will do.
     #[inline]
     pub(crate) fn shard(self, shards: usize) -> usize {
-        (((self.0 >> 32) * shards as u64) >> 32) as usize
+        ((u128::from(self.0) * shards as u128) >> 64) as usize
     }
 
     #[inline]
     pub(crate) fn tag(self) -> Tag {
-        Tag::of(self.0)
+        Tag::of(self.0 ^ self.0 >> 32)
     }
-}
-
-/// Folds the 128-bit product of `hash` and an odd constant (2^64 over the
-/// golden ratio) onto itself: every bit of the input reaches both halves.
-#[inline]
-fn mix(hash: u64) -> u64 {
-    let product = u128::from(hash ^ 0x2545_F491_4F6C_DD1D) * 0x9E37_79B9_7F4A_7C15;
-    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]

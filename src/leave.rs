@@ -45,7 +45,7 @@ impl<K, V> Leave<K, V> {
     pub(crate) fn open(&self) -> Leaving<'_, K, V> {
         Leaving {
             leave: self,
-            outbox: Outbox::new(),
+            outbox: Outbox::new(self.is_silent()),
             told: false,
         }
     }
@@ -195,7 +195,7 @@ impl<K, V> Leaving<'_, K, V> {
     /// Tells of everything, hands over the departure with cause `handed`, drops
     /// the rest. A panic on the way goes on after all that.
     #[inline]
-    pub(crate) fn hand_over(mut self, handed: Cause) -> Option<Departure<K, V>> {
+    pub(crate) fn hand_over(&mut self, handed: Cause) -> Option<Departure<K, V>> {
         if self.outbox.is_empty() {
             return None;
         }
@@ -207,7 +207,7 @@ impl<K, V> Leaving<'_, K, V> {
 
     /// The same, when user code is to run.
     #[inline(never)]
-    fn hand_over_aloud(mut self, handed: Cause) -> Option<Departure<K, V>> {
+    fn hand_over_aloud(&mut self, handed: Cause) -> Option<Departure<K, V>> {
         let panic = self.tell();
         let departure = self.outbox.hand_over(handed);
         let panic = self.discard(panic);
@@ -216,7 +216,7 @@ impl<K, V> Leaving<'_, K, V> {
 
     /// The same, of which only the value is wanted: the key is dropped.
     #[inline]
-    pub(crate) fn hand_over_value(self, handed: Cause) -> Option<V> {
+    pub(crate) fn hand_over_value(&mut self, handed: Cause) -> Option<V> {
         let Departure { key, value, .. } = self.hand_over(handed)?;
         Some(hand_value(value, || dropped(key)))
     }
@@ -280,6 +280,13 @@ impl<K, V> Leaving<'_, K, V> {
         let panic = self.tell();
         self.discard(panic)
     }
+
+    /// What is left when the call unwinds.
+    #[cold]
+    #[inline(never)]
+    fn empty_at_last(&mut self) {
+        go_on(self.empty());
+    }
 }
 
 /// Hands something over, unless a panic goes on: then it is let go of first.
@@ -317,7 +324,7 @@ impl<K, V> Drop for Leaving<'_, K, V> {
     #[inline]
     fn drop(&mut self) {
         if !self.leave.is_silent() && !self.outbox.is_empty() {
-            go_on(self.empty());
+            self.empty_at_last();
         }
     }
 }

@@ -45,6 +45,7 @@ mod ghost;
 pub mod guide;
 mod hash;
 mod heap_size;
+mod history;
 mod leave;
 mod outbox;
 pub mod policy;

@@ -1,7 +1,8 @@
 //! What left a shard in one call, carried out of the lock with its cause.
 //!
 //! The shard only puts things in; `leave` alone empties it. Most calls let go
-//! of nothing or of one value, so the first place costs no allocation.
+//! of nothing or of one value, so the first place costs no allocation. Where
+//! nobody listens and nothing is to be dropped, evicted entries are not kept at all.
 
 use crate::cause::Cause;
 
@@ -15,19 +16,25 @@ pub(crate) struct Departure<K, V> {
 pub(crate) struct Outbox<K, V> {
     first: Option<Departure<K, V>>,
     rest: Vec<Departure<K, V>>,
+    silent: bool,
 }
 
 impl<K, V> Outbox<K, V> {
+    /// A `silent` one is for entries that may be forgotten without a word.
     #[inline]
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(silent: bool) -> Self {
         Self {
             first: None,
             rest: Vec::new(),
+            silent,
         }
     }
 
     #[inline]
     pub(crate) fn put(&mut self, key: K, value: V, cause: Cause) {
+        if self.silent && cause == Cause::Evicted {
+            return;
+        }
         let departure = Departure { key, value, cause };
         if self.first.is_none() {
             self.first = Some(departure);

@@ -10,7 +10,7 @@
 //! | [`Duel`] (default) | two FIFO queues, a border that learns, a duel at the exit | sets a count | you do not know better |
 //! | [`S3Fifo`] | small and main FIFO queues, ghosts | sets a count | skewed traffic with one-timers, 4 bytes less an entry |
 //! | [`Sieve`] | one FIFO queue and a hand | sets a bit | skewed traffic without scans |
-//! | [`Lru`] | least recently used first | moves the entry, exclusive lock | recency is all that helps |
+//! | [`Lru`] | least recently used first | moves the entry | recency is all that helps |
 //! | [`Fifo`] | oldest first | sets a bit for statistics | the order must be plain to all |
 //! | [`Lfu`] | least often used first, with ageing | sets a count | popularity lasts and recency tells little |
 //! | [`Gdsf`] | least often used by weight first, with ageing | sets a count | weights differ much and each miss costs the same |
@@ -35,7 +35,7 @@
 //!
 //! impl Policy for AtRandom {
 //!     type Meta = ();
-//!     const TOUCH: Touch = Touch::Shared;
+//!     const TOUCH: Touch = Touch::Mark;
 //!
 //!     fn new(_share: u64, seed: u64) -> Self {
 //!         Self(seed | 1)
@@ -77,15 +77,14 @@ pub use s3fifo::S3Fifo;
 pub use sieve::Sieve;
 pub use weighed::{Weighed, WeighedMeta};
 
-/// Which lock a hit needs.
+/// What a hit may change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Touch {
-    /// The shared lock: [`Policy::touch_shared`] marks the entry's atomic meta.
-    /// Hits of one shard run side by side.
-    Shared,
-    /// The exclusive lock: [`Policy::touch`] may change the order. Hits of one
-    /// shard run one after another.
-    Exclusive,
+    /// The entry's meta, by [`Policy::mark`], and nothing else: a hit costs what
+    /// finding the entry costs.
+    Mark,
+    /// The order as well, by [`Policy::touch`].
+    Order,
 }
 
 /// Where an entry lies in its shard: good until the shard's next change.
@@ -156,8 +155,7 @@ pub trait Residents<M: Meta> {
 
 /// The order in which the entries of one shard leave.
 ///
-/// Every call but [`touch_shared`](Policy::touch_shared) and
-/// [`was_hit`](Policy::was_hit) is made under the shard's exclusive lock. A
+/// Every call is made under the shard's lock. A
 /// policy must not call into a cache and should not panic; if it does panic,
 /// the bound still holds and no value is lost, but its own order may be off.
 ///
@@ -168,7 +166,7 @@ pub trait Policy: Sized {
     /// What each entry carries for this policy.
     type Meta: Meta;
 
-    /// Which lock a hit needs, known at compile time.
+    /// What a hit may change, known at compile time.
     const TOUCH: Touch;
 
     /// An empty order for a shard whose fair share of the capacity is `share`,
@@ -186,11 +184,12 @@ pub trait Policy: Sized {
     /// place. Its meta is the default; that of an entry admitted anew is as it was.
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>);
 
-    /// A hit under the shared lock: called if `TOUCH` is [`Touch::Shared`].
+    /// A hit: called if `TOUCH` is [`Touch::Mark`]. What is marked already is best
+    /// left unwritten: many processors may be reading it.
     #[inline]
-    fn touch_shared(_meta: &Self::Meta) {}
+    fn mark(_meta: &mut Self::Meta) {}
 
-    /// A hit under the exclusive lock: called if `TOUCH` is [`Touch::Exclusive`].
+    /// A hit: called if `TOUCH` is [`Touch::Order`].
     #[inline]
     fn touch(&mut self, _slot: Slot, _residents: &mut impl Residents<Self::Meta>) {}
 

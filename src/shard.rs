@@ -1,7 +1,7 @@
 //! The core: one shard's entries, their order and their weight.
 //!
 //! The shard is told, not wired: the door above it hashes, weighs, locks and
-//! lets go of what left. Here everything happens under the door's exclusive
+//! lets go of what left. Here everything happens under the door's
 //! lock (or `&mut`), no user code runs but comparing keys and the closures of
 //! `change` and `retain`, and nothing is dropped: what leaves goes into the
 //! door's outbox.
@@ -116,8 +116,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.len()
     }
 
-    pub(crate) fn counts(&self) -> &Counts {
-        &self.counts
+    pub(crate) fn counts(&mut self) -> &mut Counts {
+        &mut self.counts
     }
 
     /// The weight that its entries are charged.
@@ -135,27 +135,26 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.find(tag, is)
     }
 
-    /// A hit or a miss under the shared lock.
-    #[inline]
-    pub(crate) fn get_shared(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<(&K, &V)> {
-        match self.table.find(tag, is) {
-            Some(entry) => {
-                P::touch_shared(&entry.meta);
-                self.counts.hit();
-                Some((&entry.key, &entry.value))
-            }
-            None => {
-                self.counts.missed();
-                None
-            }
-        }
-    }
-
-    /// A hit or a miss under the exclusive lock.
+    /// A hit or a miss.
     #[inline]
     pub(crate) fn get(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<(&K, &V)> {
-        let slot = self.look_up(tag, is)?;
-        let entry = self.table.get(slot)?;
+        let entry = match P::TOUCH {
+            Touch::Mark => match self.table.find_mut(tag, is) {
+                Some(entry) => {
+                    P::mark(&mut entry.meta);
+                    self.counts.hit();
+                    entry
+                }
+                None => {
+                    self.counts.missed();
+                    return None;
+                }
+            },
+            Touch::Order => {
+                let slot = self.look_up(tag, is)?;
+                self.table.get(slot)?
+            }
+        };
         Some((&entry.key, &entry.value))
     }
 
@@ -450,24 +449,33 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[inline]
     fn evict(&mut self, keep: Option<Slot>, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
         let named = self.policy.victim(&mut self.table);
-        let room = match named {
-            Some(slot) if named != keep => self.unlink(slot, Cause::Evicted, out),
-            _ => None,
-        };
-        let room = room.or_else(|| {
-            let slot = self.other_victim(named, keep)?;
-            self.unlink(slot, Cause::Evicted, out)
-        });
-        match room {
-            Some(room) => hand.receive(room),
-            None => return false,
+        if let Some(slot) = named {
+            if named != keep {
+                if let Some(room) = self.unlink(slot, Cause::Evicted, out) {
+                    hand.receive(room);
+                    return true;
+                }
+            }
         }
-        true
+        self.evict_another(named, keep, hand, out)
     }
 
-    /// The policy named the entry to keep, or nothing that exists: ask it once
-    /// more, then choose for it.
+    /// The same, when the policy has named the entry to keep, or nothing that exists.
     #[cold]
+    #[inline(never)]
+    fn evict_another(
+        &mut self,
+        named: Option<Slot>,
+        keep: Option<Slot>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        let slot = self.other_victim(named, keep);
+        let room = slot.and_then(|slot| self.unlink(slot, Cause::Evicted, out));
+        room.inspect(|&room| hand.receive(room)).is_some()
+    }
+
+    /// Asks the policy once more, then chooses for it.
     fn other_victim(&mut self, named: Option<Slot>, keep: Option<Slot>) -> Option<Slot> {
         self.readmit(named, keep);
         if keep.is_some() && self.table.len() > 1 {
@@ -495,12 +503,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[inline]
     fn touch(&mut self, slot: Slot) {
         match P::TOUCH {
-            Touch::Shared => {
-                if let Some(entry) = self.table.get(slot) {
-                    P::touch_shared(&entry.meta);
+            Touch::Mark => {
+                if let Some(entry) = self.table.get_mut(slot) {
+                    P::mark(&mut entry.meta);
                 }
             }
-            Touch::Exclusive => self.policy.touch(slot, &mut self.table),
+            Touch::Order => self.policy.touch(slot, &mut self.table),
         }
     }
 

@@ -13,7 +13,6 @@
 //!                  the place of the oldest of least count
 //!                  after 10 raises a place all counts halve, at once: so equal
 //!                  counts stay equal
-//! lower(key):      its record's count -= 1, but not to 0
 //! ```
 //!
 //! Invariants
@@ -99,20 +98,6 @@ impl Sketch {
             self.age();
         }
         before.into()
-    }
-
-    /// Takes one off the count of `tag`, unless it is 1 or unknown. O(1).
-    #[inline]
-    pub(crate) fn lower(&mut self, tag: Tag) {
-        let Some(place) = self.place(tag) else {
-            return;
-        };
-        if let Some(set) = self.sets.set_mut(&place) {
-            for record in set {
-                let is = *record & !COUNT == place.print && *record & COUNT > 1;
-                *record -= u16::from(is);
-            }
-        }
     }
 
     #[cold]

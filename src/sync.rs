@@ -5,13 +5,13 @@
 //! `--cfg brimful_loom` swaps the whole crate onto the model checker's
 //! primitives without another `cfg` anywhere.
 //!
-//! Neither lock poisons: a panic in user code under a lock unlocks it, and the
+//! The lock does not poison: a panic in user code under a lock unlocks it, and the
 //! rooms above keep user code out of the span between two state changes.
 
 #[cfg(not(brimful_loom))]
 mod chosen {
-    pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     std::thread_local! {
         /// See `reentry`.
@@ -27,8 +27,7 @@ mod chosen {
 #[cfg(brimful_loom)]
 mod chosen {
     pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-    use loom::sync::{RwLockReadGuard, RwLockWriteGuard};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     loom::thread_local! {
         /// See `reentry`.
@@ -46,24 +45,6 @@ mod chosen {
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().expect("models do not panic under a lock")
-        }
-    }
-
-    /// `loom`'s lock with `parking_lot`'s signatures.
-    #[derive(Debug)]
-    pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
-
-    impl<T> RwLock<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::RwLock::new(value))
-        }
-
-        pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
-            self.0.read().expect("models do not panic under a lock")
-        }
-
-        pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
-            self.0.write().expect("models do not panic under a lock")
         }
 
         pub(crate) fn get_mut(&mut self) -> &mut T {

@@ -34,12 +34,15 @@ pub(crate) struct Entry<K, V, M> {
 
 pub(crate) struct Table<K, V, M> {
     raw: HashTable<Entry<K, V, M>>,
+    /// With fewer entries it is sparse: many have given way to few.
+    least: usize,
 }
 
 impl<K, V, M> Table<K, V, M> {
     pub(crate) fn new() -> Self {
         Self {
             raw: HashTable::new(),
+            least: 0,
         }
     }
 
@@ -51,6 +54,15 @@ impl<K, V, M> Table<K, V, M> {
     #[inline]
     pub(crate) fn find(&self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, M>> {
         self.raw.find(tag.hash(), |entry| is(&entry.key))
+    }
+
+    #[inline]
+    pub(crate) fn find_mut(
+        &mut self,
+        tag: Tag,
+        mut is: impl FnMut(&K) -> bool,
+    ) -> Option<&mut Entry<K, V, M>> {
+        self.raw.find_mut(tag.hash(), |entry| is(&entry.key))
     }
 
     #[inline]
@@ -73,7 +85,7 @@ impl<K, V, M> Table<K, V, M> {
     /// Puts in an entry whose key is not there yet. Amortised O(1).
     #[inline]
     pub(crate) fn place(&mut self, entry: Entry<K, V, M>) -> Slot {
-        if self.raw.capacity() == self.raw.len() || self.is_sparse() {
+        if self.raw.capacity() == self.raw.len() || self.raw.len() < self.least {
             self.rebuild();
         }
         let occupied = self
@@ -82,7 +94,7 @@ impl<K, V, M> Table<K, V, M> {
         Slot(occupied.bucket_index())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, slot: Slot) -> Option<Entry<K, V, M>> {
         let found = self.raw.get_bucket_entry(slot.0).ok()?;
         Some(found.remove().0)
@@ -113,26 +125,20 @@ impl<K, V, M> Table<K, V, M> {
 
     /// Leaves an empty table without memory; hands out the full one.
     pub(crate) fn empty(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V, M> {
-        std::mem::replace(&mut self.raw, HashTable::new())
+        std::mem::replace(self, Self::new())
+            .raw
             .into_iter()
             .map(|entry| (entry.key, entry.value))
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
         self.raw.shrink_to_fit(|entry| entry.tag.hash());
+        self.settle();
     }
 
     #[cfg(test)]
     pub(crate) fn buckets(&self) -> usize {
         self.raw.num_buckets()
-    }
-
-    /// Whether less than a third of the buckets is live: many entries have given
-    /// way to few.
-    #[inline]
-    fn is_sparse(&self) -> bool {
-        let buckets = self.raw.num_buckets();
-        self.raw.len() * 3 < buckets && buckets > 32
     }
 
     /// Makes a never-used bucket: by a table twice the size if nearly all of
@@ -145,7 +151,7 @@ impl<K, V, M> Table<K, V, M> {
         let holds = most_held(self.raw.num_buckets());
         let wanted = if live * 16 >= holds * 15 {
             holds + 1
-        } else if self.is_sparse() {
+        } else if live < self.least {
             live * 5 / 4 + 1
         } else {
             holds
@@ -155,6 +161,13 @@ impl<K, V, M> Table<K, V, M> {
             fresh.insert_unique(entry.tag.hash(), entry, |entry| entry.tag.hash());
         }
         self.raw = fresh;
+        self.settle();
+    }
+
+    /// Says when the table will be sparse: with less than a third of its buckets live.
+    fn settle(&mut self) {
+        let buckets = self.raw.num_buckets();
+        self.least = if buckets > 32 { buckets / 3 } else { 0 };
     }
 
     /// Proves invariant 1 from scratch.

@@ -154,8 +154,8 @@ impl Policy for Halting {
         self.order.admit(slot, tag, residents);
     }
 
-    fn touch_shared(meta: &Self::Meta) {
-        Duel::touch_shared(meta);
+    fn mark(meta: &mut Self::Meta) {
+        Duel::mark(meta);
     }
 
     fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Self::Meta>) {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "weight", "cause", "error", "heap_size"],
     &[
-        "reentry", "hash", "ring", "sets", "budget", "stats", "outbox", "config",
+        "reentry", "hash", "history", "ring", "sets", "budget", "stats", "outbox", "config",
     ],
     &["ghost", "sketch"],
     &["policy", "leave"],

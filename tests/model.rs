@@ -6,8 +6,8 @@
 //! often the weigher was called, and the ledger of live keys and values; every
 //! few operations also all entries and `check()`. Who is evicted is exact for
 //! each shard (SIEVE as in its paper, S3-FIFO with its ghosts, LFU and GDSF by
-//! ages that never wrap, in shards too small for a sketch, Duel in those of up
-//! to 14 residents, where its ghosts and its sketch need a set each); which
+//! ages that never wrap, in shards too small for a sketch, Duel with all that its
+//! history says); which
 //! shard pays is followed and held against the rules, and each eviction must
 //! have been needed. Weights reach from 0 to `u64::MAX`, hashes may all collide,
 //! the weigher may lie, and `Hash` and `Eq` of a key may contradict themselves.
@@ -27,7 +27,6 @@ use proptest::prelude::any;
 use proptest::test_runner::{RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
-use std::cmp::Reverse;
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Debug;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -613,8 +612,8 @@ impl Order {
 #[derive(Clone, Debug)]
 struct Item {
     id: u32,
-    /// What ghosts and sketch know it by.
-    print: u16,
+    /// What ghosts and history know it by.
+    mixed: u32,
     stamp: u32,
     value: u64,
     own: u64,
@@ -633,17 +632,12 @@ struct Item {
     due: u128,
 }
 
-/// Fingerprints in a set of the crate's memories.
+/// Fingerprints in a set of ghosts.
 const WAYS: usize = 32;
 
 /// A fingerprint as ghosts have it: 0 is an empty place.
-fn ghost(print: u16) -> u16 {
-    print.max(1)
-}
-
-/// The same as the sketch has it: 12 bits, and 0 is nobody's.
-fn known(print: u16) -> u16 {
-    (print >> 4).max(1)
+fn ghost(mixed: u32) -> u16 {
+    (mixed as u16).max(1)
 }
 
 /// Keys lately evicted, newest first, while one set holds them.
@@ -676,91 +670,163 @@ impl Ghosts {
         self.depth <= WAYS
     }
 
-    fn len(&self) -> usize {
-        self.prints.len()
-    }
-
-    fn remember(&mut self, print: u16) {
-        self.prints.insert(0, ghost(print));
+    fn remember(&mut self, mixed: u32) {
+        self.prints.insert(0, ghost(mixed));
         self.prints.truncate(self.depth);
     }
 
-    fn forget(&mut self, print: u16) -> bool {
-        let print = ghost(print);
+    fn forget(&mut self, mixed: u32) -> bool {
+        let print = ghost(mixed);
         let at = self.prints.iter().position(|other| *other == print);
         at.map(|at| self.prints.remove(at)).is_some()
     }
 }
 
-/// How often keys were asked for, those raised last first: one set, or none yet.
+/// What Duel remembers of a key.
+#[derive(Clone, Copy)]
+struct Record {
+    /// Eleven bits of what it is known by.
+    print: u32,
+    count: u32,
+    left: Left,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// If it is not here, small evicted it.
+    Unheard,
+    /// It was removed, or has gone round.
+    NoGhost,
+    /// Main evicted it.
+    FromMain,
+}
+
+/// Records in a set of the history.
+const RECORDS: usize = 16;
+
+/// Duel's records, newest first in each set.
 #[derive(Default)]
-struct Sketch {
-    /// Fingerprint and count.
-    records: Vec<(u16, u32)>,
-    raises: u32,
-}
+struct History(Vec<Vec<Record>>);
 
-impl Sketch {
-    /// Makes a set, if there is none; says whether one is enough.
-    fn follow(&mut self, keys: usize) -> bool {
-        if self.records.is_empty() {
-            self.records = vec![(0, 0); WAYS];
-        }
-        keys <= WAYS
+impl History {
+    fn places(&self) -> usize {
+        self.0.len() * RECORDS
     }
 
-    fn count(&self, print: u16) -> u32 {
-        let print = known(print);
-        let same = self.records.iter().filter(|record| record.0 == print);
-        same.map(|record| record.1).max().unwrap_or(0)
+    /// Each of the new sets copies the old one that lies where its middle does.
+    fn fit(&mut self, keys: usize) {
+        let (old, new) = (self.0.len(), keys.div_ceil(RECORDS));
+        let copies = (0..new).map(|n| self.0.get((2 * n + 1) * old / (2 * new)).cloned());
+        self.0 = copies.map(Option::unwrap_or_default).collect();
     }
 
-    fn lower(&mut self, print: u16) {
-        let same = self
-            .records
-            .iter_mut()
-            .find(|record| record.0 == print >> 4);
-        if let Some(record) = same.filter(|record| record.1 > 1) {
-            record.1 -= 1;
+    fn shrink(&mut self, keys: usize) {
+        if keys + RECORDS <= self.places() {
+            self.fit(keys);
         }
     }
 
-    /// Without a record of its own, a key takes the oldest of least count.
-    fn raise(&mut self, print: u16, by: u8) {
-        let print = known(print);
-        let all = self.records.iter().enumerate();
-        let taken = all.min_by_key(|(at, record)| (record.0 != print, record.1, Reverse(*at)));
-        let Some((at, _)) = taken.filter(|_| by > 0) else {
-            return;
+    /// The set of a key, its fingerprint, and where its record stands.
+    fn find(&mut self, mixed: u32) -> (&mut Vec<Record>, u32, Option<usize>) {
+        let at = u64::from(mixed) * self.0.len() as u64 / (1 << 32);
+        let set = &mut self.0[at as usize];
+        let print = (mixed % (1 << 16) / (1 << 5)).max(1);
+        let found = set.iter().position(|record| record.print == print);
+        (set, print, found)
+    }
+
+    fn push(set: &mut Vec<Record>, record: Record) {
+        set.insert(0, record);
+        while set.len() > RECORDS {
+            let mut last = set.pop().expect("more than fit");
+            if last.count > 1 {
+                last.count -= 1;
+                if last.left == Left::Unheard {
+                    last.left = Left::NoGhost;
+                }
+                set.insert(0, last);
+            }
+        }
+    }
+
+    /// The record of a key that enters, as it was, and how far it had moved on.
+    fn enter(&mut self, mixed: u32) -> Option<(Record, usize)> {
+        let sets = self.0.len();
+        let (set, print, found) = self.find(mixed);
+        let before = found.map(|at| set.remove(at));
+        let record = Record {
+            print,
+            count: before.map_or(1, |record| (record.count + 1).min(7)),
+            left: Left::Unheard,
         };
-        let (other, count) = self.records.remove(at);
-        let before = if other == print { count } else { 0 };
-        let after = (before + u32::from(by)).min(15);
-        self.records.insert(0, (print, after));
-        self.raises += after - before;
-        if self.raises >= 320 {
-            self.raises = 0;
-            self.records.iter_mut().for_each(|record| record.1 /= 2);
+        Self::push(set, record);
+        Some((before?, found? * sets))
+    }
+
+    fn evicted(&mut self, mixed: u32) {
+        let (set, print, found) = self.find(mixed);
+        let record = Record {
+            print,
+            count: found.map_or(0, |at| set.remove(at).count),
+            left: Left::FromMain,
+        };
+        Self::push(set, record);
+    }
+
+    fn removed(&mut self, mixed: u32) {
+        let (set, _, found) = self.find(mixed);
+        if let Some(at) = found {
+            set[at].left = Left::NoGhost;
+        }
+    }
+
+    /// What the count is then.
+    fn raise(&mut self, mixed: u32, by: u8) -> u32 {
+        let (set, print, found) = self.find(mixed);
+        let Some(at) = found else {
+            let (count, left) = (by.into(), Left::NoGhost);
+            Self::push(set, Record { print, count, left });
+            return count;
+        };
+        set[at].count = (set[at].count + u32::from(by)).min(7);
+        set[at].count
+    }
+
+    fn count(&mut self, mixed: u32) -> u32 {
+        let (set, _, found) = self.find(mixed);
+        found.map_or(0, |at| set[at].count)
+    }
+
+    fn lower(&mut self, mixed: u32) {
+        let (set, _, found) = self.find(mixed);
+        if let Some(at) = found.filter(|&at| set[at].count > 1) {
+            set[at].count -= 1;
         }
     }
 }
+
+/// Keys that Duel remembers for so many residents.
+fn known(residents: usize) -> usize {
+    residents * 9 / 4
+}
+
+/// Of what Duel's border and the share that main pays are parts.
+const ALL: u64 = 1 << 32;
 
 /// What the key of a newcomer is to its shard.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Returned {
-    FromSmall,
-    FromMain,
-    No,
+enum Comes {
+    New,
+    /// Not a ghost, but asked for before.
+    Known,
+    BackToMain,
+    BackToSmall,
 }
 
-/// How many times the smaller the larger is, at least once.
-fn times(larger: usize, smaller: usize) -> f64 {
-    (larger as f64 / smaller.max(1) as f64).max(1.0)
-}
-
-/// So many for each resident.
-fn part(of: f64, residents: usize) -> usize {
-    (of * residents as f64) as usize
+impl Comes {
+    fn is_ghost(self) -> bool {
+        matches!(self, Comes::BackToMain | Comes::BackToSmall)
+    }
 }
 
 /// One shard: all its entries, oldest first (LFU and GDSF: as they were placed).
@@ -773,16 +839,18 @@ struct Pile {
     share: u64,
     /// SIEVE's hand; `None` is the oldest.
     hand: Option<u32>,
-    /// S3-FIFO's ghosts, and Duel's of small.
+    /// S3-FIFO's.
     ghosts: Ghosts,
-    /// Duel's ghosts of main, its sketch, and what part small should hold.
-    of_main: Ghosts,
-    sketch: Sketch,
-    border: f64,
+    /// Duel's, what part small should hold, and what part of evictions main paid.
+    history: History,
+    border: u64,
+    from_main: u64,
+    /// Moves that Duel's eviction may yet make.
+    rounds: u32,
     /// Whether Duel was asked for a victim since the last admission.
     asked: bool,
     /// All that may ever have become ghosts.
-    ever: HashSet<u16>,
+    ever: HashSet<u32>,
     /// Whether the shard has been full once.
     filled: bool,
     /// When LFU's and GDSF's last victim was due.
@@ -804,9 +872,10 @@ impl Pile {
             share,
             hand: None,
             ghosts: Ghosts::default(),
-            of_main: Ghosts::default(),
-            sketch: Sketch::default(),
-            border: 0.05,
+            history: History::default(),
+            border: ALL / 20,
+            from_main: ALL / 2,
+            rounds: 0,
             asked: false,
             ever: HashSet::new(),
             filled: false,
@@ -863,24 +932,19 @@ impl Pile {
         }
     }
 
-    fn admit(&mut self, mut item: Item, returned: Returned) {
+    fn admit(&mut self, mut item: Item, comes: Comes) {
         if self.order == Order::Duel {
-            return self.duel_admit(item, returned);
+            return self.duel_admit(item, comes);
         }
         let filling = !self.filled && self.small_weight() >= u128::from(self.share / 10);
-        item.main = returned == Returned::FromSmall || filling;
+        item.main = comes == Comes::BackToMain || filling;
         self.items.push(item);
         self.place(self.items.len() - 1);
     }
 
-    fn duel_admit(&mut self, mut item: Item, returned: Returned) {
-        if !self.sketch.follow(part(2.25, self.items.len() + 1)) {
-            self.doubt();
-        }
-        let known = self.sketch.count(item.print) > 0;
-        self.sketch.raise(item.print, 1);
-        item.main = returned == Returned::FromSmall;
-        item.count = u8::from(returned == Returned::No && known && self.filled);
+    fn duel_admit(&mut self, mut item: Item, comes: Comes) {
+        item.main = comes == Comes::BackToMain;
+        item.count = u8::from(comes == Comes::Known && self.filled);
         let asked = std::mem::take(&mut self.asked);
         if item.count == 0 && !item.main && !asked {
             self.overflow();
@@ -890,13 +954,15 @@ impl Pile {
 
     /// Room that nobody had to leave: if small holds too much, its oldest moves on.
     fn overflow(&mut self) {
-        if !self.is_beyond(if self.filled { 2.0 } else { 1.0 }) {
+        if !self.is_beyond(if self.filled { 2 } else { 1 }) {
             return;
         }
         let oldest = self.items.iter().position(|item| !item.main);
         if let Some(at) = oldest {
-            let Item { print, count, .. } = self.items[at];
-            self.sketch.raise(print, count);
+            let Item { mixed, count, .. } = self.items[at];
+            if count > 0 {
+                self.history.raise(mixed, count);
+            }
             self.promote(at, u8::from(count >= 2));
         }
     }
@@ -907,33 +973,65 @@ impl Pile {
         self.send_back(at);
     }
 
-    fn whole(&self) -> f64 {
+    fn whole(&self) -> u128 {
         if self.filled {
-            self.weight() as f64
+            self.weight()
         } else {
-            self.share as f64
+            self.share.into()
         }
     }
 
-    fn is_beyond(&self, times: f64) -> bool {
-        self.small_weight() as f64 >= (times * self.border * self.whole()).max(1.0)
+    fn is_beyond(&self, times: u128) -> bool {
+        let border = self.whole() * u128::from(self.border) / u128::from(ALL);
+        self.small_weight() >= (border * times).clamp(1, u64::MAX.into())
     }
 
-    fn move_border(&mut self, weight: u64, times: f64) {
-        let step = 0.5 * times * weight as f64 / self.whole().max(1.0);
-        self.border = (self.border + step).clamp(0.01, 1.0);
+    /// How far the return of a ghost moves the border.
+    fn step(&self, weight: u64) -> u64 {
+        let part = 0.5 * weight as f64 / self.whole().max(1) as f64;
+        (part.min(1.0) * ALL as f64) as u64
     }
 
-    fn duel_recall(&mut self, print: u16, weight: u64) -> Returned {
-        let (small, main) = (self.ghosts.len(), self.of_main.len());
-        if self.ghosts.forget(print) {
-            self.move_border(weight, times(main, small));
-            Returned::FromSmall
-        } else if self.of_main.forget(print) {
-            self.move_border(weight, -times(small, main));
-            Returned::FromMain
+    /// One of the evictions that `from_main` looks back upon, which leaves so many.
+    fn paid(&mut self, by_main: bool, left: usize) {
+        let part = |whole: u64| whole / (1 << (left / 4 + 4).ilog2());
+        self.from_main -= part(self.from_main);
+        self.from_main += if by_main { part(ALL) } else { 0 };
+    }
+
+    /// The history has places for the residents, one more than now.
+    fn follow(&mut self) {
+        let (keys, places) = (known(self.items.len() + 1), self.history.places());
+        let full = (self.share as usize).saturating_mul(9) / 4;
+        if self.filled && (keys > places || keys * 4 + 64 < places) {
+            self.history.fit(keys + keys / 8);
+        } else if keys > places {
+            self.history.fit(keys.max(full.min(keys + keys / 2)));
+        }
+    }
+
+    /// What a key that enters is, by its past.
+    fn duel_recall(&mut self, mixed: u32, weight: u64) -> Comes {
+        self.may_return(mixed);
+        self.follow();
+        let Some((record, moved)) = self.history.enter(mixed) else {
+            return Comes::New;
+        };
+        let live = self.items.len() as f64;
+        let small = self.items.iter().filter(|item| !item.main).count() as f64;
+        let main_pays = (self.from_main as f64 / ALL as f64).clamp(0.02, 0.98);
+        let admissions = moved as f64 / (1.0 + main_pays);
+        if record.left == Left::Unheard && admissions <= small + 0.2 * live / (1.0 - main_pays) {
+            self.border = (self.border + self.step(weight)).min(ALL);
+            Comes::BackToMain
+        } else if record.left == Left::FromMain && admissions <= 0.1 * live / main_pays {
+            let step = self.step(weight).min(self.border);
+            self.border = (self.border - step).max(ALL / 100);
+            Comes::BackToSmall
+        } else if record.count > 0 {
+            Comes::Known
         } else {
-            Returned::No
+            Comes::New
         }
     }
 
@@ -1054,15 +1152,11 @@ impl Pile {
 
     fn duel_victim(&mut self) -> usize {
         self.asked = true;
-        self.ghosts.follow(part(0.3, self.items.len()));
-        self.of_main.follow(part(0.2, self.items.len()));
-        if !(self.ghosts.fits_a_set() && self.of_main.fits_a_set()) {
-            self.doubt();
-        }
+        self.rounds = 128;
         loop {
             let small = self.items.iter().position(|item| !item.main);
             let no_main = self.items.iter().all(|item| !item.main);
-            match small.filter(|_| no_main || self.is_beyond(1.0)) {
+            match small.filter(|_| no_main || self.is_beyond(1)) {
                 Some(at) => {
                     if let Some(victim) = self.small_pays(at) {
                         return victim;
@@ -1070,39 +1164,41 @@ impl Pile {
                 }
                 None => {
                     let at = self.next_of_main().expect("asked an empty shard");
-                    return self.main_pays(at);
+                    return self.main_pays(at, self.items.len() - 1);
                 }
             }
         }
     }
 
-    /// Small's oldest goes to main (`None`), or duels with main's next. That an
-    /// eviction moves at most 128 is not modelled: so few residents never do.
+    /// Small's oldest goes to main (`None`), or duels with main's next.
     fn small_pays(&mut self, at: usize) -> Option<usize> {
         let Item {
-            id, print, count, ..
+            id, mixed, count, ..
         } = self.items[at];
-        self.sketch.raise(print, count);
-        if count >= 2 {
-            self.promote(at, 0);
-            return None;
-        }
-        // Read before main's next is found, whose raises may age the sketch.
-        let known = self.sketch.count(print);
-        if let Some(next) = (known > 1).then(|| self.next_of_main()).flatten() {
-            let rival = self.items[next].clone();
-            if known > self.sketch.count(rival.print) + 1 {
-                self.promote(self.index(id)?, 0);
-                return Some(self.main_pays(self.index(rival.id)?));
+        if count > 0 {
+            // Read before main's next is found, whose raises may push its record out.
+            let known = self.history.raise(mixed, count);
+            if count >= 2 && self.rounds > 0 {
+                self.rounds -= 1;
+                self.promote(at, 0);
+                return None;
             }
-            self.sketch.lower(rival.print);
+            if let Some(next) = (known > 1).then(|| self.next_of_main()).flatten() {
+                let rival = self.items[next].clone();
+                if known > self.history.count(rival.mixed) + 1 {
+                    self.promote(self.index(id)?, 0);
+                    return Some(self.main_pays(self.index(rival.id)?, self.items.len() - 2));
+                }
+                self.history.lower(rival.mixed);
+            }
         }
-        self.ghosts.remember(print);
+        self.paid(false, self.items.len() - 1);
         self.index(id)
     }
 
-    fn main_pays(&mut self, at: usize) -> usize {
-        self.of_main.remember(self.items[at].print);
+    fn main_pays(&mut self, at: usize, left: usize) -> usize {
+        self.history.evicted(self.items[at].mixed);
+        self.paid(true, left);
         at
     }
 
@@ -1110,12 +1206,20 @@ impl Pile {
     fn next_of_main(&mut self) -> Option<usize> {
         loop {
             let at = self.items.iter().position(|item| item.main)?;
-            let Item { print, count, .. } = self.items[at];
-            if count == 0 {
+            let Item { mixed, count, .. } = self.items[at];
+            if count == 0 || self.rounds == 0 {
                 return Some(at);
             }
+            self.rounds -= 1;
             self.promote(at, count / 2);
-            self.sketch.raise(print, count - count / 2);
+            self.history.raise(mixed, count - count / 2);
+        }
+    }
+
+    /// It is not by the order's choice that a key leaves.
+    fn forget(&mut self, mixed: u32) {
+        if self.order == Order::Duel {
+            self.history.removed(mixed);
         }
     }
 
@@ -1125,12 +1229,12 @@ impl Pile {
         for _ in 0..2 {
             let at = self.victim();
             let Item {
-                id, print, main, ..
+                id, mixed, main, ..
             } = self.items[at];
             if self.order == Order::S3Fifo && !main {
-                self.remember(print);
+                self.remember(mixed);
             }
-            self.ever.insert(ghost(print));
+            self.may_return(mixed);
             if keep != Some(id) {
                 return Some(id);
             }
@@ -1149,42 +1253,51 @@ impl Pile {
             self.place(at);
         } else if self.order == Order::Duel {
             let item = self.items.remove(at);
-            self.duel_admit(item, Returned::No);
+            self.duel_admit(item, Comes::New);
         } else {
             self.send_back(at);
         }
     }
 
     /// S3-FIFO's ghosts are as many as residents of main would be.
-    fn remember(&mut self, print: u16) {
+    fn remember(&mut self, mixed: u32) {
         self.ghosts.follow(self.items.len() / 10 * 9);
         self.knows_ghosts &= self.ghosts.fits_a_set();
-        self.ghosts.remember(print);
+        self.ghosts.remember(mixed);
     }
 
-    /// Announces a key and forgets its ghost; what it was, if that is known.
-    fn recall(&mut self, print: u16, weight: u64) -> Option<Returned> {
+    /// Ghosts and history take keys of one print for one another.
+    fn print(&self, mixed: u32) -> u32 {
         match self.order {
-            Order::S3Fifo if self.knows_ghosts && self.ghosts.forget(print) => {
-                Some(Returned::FromSmall)
+            Order::Duel => (mixed % (1 << 16) / (1 << 5)).max(1),
+            _ => ghost(mixed).into(),
+        }
+    }
+
+    /// From here on a key with this print may be a ghost.
+    fn may_return(&mut self, mixed: u32) {
+        self.ever.insert(self.print(mixed));
+    }
+
+    /// Announces a key and forgets its ghost; what it is, if that is known.
+    fn recall(&mut self, mixed: u32, weight: u64) -> Option<Comes> {
+        match self.order {
+            Order::S3Fifo if self.knows_ghosts && self.ghosts.forget(mixed) => {
+                Some(Comes::BackToMain)
             }
-            Order::S3Fifo if self.knows_ghosts => Some(Returned::No),
-            Order::Duel if self.sure => Some(self.duel_recall(print, weight)),
+            Order::S3Fifo if self.knows_ghosts => Some(Comes::New),
+            Order::Duel => {
+                let comes = self.duel_recall(mixed, weight);
+                self.sure.then_some(comes)
+            }
             _ => None,
         }
     }
 
     fn shrink_to_fit(&mut self) {
         let residents = self.items.len();
-        if self.order == Order::S3Fifo {
-            self.ghosts.shrink(residents / 10 * 9);
-        } else {
-            self.ghosts.shrink(part(0.3, residents));
-            self.of_main.shrink(part(0.2, residents));
-        }
-        if residents == 0 {
-            self.sketch.records.clear();
-        }
+        self.ghosts.shrink(residents / 10 * 9);
+        self.history.shrink(known(residents));
     }
 }
 
@@ -1314,14 +1427,13 @@ impl Model {
             .collect()
     }
 
-    /// What a memory of one set takes for one key: 16 bits of its mixed tag.
-    fn print(&self, id: u32) -> u16 {
+    /// The tag of a key, mixed: what ghosts and history know it by.
+    fn mixed(&self, id: u32) -> u32 {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-        let hash = self.spread.hash_one(Id(id)) ^ 0x2545_F491_4F6C_DD1D;
-        let product = u128::from(hash) * u128::from(GOLDEN);
-        let tag = (product ^ product >> 64) as u32 | 1 << 24;
+        let hash = self.spread.hash_one(Id(id)).wrapping_mul(GOLDEN);
+        let tag = (hash ^ hash >> 32) as u32 | 1 << 24;
         let mixed = u64::from(tag).wrapping_mul(GOLDEN);
-        (mixed ^ mixed >> 32) as u16
+        (mixed ^ mixed >> 32) as u32
     }
 
     fn charge(&self, weight: u64) -> u64 {
@@ -1377,6 +1489,9 @@ impl Model {
     /// Takes an entry out; the listener must have heard of it just now.
     fn leave(&mut self, id: u32, cause: Cause) -> Item {
         let item = self.unlink(id);
+        if cause != Cause::Evicted {
+            self.piles[self.homes[id as usize]].forget(item.mixed);
+        }
         self.expect(id, item.value, cause);
         item
     }
@@ -1412,13 +1527,17 @@ impl Model {
         let keep = need.keep.filter(|keep| self.homes[*keep as usize] == shard);
         // Whoever may have been named and become a ghost.
         for id in keep.into_iter().chain([id]) {
-            let print = self.print(id);
-            self.piles[shard].ever.insert(ghost(print));
+            let mixed = self.mixed(id);
+            self.piles[shard].may_return(mixed);
         }
         let pile = &mut self.piles[shard];
         let named = pile.name_victim(keep);
         if pile.sure {
             assert_eq!(named.unwrap_or(id), id, "the wrong victim of shard {shard}");
+        }
+        if named.is_none() {
+            let mixed = self.mixed(id);
+            self.piles[shard].forget(mixed);
         }
         let item = self.leave(id, Cause::Evicted);
         self.unhit += u64::from(!item.hit);
@@ -1463,8 +1582,9 @@ impl Model {
                     pile.name_victim(keep);
                 }
             } else {
-                let kept = pile.items.first().map(|item| ghost(item.print));
-                pile.ever.extend(kept);
+                if let Some(mixed) = pile.items.first().map(|item| item.mixed) {
+                    pile.may_return(mixed);
+                }
                 pile.doubt();
             }
         }
@@ -1479,30 +1599,30 @@ impl Model {
     }
 
     /// What the key of an offer was to its shard, if that is known.
-    fn recall(&mut self, offer: Offer, home: usize) -> Option<Returned> {
-        let print = self.print(offer.id);
-        let returned = self.piles[home].recall(print, offer.weight)?;
-        if returned != Returned::No {
+    fn recall(&mut self, offer: Offer, home: usize) -> Option<Comes> {
+        let mixed = self.mixed(offer.id);
+        let comes = self.piles[home].recall(mixed, offer.weight)?;
+        if comes.is_ghost() {
             assert!(self.recalled[home] > 0, "a ghost was not recalled");
             self.recalled[home] -= 1;
         }
-        Some(returned)
+        Some(comes)
     }
 
     /// The same where the order of the ghosts is not modelled: what the cache
     /// says, if it was ever remembered.
-    fn recall_as_told(&mut self, id: u32, home: usize) -> Returned {
-        let print = self.print(id);
+    fn recall_as_told(&mut self, id: u32, home: usize) -> Comes {
+        let mixed = self.mixed(id);
         let pile = &mut self.piles[home];
-        let known = pile.order.has_ghosts() && pile.ever.contains(&ghost(print));
+        let known = pile.order.has_ghosts() && pile.ever.contains(&pile.print(mixed));
         if known && self.blurred {
             pile.sure = false;
         }
         if self.recalled[home] == 0 || !known {
-            return Returned::No;
+            return Comes::New;
         }
         self.recalled[home] -= 1;
-        Returned::FromSmall
+        Comes::BackToMain
     }
 
     /// Inserts; the old value, or what was handed back.
@@ -1562,12 +1682,12 @@ impl Model {
         let now = !self.lacks(need) || self.may_pay(home);
         let before = now.then(|| self.recall(offer, home));
         assert!(self.make_room(need), "over the bound");
-        let returned = before.unwrap_or_else(|| self.recall(offer, home));
-        let returned = returned.unwrap_or_else(|| self.recall_as_told(offer.id, home));
+        let comes = before.unwrap_or_else(|| self.recall(offer, home));
+        let comes = comes.unwrap_or_else(|| self.recall_as_told(offer.id, home));
         self.weight_in = self.weight_in.wrapping_add(offer.weight);
         let item = Item {
             id: offer.id,
-            print: self.print(offer.id),
+            mixed: self.mixed(offer.id),
             stamp: offer.stamp,
             value: offer.value,
             own: offer.own,
@@ -1581,7 +1701,7 @@ impl Model {
             life: 0,
             due: 0,
         };
-        self.piles[home].admit(item, returned);
+        self.piles[home].admit(item, comes);
     }
 
     /// A value was changed in place; says whether it stays.
@@ -2620,13 +2740,13 @@ fn gdsf_evicts_who_is_due_first_whatever_is_done_to_it() {
     drive(12, any_config(Order::Gdsf));
 }
 
-/// Mostly one shard that is small enough to be modelled exactly, and large
-/// enough for ghosts of both queues.
+/// Mostly few shards, which are seldom in doubt, and large enough for ghosts of
+/// both queues.
 fn duel_config(dice: &mut Dice) -> Config {
     let mut throw = dice.throw();
     if dice.below(4) > 0 {
         throw[0] %= 4;
-        throw[1] = 4 + throw[1] % 11;
+        throw[1] = 4 + throw[1] % 37;
     }
     Config::of(Order::Duel, throw, dice.throw())
 }

@@ -35,7 +35,7 @@ impl Meta for Turn {}
 
 impl Policy for Lifo {
     type Meta = Turn;
-    const TOUCH: Touch = Touch::Shared;
+    const TOUCH: Touch = Touch::Mark;
 
     fn new(_share: u64, _seed: u64) -> Self {
         Self {
@@ -310,7 +310,7 @@ fn each_of_several_shards_keeps_its_own_order() {
 }
 
 /// Least recently admitted or touched first, and suspicious of every call.
-struct Auditor<const EXCLUSIVE: bool> {
+struct Auditor<const IN_ORDER: bool> {
     /// Tag, turn and weight of all that were admitted and did not leave.
     order: Vec<(Tag, u64, u64)>,
     turns: u64,
@@ -323,7 +323,7 @@ thread_local! {
     static TOUCHED: Cell<u64> = const { Cell::new(0) };
 }
 
-impl<const EXCLUSIVE: bool> Auditor<EXCLUSIVE> {
+impl<const IN_ORDER: bool> Auditor<IN_ORDER> {
     fn place(&self, turn: u64) -> usize {
         let place = self.order.iter().position(|item| item.1 == turn);
         place.expect("an entry that was admitted and did not leave")
@@ -345,13 +345,9 @@ impl<const EXCLUSIVE: bool> Auditor<EXCLUSIVE> {
     }
 }
 
-impl<const EXCLUSIVE: bool> Policy for Auditor<EXCLUSIVE> {
+impl<const IN_ORDER: bool> Policy for Auditor<IN_ORDER> {
     type Meta = Turn;
-    const TOUCH: Touch = if EXCLUSIVE {
-        Touch::Exclusive
-    } else {
-        Touch::Shared
-    };
+    const TOUCH: Touch = if IN_ORDER { Touch::Order } else { Touch::Mark };
 
     fn new(share: u64, _seed: u64) -> Self {
         SHARES.with_borrow_mut(|shares| shares.push(share));
@@ -382,13 +378,13 @@ impl<const EXCLUSIVE: bool> Policy for Auditor<EXCLUSIVE> {
         assert_eq!(self.order.len(), residents.len());
     }
 
-    fn touch_shared(turn: &Turn) {
-        assert!(!EXCLUSIVE && turn.0 > 0);
+    fn mark(turn: &mut Turn) {
+        assert!(!IN_ORDER && turn.0 > 0);
         TOUCHED.set(TOUCHED.get() + 1);
     }
 
     fn touch(&mut self, slot: Slot, residents: &mut impl Residents<Turn>) {
-        assert!(EXCLUSIVE);
+        assert!(IN_ORDER);
         TOUCHED.set(TOUCHED.get() + 1);
         let tag = residents.tag(slot).expect("a resident");
         self.pull(slot, residents);
@@ -449,8 +445,8 @@ fn a_policy_is_told_its_share_when_born_resized_and_cleared() {
     assert_eq!(SHARES.take(), [u64::MAX, 5]);
 }
 
-fn hits_touch_and_looks_do_not<const EXCLUSIVE: bool>() {
-    let mut cache = plain_unsync::<Auditor<EXCLUSIVE>>(10);
+fn hits_touch_and_looks_do_not<const IN_ORDER: bool>() {
+    let mut cache = plain_unsync::<Auditor<IN_ORDER>>(10);
     TOUCHED.set(0);
     put(&mut cache, 1, 1);
     assert!(cache.contains_key(&1) && cache.peek(&1).is_some() && cache.get(&2).is_none());
@@ -489,7 +485,7 @@ struct Foolish<F> {
 
 impl<F: Folly> Policy for Foolish<F> {
     type Meta = Turn;
-    const TOUCH: Touch = Touch::Exclusive;
+    const TOUCH: Touch = Touch::Order;
 
     fn new(_share: u64, seed: u64) -> Self {
         Self {

@@ -360,8 +360,8 @@ impl<P: Policy> Policy for Fused<P> {
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<P::Meta>) {
         around(|| self.0.admit(slot, tag, residents));
     }
-    fn touch_shared(meta: &P::Meta) {
-        around(|| P::touch_shared(meta));
+    fn mark(meta: &mut P::Meta) {
+        around(|| P::mark(meta));
     }
     fn touch(&mut self, slot: Slot, residents: &mut impl Residents<P::Meta>) {
         around(|| self.0.touch(slot, residents));
@@ -416,7 +416,7 @@ impl Meta for Fickle {}
 
 impl Policy for AtRandom {
     type Meta = Fickle;
-    const TOUCH: Touch = Touch::Shared;
+    const TOUCH: Touch = Touch::Mark;
 
     fn new(_share: u64, seed: u64) -> Self {
         Self(seed | 1)

@@ -841,7 +841,7 @@ impl Moody {
 
 impl Policy for Moody {
     type Meta = <Fifo as Policy>::Meta;
-    const TOUCH: Touch = Touch::Shared;
+    const TOUCH: Touch = Touch::Mark;
 
     fn new(share: u64, seed: u64) -> Self {
         Self(Fifo::new(share, seed))

@@ -56,7 +56,7 @@ where
         let hashed = self.hash(key);
         let mut leaving = self.leave.open();
         {
-            let mut shard = self.shard(hashed).write();
+            let mut shard = self.shard(hashed).lock();
             let _mark = Mark::set_in_debug();
             let slot = shard.slot(hashed.tag(), |found| key.equivalent(found))?;
             let entry = shard.entry(slot)?;
@@ -95,7 +95,7 @@ where
     {
         let mut leaving = self.leave.open();
         let changed = {
-            let mut shard = self.shard(hashed).write();
+            let mut shard = self.shard(hashed).lock();
             let marked = Mark::set_in_debug();
             let found = shard.look_up(hashed.tag(), |found| key.equivalent(found));
             drop(marked);
@@ -126,7 +126,7 @@ where
         for shard in &self.shards {
             let mut leaving = self.leave.open();
             let walked = {
-                let mut shard = shard.write();
+                let mut shard = shard.lock();
                 let _mark = Mark::set();
                 shard.retain(&self.scale, &self.budget, &mut keep, leaving.outbox())
             };

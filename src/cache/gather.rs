@@ -50,7 +50,7 @@ where
         loop {
             let spared = offer.as_ref().filter(|_| spare);
             self.gather_into(&mut hand, hashed, spared, need, out);
-            let mut home = self.shard(hashed).write();
+            let mut home = self.shard(hashed).lock();
             let _mark = Mark::set_in_debug();
             match home.insert(offer, &mut hand, out) {
                 Placed::NeedsRoom(_) => spare = false,
@@ -80,7 +80,7 @@ where
                 if hand.fill(need) || need.weight > self.budget.capacity() {
                     return;
                 }
-                let mut shard = self.shards[index].write();
+                let mut shard = self.shards[index].lock();
                 let keep = match spare {
                     Some(offer) if index == home => self.kept_slot(&shard, offer),
                     _ => None,

@@ -121,7 +121,7 @@ where
         out: &mut Outbox<K, V>,
     ) -> Placed {
         let placed = {
-            let mut shard = self.shard(hashed).write();
+            let mut shard = self.shard(hashed).lock();
             // Dropped before the lock: no ordinary hand holds room outside of one.
             let mut hand = self.budget.hand();
             let _mark = Mark::set_in_debug();
@@ -159,7 +159,7 @@ where
         }
         let began = Instant::now();
         let value = load();
-        self.shard(hashed).read().counts().loaded(began.elapsed());
+        self.shard(hashed).lock().counts().loaded(began.elapsed());
         self.put_if_absent(hashed, key.to_owned(), value)
     }
 

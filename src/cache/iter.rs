@@ -1,6 +1,6 @@
 //! Iteration, shard by shard, without a lock between the items.
 //!
-//! An iterator clones one shard's entries at a time under its shared lock and
+//! An iterator clones one shard's entries at a time under its lock and
 //! then yields them without any. What is written meanwhile is seen or not; an
 //! entry that stays throughout is seen exactly once.
 
@@ -77,7 +77,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     ) -> Option<Vec<Copied<K, V>>> {
         reentry::check();
         let mut copied = Vec::new();
-        let shard = self.shards.get(shard)?.read();
+        let shard = self.shards.get(shard)?.lock();
         let _mark = Mark::set_in_debug();
         copied.resize_with(shard.len(), || (None, None));
         for (copied, (key, value)) in copied.iter_mut().zip(shard.iter()) {
@@ -91,7 +91,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         reentry::check();
         let mut panic = None;
         let taken = {
-            let mut shard = self.shards.get(shard)?.write();
+            let mut shard = self.shards.get(shard)?.lock();
             shard.empty(Cause::Removed, &self.budget, &mut panic)
         };
         Some(self.leave.hand_over_all(taken, Cause::Removed, panic))
@@ -221,7 +221,7 @@ impl<K, V, P: Policy, S> Drop for Drain<'_, K, V, P, S> {
         }
         for shard in self.cache.shards.iter().skip(self.next_shard) {
             let taken = {
-                let mut shard = shard.write();
+                let mut shard = shard.lock();
                 shard.empty(Cause::Removed, &self.cache.budget, &mut panic)
             };
             panic = panic.or(self.cache.leave.all(taken, Cause::Removed));

@@ -2,7 +2,7 @@
 
 use super::{Cache, WeighedCache};
 use crate::hash::Hashed;
-use crate::policy::{Meta, Ours, Policy, Touch};
+use crate::policy::{Meta, Ours, Policy};
 use crate::reentry::Mark;
 use crate::table::Entry;
 use hashbrown::Equivalent;
@@ -15,7 +15,7 @@ where
     S: BuildHasher,
 {
     /// Looks a key up, touches it, and gives `read` what it found, all under
-    /// the lock that the policy asks for.
+    /// the lock.
     #[inline]
     pub(super) fn read<Q, R>(
         &self,
@@ -26,21 +26,10 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let is = |found: &K| key.equivalent(found);
-        match P::TOUCH {
-            Touch::Shared => {
-                let shard = self.shard(hashed).read();
-                let _mark = Mark::set_in_debug();
-                let (key, value) = shard.get_shared(hashed.tag(), is)?;
-                Some(read(key, value))
-            }
-            Touch::Exclusive => {
-                let mut shard = self.shard(hashed).write();
-                let _mark = Mark::set_in_debug();
-                let (key, value) = shard.get(hashed.tag(), is)?;
-                Some(read(key, value))
-            }
-        }
+        let mut shard = self.shard(hashed).lock();
+        let _mark = Mark::set_in_debug();
+        let (key, value) = shard.get(hashed.tag(), |found| key.equivalent(found))?;
+        Some(read(key, value))
     }
 
     /// A clone of the value, if the key is there. Counts as a use.
@@ -85,7 +74,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hashed = self.hash(key);
-        let shard = self.shard(hashed).read();
+        let shard = self.shard(hashed).lock();
         let _mark = Mark::set_in_debug();
         let entry = shard.peek(hashed.tag(), |found| key.equivalent(found))?;
         Some(read(entry))

@@ -32,15 +32,20 @@ pub(super) fn at(residents: &impl Residents<Mark>, tag: Tag, position: Position)
 
 /// Puts an item behind all others of a ring that its residents share with no other.
 #[inline]
-pub(super) fn push(ring: &mut Ring, tag: Tag, residents: &impl Residents<Mark>) -> Position {
+pub(super) fn push(ring: &mut Ring, tag: Tag, residents: &mut impl Residents<Mark>) -> Position {
     if ring.is_crowded() {
         ring.compact(|tag, from, to| move_mark(residents, tag, from, to));
     }
     ring.push(tag)
 }
 
-pub(super) fn move_mark(residents: &impl Residents<Mark>, tag: Tag, from: Position, to: Position) {
-    let mark = at(residents, tag, from).and_then(|slot| residents.meta(slot));
+pub(super) fn move_mark(
+    residents: &mut impl Residents<Mark>,
+    tag: Tag,
+    from: Position,
+    to: Position,
+) {
+    let mark = at(residents, tag, from).and_then(|slot| residents.meta_mut(slot));
     if let Some(mark) = mark {
         mark.set_position(to);
     }
@@ -57,7 +62,7 @@ pub(super) fn check_ring(ring: &Ring, residents: &impl Residents<Mark>) {
 
 impl Policy for Fifo {
     type Meta = Mark;
-    const TOUCH: Touch = Touch::Shared;
+    const TOUCH: Touch = Touch::Mark;
 
     fn new(_share: u64, _seed: u64) -> Self {
         Self::default()
@@ -66,13 +71,13 @@ impl Policy for Fifo {
     #[inline]
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
         let position = push(&mut self.ring, tag, residents);
-        if let Some(mark) = residents.meta(slot) {
+        if let Some(mark) = residents.meta_mut(slot) {
             mark.set_position(position);
         }
     }
 
     #[inline]
-    fn touch_shared(mark: &Mark) {
+    fn mark(mark: &mut Mark) {
         mark.raise(HIT);
     }
 

@@ -216,11 +216,11 @@ impl Class {
     }
 
     #[cold]
-    fn close_holes(&mut self, residents: &impl Residents<GreedyMeta>) {
+    fn close_holes(&mut self, residents: &mut impl Residents<GreedyMeta>) {
         let name = self.name;
         self.ring.compact(|tag, from, to| {
             let slot = at(residents, tag, from, name);
-            if let Some(meta) = slot.and_then(|slot| residents.meta(slot)) {
+            if let Some(meta) = slot.and_then(|slot| residents.meta_mut(slot)) {
                 meta.mark.set_position(to);
             }
         });
@@ -294,7 +294,7 @@ impl Greedy {
     }
 
     /// After an item has left the class: keeps invariants 4 and 5.
-    fn settle(&mut self, index: usize, residents: &impl Residents<GreedyMeta>) {
+    fn settle(&mut self, index: usize, residents: &mut impl Residents<GreedyMeta>) {
         let age = self.age;
         let class = &mut self.classes[index];
         if class.ring.is_sparse() {
@@ -312,7 +312,7 @@ impl Greedy {
         }
     }
 
-    fn forget(&mut self, slot: Slot, residents: &impl Residents<GreedyMeta>) {
+    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<GreedyMeta>) {
         let Some(meta) = residents.meta(slot) else {
             return;
         };
@@ -334,7 +334,7 @@ impl Greedy {
     }
 
     /// Takes out who is due first, and tells when that is.
-    fn pop(&mut self, residents: &impl Residents<GreedyMeta>) -> Option<(Slot, Tag, u64)> {
+    fn pop(&mut self, residents: &mut impl Residents<GreedyMeta>) -> Option<(Slot, Tag, u64)> {
         let left = |class: &Class| class.due.wrapping_sub(self.age);
         let index = (0..self.classes.len()).min_by_key(|&index| left(&self.classes[index]))?;
         let class = &mut self.classes[index];
@@ -440,7 +440,7 @@ macro_rules! greedy {
 
         impl Policy for $name {
             type Meta = GreedyMeta;
-            const TOUCH: Touch = Touch::Shared;
+            const TOUCH: Touch = Touch::Mark;
 
             fn new(_share: u64, _seed: u64) -> Self {
                 Self(Greedy::new($by_weight))
@@ -457,7 +457,7 @@ macro_rules! greedy {
             }
 
             #[inline]
-            fn touch_shared(meta: &GreedyMeta) {
+            fn mark(meta: &mut GreedyMeta) {
                 let bits = meta.mark.bits();
                 if bits & HITS != HITS {
                     meta.mark.set((bits | HIT) + ONE);
@@ -563,9 +563,9 @@ mod tests {
             self.order.admit(Slot(key), tag(key), &mut self.shelf);
         }
 
-        fn ask(&self, key: usize, times: usize) {
-            let meta = self.shelf.meta(Slot(key)).unwrap();
-            (0..times).for_each(|_| Lfu::touch_shared(meta));
+        fn ask(&mut self, key: usize, times: usize) {
+            let meta = self.shelf.meta_mut(Slot(key)).unwrap();
+            (0..times).for_each(|_| Lfu::mark(meta));
         }
 
         fn evict(&mut self) -> Option<usize> {
@@ -576,7 +576,7 @@ mod tests {
         }
 
         fn remove(&mut self, key: usize) {
-            self.order.forget(Slot(key), &self.shelf);
+            self.order.forget(Slot(key), &mut self.shelf);
             self.shelf.0[key] = None;
         }
 
@@ -611,8 +611,8 @@ mod tests {
             turn(&mut shop);
         }
         assert_eq!(shop.frequency(0), 255);
-        shop.shelf.meta(Slot(0)).unwrap().mark.lower(HITS);
-        shop.order.forget(Slot(0), &shop.shelf);
+        shop.shelf.meta_mut(Slot(0)).unwrap().mark.lower(HITS);
+        shop.order.forget(Slot(0), &mut shop.shelf);
         shop.order.admit(Slot(0), tag(0), &mut shop.shelf);
         let survived = (1..=1_000).find(|_| turn(&mut shop) == Some(0)).unwrap();
         assert!(

@@ -14,7 +14,7 @@ const HIT: u32 = 1 << 28;
 /// Least recently used: the entry that was not asked for longest goes.
 ///
 /// Exact within a shard, and with one shard exact as a whole. Every hit changes
-/// the order, so hits take the exclusive lock. One scan over more keys than fit
+/// the order, so a hit costs twice that of other policies. One scan over more keys than fit
 /// empties it of everything worth keeping.
 ///
 /// Source: P. J. Denning, "The working set model for program behavior",
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Lru {
 
 impl Policy for Lru {
     type Meta = Mark;
-    const TOUCH: Touch = Touch::Exclusive;
+    const TOUCH: Touch = Touch::Order;
 
     fn new(_share: u64, _seed: u64) -> Self {
         Self::default()
@@ -41,14 +41,14 @@ impl Policy for Lru {
     #[inline]
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
         let position = push(&mut self.ring, tag, residents);
-        if let Some(mark) = residents.meta(slot) {
+        if let Some(mark) = residents.meta_mut(slot) {
             mark.set_position(position);
         }
     }
 
     #[inline]
     fn touch(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
-        let (Some(tag), Some(mark)) = (residents.tag(slot), residents.meta(slot)) else {
+        let (Some(tag), Some(mark)) = (residents.tag(slot), residents.meta_mut(slot)) else {
             return;
         };
         mark.raise(HIT);

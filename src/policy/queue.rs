@@ -21,9 +21,9 @@ pub(super) const COUNT: u32 = 3 << SHIFT;
 pub(super) const SHIFT: u32 = 28;
 pub(super) const ONE: u32 = 1 << SHIFT;
 
-/// A hit, under the shared lock: a fourth one in a row writes nothing.
+/// A hit: a fourth one in a row writes nothing.
 #[inline]
-pub(super) fn count_hit(mark: &Mark) {
+pub(super) fn count_hit(mark: &mut Mark) {
     let bits = mark.bits();
     if bits & COUNT != COUNT {
         mark.set((bits | HIT) + ONE);
@@ -61,27 +61,28 @@ impl<const FLAG: u32> Queue<FLAG> {
         })
     }
 
-    /// Puts the entry of `slot` at the back and writes its mark, with these flags
-    /// besides its own.
+    /// Puts the entry of `slot` at the back and writes its mark: with this count,
+    /// and whether it was ever hit as before.
+    #[inline]
     pub(super) fn push(
         &mut self,
         slot: Slot,
         tag: Tag,
-        flags: u32,
+        count: u32,
         residents: &mut impl Residents<Mark>,
     ) {
         if self.ring.is_crowded() {
             self.ring.compact(|tag, from, to| {
                 let slot = Self::at(residents, tag, from);
-                if let Some(mark) = slot.and_then(|slot| residents.meta(slot)) {
+                if let Some(mark) = slot.and_then(|slot| residents.meta_mut(slot)) {
                     mark.set_position(to);
                 }
             });
         }
         let position = self.ring.push(tag);
         self.weight = self.weight.saturating_add(residents.weight(slot));
-        if let Some(mark) = residents.meta(slot) {
-            mark.set(position | flags & !(POSITION | MAIN) | FLAG);
+        if let Some(mark) = residents.meta_mut(slot) {
+            mark.set(position | mark.bits() & HIT | count | FLAG);
         }
     }
 
@@ -94,6 +95,7 @@ impl<const FLAG: u32> Queue<FLAG> {
     }
 
     /// Takes the oldest entry out.
+    #[inline]
     pub(super) fn pop(&mut self, residents: &impl Residents<Mark>) -> Option<Item> {
         let (position, tag) = self.ring.pop()?;
         let slot = Self::at(residents, tag, position)?;

@@ -26,7 +26,7 @@ const TO_MAIN: u32 = 2 << SHIFT;
 
 /// S3-FIFO: three FIFO queues filter one-timers out early.
 ///
-/// Hits only raise a 2-bit count under the shared lock. Strong on nearly all
+/// Hits only raise a 2-bit count. Strong on nearly all
 /// skewed traffic; weak where every key comes back exactly once or twice, far
 /// apart. As in the authors' simulator an entry needs two hits to be promoted,
 /// and while the shard fills for the first time newcomers beyond the small
@@ -68,7 +68,7 @@ impl S3Fifo {
     fn small_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
         let (slot, tag, bits) = self.queues.small.pop(residents)?;
         if bits & COUNT >= TO_MAIN {
-            self.queues.main.push(slot, tag, bits & HIT, residents);
+            self.queues.main.push(slot, tag, 0, residents);
             return None;
         }
         self.remember(tag, residents);
@@ -79,7 +79,9 @@ impl S3Fifo {
     fn main_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
         let (slot, tag, bits) = self.queues.main.pop(residents)?;
         if bits & COUNT > 0 {
-            self.queues.main.push(slot, tag, bits - ONE, residents);
+            self.queues
+                .main
+                .push(slot, tag, (bits & COUNT) - ONE, residents);
             return None;
         }
         Some(slot)
@@ -88,7 +90,7 @@ impl S3Fifo {
 
 impl Policy for S3Fifo {
     type Meta = Mark;
-    const TOUCH: Touch = Touch::Shared;
+    const TOUCH: Touch = Touch::Mark;
 
     fn new(share: u64, _seed: u64) -> Self {
         Self {
@@ -107,19 +109,17 @@ impl Policy for S3Fifo {
 
     #[inline]
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
-        // An entry that is admitted anew, since its key is being replaced, was hit or not.
-        let hit = residents.meta(slot).map_or(0, |mark| mark.bits() & HIT);
         let filling = !self.filled && self.queues.small.weight >= self.share / 10;
         if self.to_main || filling {
             self.to_main = false;
-            self.queues.main.push(slot, tag, hit, residents);
+            self.queues.main.push(slot, tag, 0, residents);
         } else {
-            self.queues.small.push(slot, tag, hit, residents);
+            self.queues.small.push(slot, tag, 0, residents);
         }
     }
 
     #[inline]
-    fn touch_shared(mark: &Mark) {
+    fn mark(mark: &mut Mark) {
         count_hit(mark);
     }
 

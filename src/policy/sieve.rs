@@ -42,7 +42,7 @@ impl std::fmt::Debug for Sieve {
 }
 
 impl Sieve {
-    fn compact(&mut self, residents: &impl Residents<Mark>) {
+    fn compact(&mut self, residents: &mut impl Residents<Mark>) {
         let before = self.hand;
         self.ring.compact(|tag, from, to| {
             if Some(from) == before {
@@ -63,7 +63,7 @@ impl Sieve {
 
 impl Policy for Sieve {
     type Meta = Mark;
-    const TOUCH: Touch = Touch::Shared;
+    const TOUCH: Touch = Touch::Mark;
 
     fn new(_share: u64, _seed: u64) -> Self {
         Self::default()
@@ -75,13 +75,13 @@ impl Policy for Sieve {
             self.compact(residents);
         }
         let position = self.ring.push(tag);
-        if let Some(mark) = residents.meta(slot) {
+        if let Some(mark) = residents.meta_mut(slot) {
             mark.set_position(position);
         }
     }
 
     #[inline]
-    fn touch_shared(mark: &Mark) {
+    fn mark(mark: &mut Mark) {
         mark.raise(HIT | VISITED);
     }
 
@@ -96,7 +96,7 @@ impl Policy for Sieve {
         for _ in 0..=2 * self.ring.live() {
             let position = self.hand.or_else(|| self.ring.oldest())?;
             let slot = at(residents, self.ring.tag(position)?, position)?;
-            let mark = residents.meta(slot)?;
+            let mark = residents.meta_mut(slot)?;
             if !mark.has(VISITED) {
                 self.hand = Some(position);
                 self.leave(position);

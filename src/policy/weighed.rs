@@ -90,8 +90,8 @@ impl<P: Policy> Policy for Weighed<P> {
     }
 
     #[inline]
-    fn touch_shared(meta: &Self::Meta) {
-        P::touch_shared(&meta.order);
+    fn mark(meta: &mut Self::Meta) {
+        P::mark(&mut meta.order);
     }
 
     #[inline]

@@ -4,8 +4,9 @@
 //! used = what the shards hold + what is in hands        used <= capacity, always
 //!
 //! to add an entry (under its shard's lock):
-//!     take its room: used += room, only if the sum stays <= capacity
-//!     else own victims pay: their room goes into the hand, not back to the budget
+//!     take its room, all of it: used += room, only if the sum stays <= capacity
+//!     else own victims pay: their room goes into the hand, not back to the budget,
+//!         until the hand holds enough, or the budget has all that is missing
 //!     else gather: one gatherer at a time; while it gathers, nobody else takes from
 //!         the budget, so room that it frees cannot be snatched away
 //! after an entry is unlinked: used -= room
@@ -50,16 +51,16 @@ impl Pool {
         self.used.load(Ordering::Acquire)
     }
 
-    /// Takes between `least` and `most`, or nothing; says how much.
+    /// Takes `most`, or what there is if that is at least `least`, or nothing; says how much.
     #[inline]
     fn take(&self, least: u64, most: u64) -> u64 {
         let mut used = self.used.load(Ordering::Relaxed);
         loop {
             let free = self.capacity().saturating_sub(used);
-            let taken = most.min(free);
-            if taken < least || taken == 0 {
+            if free < least || most == 0 {
                 return 0;
             }
+            let taken = most.min(free);
             let after = used + taken;
             match self
                 .used
@@ -123,6 +124,12 @@ impl Budget {
     /// through every shard's lock and then evicts while the budget is `over`.
     pub(crate) fn set_capacity(&self, capacity: u64) {
         self.weight.capacity.store(capacity, Ordering::Release);
+    }
+
+    /// Whether there is no room for anything that weighs something.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.weight.used() >= self.weight.capacity()
     }
 
     /// Whether a lowered capacity is still being worked off.
@@ -204,6 +211,11 @@ impl Hand<'_> {
     }
 
     #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.room == Room::NONE
+    }
+
+    #[inline]
     pub(crate) fn covers(&self, need: Room) -> bool {
         self.room.covers(need)
     }
@@ -220,16 +232,27 @@ impl Hand<'_> {
         self.room = self.room.minus(need);
     }
 
-    /// Fills the hand up to `need` from the budget as far as there is free
-    /// room; says whether the hand covers it now.
+    /// Whether the hand covers `need`, with what it lacks taken from the budget if
+    /// all of that is free: at most one atomic change for each dimension of the bound.
     #[inline]
-    pub(crate) fn fill(&mut self, need: Room) -> bool {
+    pub(crate) fn complete(&mut self, need: Room) -> bool {
         if !self.room.covers(need) && self.may_take() {
             let short = self.room.short_of(need);
-            self.room.weight += self.budget.weight.take(1, short.weight);
+            self.room.weight += self.budget.weight.take(short.weight, short.weight);
             if self.room.weight >= need.weight {
-                self.room.entries += self.budget.entries.take(1, short.entries);
+                self.room.entries += self.budget.entries.take(short.entries, short.entries);
             }
+        }
+        self.room.covers(need)
+    }
+
+    /// The same, but takes what is free if that is not enough: for a gatherer, who
+    /// keeps it until there is.
+    pub(crate) fn fill(&mut self, need: Room) -> bool {
+        let short = self.room.short_of(need);
+        self.room.weight += self.budget.weight.take(1, short.weight);
+        if self.room.weight >= need.weight {
+            self.room.entries += self.budget.entries.take(1, short.entries);
         }
         self.room.covers(need)
     }
@@ -263,9 +286,11 @@ mod tests {
     fn a_hand_takes_what_is_free_and_gives_back_what_is_left() {
         let budget = Budget::new(10, None);
         let mut hand = budget.hand();
-        assert!(hand.fill(weight(7)));
+        assert!(hand.complete(weight(7)));
         hand.pay(weight(5));
-        assert!(!hand.fill(weight(8)));
+        assert!(!hand.complete(weight(8)), "all that is missing or nothing");
+        assert_eq!(budget.weight(), 7);
+        assert!(!hand.fill(weight(8)), "what there is");
         assert_eq!(budget.weight(), 10);
         drop(hand);
         assert_eq!(budget.weight(), 5);
@@ -277,14 +302,14 @@ mod tests {
     fn while_one_gathers_nobody_else_takes() {
         let budget = Budget::new(10, Some(3));
         let gatherer = budget.gather();
-        assert!(!budget.hand().fill(weight(1)));
+        assert!(!budget.hand().complete(weight(1)));
         let need = Room {
             weight: 10,
             entries: 1,
         };
-        assert!(gatherer.hand().fill(need));
+        assert!(gatherer.hand().complete(need));
         drop(gatherer);
-        assert!(budget.hand().fill(need));
+        assert!(budget.hand().complete(need));
         assert_eq!((budget.weight(), budget.entries()), (0, 0));
     }
 
@@ -292,21 +317,21 @@ mod tests {
     fn a_lowered_capacity_lets_nothing_in_until_it_is_worked_off() {
         let budget = Budget::new(10, None);
         let mut hand = budget.hand();
-        assert!(hand.fill(weight(8)));
+        assert!(hand.complete(weight(8)));
         budget.set_capacity(5);
         assert!(budget.is_over());
-        assert!(!budget.hand().fill(weight(1)));
+        assert!(!budget.hand().complete(weight(1)));
         drop(hand);
         assert!(!budget.is_over());
-        assert!(budget.hand().fill(weight(5)));
+        assert!(budget.hand().complete(weight(5)));
     }
 
     #[test]
     fn the_largest_weights_neither_wrap_nor_pass() {
         let budget = Budget::new(u64::MAX, None);
         let mut hand = budget.hand();
-        assert!(hand.fill(weight(u64::MAX)));
-        assert!(!budget.hand().fill(weight(1)));
+        assert!(hand.complete(weight(u64::MAX)));
+        assert!(!budget.hand().complete(weight(1)));
         hand.pay(weight(u64::MAX));
         budget.give(weight(u64::MAX));
         assert_eq!(budget.weight(), 0);

@@ -71,10 +71,10 @@ impl Bytes {
     /// ```
     pub const fn overhead<K, V, P: Policy>() -> u64 {
         let entry = size_of::<crate::table::Entry<K, V, <Weighed<P> as Policy>::Meta>>();
-        // A doubled table holds 15/16 of 7/8 of half its buckets: 2.44 buckets
+        // A doubled table holds 7/8 of 7/8 of half its buckets: 2.62 buckets
         // for each entry. Rings take up to 9 bytes with their holes and slack,
         // a history or a sketch up to 7 while it grows, ghosts up to 3.
-        ((entry + 1) * 5 / 2 + 20) as u64
+        ((entry + 1) * 21 / 8 + 20) as u64
     }
 }
 

@@ -55,6 +55,7 @@ mod scale;
 mod sets;
 mod shard;
 mod sketch;
+mod slot;
 mod stats;
 mod sync;
 mod table;

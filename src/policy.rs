@@ -67,6 +67,7 @@ mod s3fifo;
 mod sieve;
 mod weighed;
 
+pub use crate::slot::Slot;
 pub use crate::tag::Tag;
 pub use duel::Duel;
 pub use fifo::Fifo;
@@ -86,10 +87,6 @@ pub enum Touch {
     /// The order as well, by [`Policy::touch`].
     Order,
 }
-
-/// Where an entry lies in its shard: good until the shard's next change.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Slot(pub(crate) usize);
 
 /// What a policy keeps in each entry.
 ///
@@ -147,6 +144,9 @@ pub trait Residents<M: Meta> {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The slots of all entries, in no particular order. O(buckets).
+    fn slots(&self) -> impl Iterator<Item = Slot>;
 
     /// The first entry at or after this bucket of the table, taken modulo their
     /// number: with a random number, nearly a random entry. O(1) expected.
@@ -213,6 +213,13 @@ pub trait Policy: Sized {
     /// Names the entry to evict and takes it out of the order. If the shard
     /// must keep that entry (its key is being replaced), it is admitted anew.
     fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot>;
+
+    /// The table has moved its entries: every [`Slot`] from before now names
+    /// nothing, or another entry. For policies that keep slots, to renew them from
+    /// `residents`; tags stay good. Called once in several turnovers. A policy that
+    /// wraps another passes it on.
+    #[inline]
+    fn moved(&mut self, _residents: &mut impl Residents<Self::Meta>) {}
 
     /// The shard's fair share of the capacity has changed.
     #[inline]

@@ -1,13 +1,14 @@
-//! A queue of tags in which every resident knows its own position.
+//! A queue of slots in which every resident knows its own position.
 //!
-//! One idea: positions are numbered without end (modulo 2^28), the entry keeps
-//! the number of its place, and so a place can be left empty in O(1) when its
-//! entry is removed: no links, no search, 4 bytes an item. Tags may collide;
-//! a tag *and* a position never do.
+//! One idea: an item is the slot in which its entry lies, and the entry keeps
+//! the number of its item: positions are numbered without end (modulo 2^28). So
+//! either is found from the other without a search: a place is left empty in
+//! O(1) when its entry is removed, and renewed in O(1) when the table moves its
+//! entry. No links, 4 bytes an item.
 //!
 //! Invariants
-//! 1. Every item that is not a hole belongs to exactly one resident, which
-//!    knows the item's position.
+//! 1. Every item that is not a hole names the slot of exactly one resident,
+//!    which knows the item's position.
 //! 2. The front item is not a hole.
 //! 3. Holes never outnumber live items by more than 32 once `compact` was
 //!    called as [`Ring::is_crowded`] asks: the ring stays within 8 bytes for
@@ -15,10 +16,10 @@
 //!
 //! The ring does not know what its order means.
 
-use crate::tag::Tag;
+use crate::slot::Slot;
 use std::collections::VecDeque;
 
-const HOLE: u32 = 0;
+const HOLE: u32 = u32::MAX;
 
 /// Where an item lies, modulo 2^28.
 pub(crate) type Position = u32;
@@ -56,20 +57,19 @@ impl Ring {
 
     /// Adds an item at the back and returns its position.
     #[inline]
-    pub(crate) fn push(&mut self, tag: Tag) -> Position {
+    pub(crate) fn push(&mut self, slot: Slot) -> Position {
         let length = self.items.len();
         if length == self.items.capacity() {
             self.grow();
         }
-        self.items.push_back(tag.bits());
+        self.items.push_back(slot.bits());
         self.front.wrapping_add(length as u32) & POSITION
     }
 
     /// Takes the oldest item out.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<(Position, Tag)> {
-        let position = self.front;
-        let tag = Tag::from_bits(self.items.pop_front()?)?;
+    pub(crate) fn pop(&mut self) -> Option<Slot> {
+        let slot = Slot::from_bits(self.items.pop_front()?);
         self.advance();
         if self.holes > 0 {
             self.trim();
@@ -77,7 +77,7 @@ impl Ring {
         if self.items.capacity() / 4 > self.items.len() + 64 {
             self.shrink();
         }
-        Some((position, tag))
+        Some(slot)
     }
 
     /// Leaves a hole at `position`.
@@ -107,9 +107,24 @@ impl Ring {
         found.then(|| position.wrapping_add(1 + ahead as u32) & POSITION)
     }
 
-    /// The tag at `position`, unless there is a hole.
-    pub(crate) fn tag(&self, position: Position) -> Option<Tag> {
-        Tag::from_bits(*self.items.get(self.index(position))?)
+    /// The slot at `position`, unless there is a hole.
+    pub(crate) fn slot(&self, position: Position) -> Option<Slot> {
+        let &bits = self.items.get(self.index(position))?;
+        (bits != HOLE).then_some(Slot::from_bits(bits))
+    }
+
+    /// The oldest item's slot.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<Slot> {
+        self.items.front().map(|&bits| Slot::from_bits(bits))
+    }
+
+    /// The entry of the item at `position` lies in another slot now.
+    pub(crate) fn renew(&mut self, position: Position, slot: Slot) {
+        let index = self.index(position);
+        if let Some(item) = self.items.get_mut(index) {
+            *item = slot.bits();
+        }
     }
 
     /// Whether `position` is the newest.
@@ -118,31 +133,31 @@ impl Ring {
         self.index(position) + 1 == self.items.len()
     }
 
-    /// Closes all holes; tells of every item's move as `(tag, from, to)`. O(items).
+    /// Closes all holes; tells of every item's move as `(slot, from, to)`. O(items).
     #[cold]
     #[inline(never)]
-    pub(crate) fn compact(&mut self, mut moved: impl FnMut(Tag, Position, Position)) {
+    pub(crate) fn compact(&mut self, mut moved: impl FnMut(Slot, Position, Position)) {
         let mut from = self.front;
         let mut to = self.front;
         self.items.retain(|&bits| {
-            let tag = Tag::from_bits(bits);
-            if let Some(tag) = tag {
+            let live = bits != HOLE;
+            if live {
                 if from != to {
-                    moved(tag, from, to);
+                    moved(Slot::from_bits(bits), from, to);
                 }
                 to = Self::behind(to);
             }
             from = Self::behind(from);
-            tag.is_some()
+            live
         });
         self.holes = 0;
     }
 
     /// All live items, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Position, Tag)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Position, Slot)> {
         let place = |(index, &bits): (usize, &u32)| {
             let position = self.front.wrapping_add(index as u32) & POSITION;
-            Some((position, Tag::from_bits(bits)?))
+            (bits != HOLE).then_some((position, Slot::from_bits(bits)))
         };
         self.items.iter().enumerate().filter_map(place)
     }
@@ -204,29 +219,26 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn tag(n: u64) -> Tag {
-        Tag::of(n)
-    }
-
     #[test]
     fn items_come_out_in_order_and_holes_are_skipped() {
         let mut ring = Ring::default();
-        let at: Vec<_> = (1..=5).map(|n| ring.push(tag(n))).collect();
+        let at: Vec<_> = (1..=5).map(|n| ring.push(Slot(n))).collect();
         ring.remove(at[0]);
         ring.remove(at[2]);
         ring.remove(at[2]);
         assert_eq!(ring.live(), 3);
         assert_eq!(ring.after(at[1]), Some(at[3]));
-        assert_eq!(ring.tag(at[2]), None);
-        assert_eq!(ring.pop(), Some((at[1], tag(2))));
-        assert_eq!(ring.pop(), Some((at[3], tag(4))));
+        assert_eq!(ring.slot(at[2]), None);
+        assert_eq!(ring.pop(), Some(Slot(2)));
+        assert_eq!(ring.pop(), Some(Slot(4)));
+        ring.renew(at[4], Slot(7));
         assert_eq!(
-            (ring.oldest(), ring.tag(at[4])),
-            (Some(at[4]), Some(tag(5)))
+            (ring.oldest(), ring.slot(at[4]), ring.front()),
+            (Some(at[4]), Some(Slot(7)), Some(Slot(7)))
         );
         assert_eq!(ring.after(at[4]), None);
-        assert_eq!(ring.pop(), Some((at[4], tag(5))));
-        assert_eq!(ring.pop(), None);
+        assert_eq!(ring.pop(), Some(Slot(7)));
+        assert_eq!((ring.pop(), ring.front()), (None, None));
         ring.check();
     }
 
@@ -236,12 +248,12 @@ mod tests {
             front: POSITION - 1,
             ..Ring::default()
         };
-        let at: Vec<_> = (1..=4).map(|n| ring.push(tag(n))).collect();
+        let at: Vec<_> = (1..=4).map(|n| ring.push(Slot(n))).collect();
         assert_eq!(at, [POSITION - 1, POSITION, 0, 1]);
         ring.remove(at[1]);
         let mut moves = Vec::new();
-        ring.compact(|tag, from, to| moves.push((tag, from, to)));
-        assert_eq!(moves, [(tag(3), 0, POSITION), (tag(4), 1, 0)]);
+        ring.compact(|slot, from, to| moves.push((slot, from, to)));
+        assert_eq!(moves, [(Slot(3), 0, POSITION), (Slot(4), 1, 0)]);
         assert!(ring.is_newest(0));
         assert_eq!(
             ring.iter().map(|(at, _)| at).collect::<Vec<_>>(),
@@ -253,8 +265,8 @@ mod tests {
     #[test]
     fn a_ring_of_removals_stays_within_its_bound() {
         let mut ring = Ring::default();
-        let mut newest = ring.push(tag(1));
-        ring.push(tag(2));
+        let mut newest = ring.push(Slot(1));
+        ring.push(Slot(2));
         let mut most = 0;
         for n in 0..100_000 {
             if ring.is_crowded() {
@@ -264,7 +276,7 @@ mod tests {
                     }
                 });
             }
-            let next = ring.push(tag(n + 3));
+            let next = ring.push(Slot(n + 3));
             if n > 0 {
                 ring.remove(newest);
             }

@@ -34,6 +34,7 @@ use crate::scale::Scale;
 use crate::stats::{Counts, Snapshot};
 use crate::table::{Entry, Table};
 use crate::weight::Room;
+use std::mem::ManuallyDrop;
 
 /// An entry on its way in.
 pub(crate) struct Offer<K, V> {
@@ -189,64 +190,73 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     where
         K: Eq,
     {
+        if self.table.is_due() || self.table.len() >= MOST_LIVE {
+            self.prepare(hand, out);
+        }
         let Some(offered) = offer.as_ref() else {
             return Placed::Present;
         };
-        let weight = offered.weight;
-        let slot = self.table.slot(offered.tag, |key| *key == offered.key);
-        if slot.is_some() && offered.only_if_absent {
-            return Placed::Present;
+        if !fits(offered.weight, hand.budget()) {
+            return self.refuse(offer, hand.budget(), out);
         }
-        if !fits(weight, hand.budget()) {
-            return self.refuse(offer, slot, hand.budget(), out);
-        }
-        match slot {
-            Some(slot) => self.replace(slot, weight, offer, hand, out),
-            None => self.add(offered.tag, weight, offer, hand, out),
+        let is = |key: &K| *key == offered.key;
+        match self.table.slot_or_place(offered.tag, is) {
+            Ok(_) if offered.only_if_absent => Placed::Present,
+            Ok(slot) => self.replace(slot, offered.weight, offer, hand, out),
+            Err(place) => {
+                let Some(Offer {
+                    tag,
+                    key,
+                    value,
+                    weight,
+                    only_if_absent,
+                }) = offer.take()
+                else {
+                    return Placed::Present;
+                };
+                let mut meta = P::Meta::default();
+                meta.set_weight(weight, Ours);
+                let slot = place.place(Entry {
+                    tag,
+                    meta,
+                    key,
+                    value,
+                });
+                let unpaid = Unpaid {
+                    shard: self,
+                    slot,
+                    offer,
+                    weight,
+                    only_if_absent,
+                };
+                unpaid.pay(tag, hand, out)
+            }
         }
     }
 
-    #[inline]
-    fn add(
-        &mut self,
-        tag: Tag,
-        weight: u64,
-        offer: &mut Option<Offer<K, V>>,
-        hand: &mut Hand<'_>,
-        out: &mut Outbox<K, V>,
-    ) -> Placed {
-        let need = charge::<P>(weight);
+    /// Before a place is looked for: there must be one.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&mut self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) {
         if self.table.len() >= MOST_LIVE {
-            self.evict(None, hand, out);
+            if let Some(room) = self.evict_one(None, out) {
+                hand.receive(room);
+            }
         }
-        let free = hand.fill(need);
-        if !free && !self.may_pay(self.floor) {
-            return Placed::NeedsRoom(need);
+        if self.table.is_due() {
+            self.table.rebuild();
+            self.policy.moved(&mut self.table);
         }
-        self.announce(tag, weight);
-        if !free && !self.pay(need, self.floor, None, hand, out) {
-            return Placed::NeedsRoom(need);
-        }
-        if self.policy.missed_a_ghost() {
-            self.counts.ghost_hit();
-        }
-        let mut meta = P::Meta::default();
-        meta.set_weight(weight, Ours);
-        let Some(Offer { key, value, .. }) = offer.take() else {
-            return Placed::Present;
-        };
-        hand.pay(need);
-        self.held = self.held.plus(need);
-        self.counts.entered(weight);
-        let slot = self.table.place(Entry {
-            tag,
-            meta,
-            key,
-            value,
-        });
+    }
+
+    /// The entry in `slot` is paid for: counts it and gives it its place in the order.
+    #[inline]
+    fn admit(&mut self, slot: Slot, tag: Tag, paid: Room) {
+        self.table.paid();
+        self.held = self.held.plus(paid);
+        self.counts.entered(paid.weight);
         self.announced = None;
         self.policy.admit(slot, tag, &mut self.table);
-        Placed::Stored(slot)
     }
 
     /// Tells the policy who is about to come; not again when the door comes back
@@ -289,10 +299,19 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     fn refuse(
         &mut self,
         offer: &mut Option<Offer<K, V>>,
-        slot: Option<Slot>,
         budget: &Budget,
         out: &mut Outbox<K, V>,
-    ) -> Placed {
+    ) -> Placed
+    where
+        K: Eq,
+    {
+        let Some(offered) = offer.as_ref() else {
+            return Placed::Present;
+        };
+        let slot = self.table.slot(offered.tag, |key| *key == offered.key);
+        if slot.is_some() && offered.only_if_absent {
+            return Placed::Present;
+        }
         if let Some(slot) = slot {
             self.leave(slot, Cause::Replaced, budget, out);
         }
@@ -324,7 +343,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let room = |weight| Room { weight, entries: 0 };
         if after > before {
             let need = room(after - before);
-            if !hand.fill(need) && !self.pay(need, floor, Some(slot), hand, out) {
+            if !hand.complete(need) && !self.collect(need, floor, Some(slot), hand, out) {
                 return false;
             }
             hand.pay(need);
@@ -346,10 +365,32 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
     }
 
-    /// Own victims fill the hand up to `need`, as long as this shard holds more
-    /// than `floor`; says whether the hand covers it now.
-    #[inline]
-    fn pay(
+    /// Own victims pay for an entry that needs this much. In a cache of entries that
+    /// weigh alike one victim's room is the newcomer's: no hand touches it.
+    #[inline(always)]
+    fn settle(&mut self, need: Room, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
+        if let Some(room) = self.evict(None, out) {
+            if room == need && hand.is_empty() {
+                return true;
+            }
+            hand.receive(room);
+        }
+        self.settle_by_more(need, hand, out)
+    }
+
+    /// The same, if one victim was not just right.
+    #[inline(never)]
+    fn settle_by_more(&mut self, need: Room, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
+        let settled = hand.complete(need) || self.collect(need, self.floor, None, hand, out);
+        if settled {
+            hand.pay(need);
+        }
+        settled
+    }
+
+    /// Own victims pay for what the budget has not free, as long as this shard holds
+    /// more than `floor`; says whether the hand covers `need` now.
+    fn collect(
         &mut self,
         need: Room,
         floor: u64,
@@ -358,15 +399,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         while self.may_pay(floor) {
-            if !self.evict(keep, hand, out) {
+            let Some(room) = self.evict_one(keep, out) else {
                 break;
-            }
-            if hand.covers(need) {
+            };
+            hand.receive(room);
+            if hand.complete(need) {
                 return true;
             }
         }
         // Others may have given room back since; or all there is was evicted.
-        hand.fill(need)
+        hand.complete(need)
     }
 
     /// Whether this shard's own victims pay for room, down to `floor`. Entries
@@ -386,9 +428,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) {
         while !hand.covers(need) && self.may_pay(floor) {
-            if !self.evict(keep, hand, out) {
+            let Some(room) = self.evict_one(keep, out) else {
                 break;
-            }
+            };
+            hand.receive(room);
         }
     }
 
@@ -409,35 +452,25 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             if !budget.is_over() || !self.may_pay(floor) {
                 return gone;
             }
-            // A hand per victim: its room goes back to the budget at once.
-            let asked = caught(|| self.evict(None, &mut budget.hand(), out));
+            let asked = caught(|| self.evict_one(None, out));
             let evicted = asked.unwrap_or_else(|stopped| {
                 first(panic, Some(stopped));
-                self.evict_unasked(budget, out)
+                self.evict_unasked(out)
             });
-            if !evicted {
+            let Some(room) = evicted else {
                 return gone;
-            }
+            };
+            budget.give(room);
         }
         most
     }
 
-    /// Evicts one entry without a word to the policy; says whether there was one.
+    /// Evicts one entry without a word to the policy; its room, if there was one.
     #[cold]
-    fn evict_unasked(&mut self, budget: &Budget, out: &mut Outbox<K, V>) -> bool {
-        let taken = self
-            .table
-            .slot_from(0, None)
-            .and_then(|slot| self.table.take(slot));
-        let Some(entry) = taken else {
-            return false;
-        };
-        let weight = entry.meta.weight(Ours);
-        self.held = self.held.minus(charge::<P>(weight));
-        self.counts.left(weight, Cause::Evicted);
-        out.put(entry.key, entry.value, Cause::Evicted);
-        budget.give(charge::<P>(weight));
-        true
+    fn evict_unasked(&mut self, out: &mut Outbox<K, V>) -> Option<Room> {
+        let slot = self.table.slot_from(0, None)?;
+        let entry = self.table.take(slot)?;
+        Some(self.left(entry, Cause::Evicted, out))
     }
 
     /// Hands out the entries of a shard that will not be used again.
@@ -445,19 +478,24 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.empty()
     }
 
-    /// Evicts one entry, but never `keep`; its room goes into the hand.
-    #[inline]
-    fn evict(&mut self, keep: Option<Slot>, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
+    /// Evicts one entry, but never `keep`; its room, if there was one.
+    #[inline(always)]
+    fn evict(&mut self, keep: Option<Slot>, out: &mut Outbox<K, V>) -> Option<Room> {
         let named = self.policy.victim(&mut self.table);
         if let Some(slot) = named {
-            if named != keep {
+            if named != keep && !self.table.is_unpaid(slot) {
                 if let Some(room) = self.unlink(slot, Cause::Evicted, out) {
-                    hand.receive(room);
-                    return true;
+                    return Some(room);
                 }
             }
         }
-        self.evict_another(named, keep, hand, out)
+        self.evict_another(named, keep, out)
+    }
+
+    /// The same, for callers in no haste.
+    #[inline(never)]
+    fn evict_one(&mut self, keep: Option<Slot>, out: &mut Outbox<K, V>) -> Option<Room> {
+        self.evict(keep, out)
     }
 
     /// The same, when the policy has named the entry to keep, or nothing that exists.
@@ -467,12 +505,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         &mut self,
         named: Option<Slot>,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
-    ) -> bool {
-        let slot = self.other_victim(named, keep);
-        let room = slot.and_then(|slot| self.unlink(slot, Cause::Evicted, out));
-        room.inspect(|&room| hand.receive(room)).is_some()
+    ) -> Option<Room> {
+        let slot = self.other_victim(named, keep)?;
+        self.unlink(slot, Cause::Evicted, out)
     }
 
     /// Asks the policy once more, then chooses for it.
@@ -542,18 +578,22 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// what it was charged.
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
-        let meta = &self.table.get(slot)?.meta;
-        let weight = meta.weight(Ours);
-        let unhit = cause == Cause::Evicted && P::was_hit(meta) == Some(false);
         let entry = self.table.take(slot)?;
+        if cause == Cause::Evicted && P::was_hit(&entry.meta) == Some(false) {
+            self.counts.evicted_unhit();
+        }
+        Some(self.left(entry, cause, out))
+    }
+
+    /// Counts an entry that was taken out; what it was charged.
+    #[inline]
+    fn left(&mut self, entry: Entry<K, V, P::Meta>, cause: Cause, out: &mut Outbox<K, V>) -> Room {
+        let weight = entry.meta.weight(Ours);
         let room = charge::<P>(weight);
         self.held = self.held.minus(room);
         self.counts.left(weight, cause);
-        if unhit {
-            self.counts.evicted_unhit();
-        }
         out.put(entry.key, entry.value, cause);
-        Some(room)
+        room
     }
 
     /// Runs a closure on the value in `slot` and charges what it weighs then,
@@ -627,7 +667,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         keep: &mut impl FnMut(&K, &mut V) -> bool,
         out: &mut Outbox<K, V>,
     ) -> Option<Panic> {
-        for slot in self.table.slots() {
+        for slot in self.table.every_slot() {
             let Some(entry) = self.table.get_mut(slot) else {
                 continue;
             };
@@ -672,6 +712,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     pub(crate) fn shrink_to_fit(&mut self) {
         self.table.shrink_to_fit();
+        self.policy.moved(&mut self.table);
         self.policy.shrink_to_fit(&mut self.table);
     }
 
@@ -717,6 +758,61 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let weight = counts.weight_in().wrapping_sub(counts.weight_out());
         assert_eq!(weight, self.held.weight, "weight counted and held");
         sum
+    }
+}
+
+/// An entry in the table that is not yet paid for, and not yet shown to the policy.
+///
+/// It is placed first, since that takes one search for key and place, and so that
+/// its memory is on its way while room is made. Whatever keeps it from being
+/// paid for, a panic too, it goes back into the offer. Nobody sees it before:
+/// the lock is held.
+struct Unpaid<'a, K, V, P: Policy> {
+    shard: &'a mut Shard<K, V, P>,
+    slot: Slot,
+    offer: &'a mut Option<Offer<K, V>>,
+    weight: u64,
+    only_if_absent: bool,
+}
+
+impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
+    #[inline]
+    fn pay(self, tag: Tag, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
+        let need = charge::<P>(self.weight);
+        let shard = &mut *self.shard;
+        let full = hand.is_empty() && hand.budget().is_full();
+        let free = !full && hand.complete(need);
+        if !free && !shard.may_pay(shard.floor) {
+            return Placed::NeedsRoom(need);
+        }
+        shard.announce(tag, self.weight);
+        if free {
+            hand.pay(need);
+        } else if !shard.settle(need, hand, out) {
+            return Placed::NeedsRoom(need);
+        }
+        if shard.policy.missed_a_ghost() {
+            shard.counts.ghost_hit();
+        }
+        let slot = self.slot;
+        let mut paid = ManuallyDrop::new(self);
+        paid.shard.admit(slot, tag, need);
+        Placed::Stored(slot)
+    }
+}
+
+impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.shard.table.take(self.slot) {
+            *self.offer = Some(Offer {
+                tag: entry.tag,
+                key: entry.key,
+                value: entry.value,
+                weight: self.weight,
+                only_if_absent: self.only_if_absent,
+            });
+        }
+        self.shard.table.paid();
     }
 }
 

@@ -6,23 +6,28 @@
 //! user's key again.
 //!
 //! Under churn hashbrown runs out of never-used buckets and then *doubles* a
-//! table that is more than half full. [`Table::place`] notices that moment
-//! (`capacity() == len()`) and decides itself: a table with enough dead buckets
-//! is rebuilt in equal size, one that is really full doubles.
+//! table that is more than half full. [`Table::is_due`] notices that moment
+//! (`capacity() == len()`) and [`Table::rebuild`] decides itself: a table with
+//! enough dead buckets is rebuilt in equal size, one that is really full doubles.
 //!
 //! Invariants
 //! 1. Every entry lies where `tag.hash()` leads.
-//! 2. A [`Slot`] stays good until the next `place`, `take` of that slot,
+//! 2. A [`Slot`] stays good until `take` of that slot, `rebuild`,
 //!    `shrink_to_fit` or `empty`; a stale one finds nothing or another entry,
 //!    never undefined memory.
-//! 3. The table doubles only when at least 15/16 of what it may hold is live,
-//!    and shrinks at the next `place` when less than a third of its buckets is.
+//! 3. The table doubles only when at least 7/8 of what it may hold is live (with
+//!    fewer dead buckets to win, rebuilds would come too often),
+//!    and is due to shrink when less than a third of its buckets is.
+//! 4. Placing moves nothing: the table is not due when it is done.
+//! 5. The policy is not shown the entry whose place is not yet paid for: to it the
+//!    table is without that one.
 //!
 //! The room knows nothing of weight, order or bounds.
 
 use crate::policy::{Meta, Ours, Residents, Slot};
 use crate::tag::Tag;
 use hashbrown::HashTable;
+use hashbrown::hash_table::{self, VacantEntry};
 
 /// A key, its value, and what its policy keeps with it.
 pub(crate) struct Entry<K, V, M> {
@@ -36,6 +41,24 @@ pub(crate) struct Table<K, V, M> {
     raw: HashTable<Entry<K, V, M>>,
     /// With fewer entries it is sparse: many have given way to few.
     least: usize,
+    /// The entry that is not yet paid for.
+    unpaid: Option<Slot>,
+}
+
+/// A place for an entry whose key is not there.
+pub(crate) struct Vacant<'a, K, V, M> {
+    place: VacantEntry<'a, Entry<K, V, M>>,
+    unpaid: &'a mut Option<Slot>,
+}
+
+impl<K, V, M> Vacant<'_, K, V, M> {
+    /// Puts the entry there, not yet paid for.
+    #[inline]
+    pub(crate) fn place(self, entry: Entry<K, V, M>) -> Slot {
+        let slot = Slot(self.place.insert(entry).bucket_index());
+        *self.unpaid = Some(slot);
+        slot
+    }
 }
 
 impl<K, V, M> Table<K, V, M> {
@@ -43,6 +66,7 @@ impl<K, V, M> Table<K, V, M> {
         Self {
             raw: HashTable::new(),
             least: 0,
+            unpaid: None,
         }
     }
 
@@ -82,16 +106,39 @@ impl<K, V, M> Table<K, V, M> {
         self.raw.get_bucket_mut(slot.0)
     }
 
-    /// Puts in an entry whose key is not there yet. Amortised O(1).
+    /// Whether it must be rebuilt before an entry is placed.
     #[inline]
-    pub(crate) fn place(&mut self, entry: Entry<K, V, M>) -> Slot {
-        if self.raw.capacity() == self.raw.len() || self.raw.len() < self.least {
-            self.rebuild();
+    pub(crate) fn is_due(&self) -> bool {
+        self.raw.capacity() == self.raw.len() || self.raw.len() < self.least
+    }
+
+    /// Where a key lies, or a place for it: both in one search. O(1).
+    #[inline]
+    pub(crate) fn slot_or_place(
+        &mut self,
+        tag: Tag,
+        mut is: impl FnMut(&K) -> bool,
+    ) -> Result<Slot, Vacant<'_, K, V, M>> {
+        debug_assert!(!self.is_due());
+        let is = |entry: &Entry<K, V, M>| is(&entry.key);
+        match self.raw.entry(tag.hash(), is, |entry| entry.tag.hash()) {
+            hash_table::Entry::Occupied(found) => Ok(Slot(found.bucket_index())),
+            hash_table::Entry::Vacant(place) => Err(Vacant {
+                place,
+                unpaid: &mut self.unpaid,
+            }),
         }
-        let occupied = self
-            .raw
-            .insert_unique(entry.tag.hash(), entry, |entry| entry.tag.hash());
-        Slot(occupied.bucket_index())
+    }
+
+    #[inline]
+    pub(crate) fn is_unpaid(&self, slot: Slot) -> bool {
+        self.unpaid == Some(slot)
+    }
+
+    /// The entry last placed is paid for, or gone.
+    #[inline]
+    pub(crate) fn paid(&mut self) {
+        self.unpaid = None;
     }
 
     #[inline(always)]
@@ -101,7 +148,7 @@ impl<K, V, M> Table<K, V, M> {
     }
 
     /// Every slot there is, occupied or not.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + use<K, V, M> {
+    pub(crate) fn every_slot(&self) -> impl Iterator<Item = Slot> + use<K, V, M> {
         (0..self.raw.num_buckets()).map(Slot)
     }
 
@@ -116,7 +163,12 @@ impl<K, V, M> Table<K, V, M> {
         (start..buckets)
             .chain(0..start)
             .map(Slot)
-            .find(|&slot| Some(slot) != except && self.get(slot).is_some())
+            .find(|&slot| Some(slot) != except && self.is_shown(slot))
+    }
+
+    /// Whether the policy is shown an entry in this slot.
+    fn is_shown(&self, slot: Slot) -> bool {
+        self.get(slot).is_some() && !self.is_unpaid(slot)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K, V, M>> {
@@ -141,15 +193,15 @@ impl<K, V, M> Table<K, V, M> {
         self.raw.num_buckets()
     }
 
-    /// Makes a never-used bucket: by a table twice the size if nearly all of
+    /// Makes a never-used bucket, and moves all entries: by a table twice the size if nearly all of
     /// this one is live, by a smaller one if it is sparse, else by one of equal
     /// size without the dead buckets.
     #[cold]
     #[inline(never)]
-    fn rebuild(&mut self) {
+    pub(crate) fn rebuild(&mut self) {
         let live = self.raw.len();
         let holds = most_held(self.raw.num_buckets());
-        let wanted = if live * 16 >= holds * 15 {
+        let wanted = if live * 8 >= holds * 7 {
             holds + 1
         } else if live < self.least {
             live * 5 / 4 + 1
@@ -192,9 +244,11 @@ fn most_held(buckets: usize) -> usize {
 impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
     #[inline]
     fn find(&self, tag: Tag, is: impl Fn(&M) -> bool) -> Option<Slot> {
-        self.raw
-            .find_bucket_index(tag.hash(), |entry| entry.tag == tag && is(&entry.meta))
-            .map(Slot)
+        let found = |&slot: &Slot| {
+            let entry = self.get(slot).filter(|entry| entry.tag == tag);
+            entry.is_some_and(|entry| is(&entry.meta)) && !self.is_unpaid(slot)
+        };
+        self.raw.iter_hash_buckets(tag.hash()).map(Slot).find(found)
     }
 
     #[inline]
@@ -221,7 +275,12 @@ impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
     }
 
     fn len(&self) -> usize {
-        self.raw.len()
+        self.raw.len() - usize::from(self.unpaid.is_some())
+    }
+
+    fn slots(&self) -> impl Iterator<Item = Slot> {
+        let shown = |&slot: &Slot| !self.is_unpaid(slot);
+        self.raw.iter_buckets().map(Slot).filter(shown)
     }
 
     fn nth(&self, bucket: u64) -> Option<Slot> {
@@ -247,19 +306,32 @@ mod tests {
         }
     }
 
+    fn put(table: &mut Table<u64, u64, ()>, entry: Entry<u64, u64, ()>) -> Slot {
+        if table.is_due() {
+            table.rebuild();
+        }
+        let key = entry.key;
+        let Err(place) = table.slot_or_place(entry.tag, |other| *other == key) else {
+            panic!("{key} is there")
+        };
+        let slot = place.place(entry);
+        table.paid();
+        slot
+    }
+
     #[test]
     fn fifty_turnovers_of_a_full_table_never_double_it() {
         for live in [100_u64, 1_500, 2_990, 3_110] {
             let mut table = Table::new();
             for n in 0..live {
-                table.place(entry(n));
+                put(&mut table, entry(n));
             }
             let buckets = table.buckets();
             for n in live..live * 51 {
                 let oldest = n - live;
                 let slot = table.slot(tag(oldest), |k| *k == oldest).unwrap();
                 assert_eq!(table.take(slot).unwrap().value, oldest);
-                table.place(entry(n));
+                put(&mut table, entry(n));
                 assert_eq!(table.buckets(), buckets, "at {live} live entries");
             }
             table.check();
@@ -270,14 +342,14 @@ mod tests {
     fn a_table_whose_many_entries_gave_way_to_few_shrinks_and_seldom_turns() {
         let mut table = Table::new();
         for n in 0..10_000 {
-            table.place(entry(n));
+            put(&mut table, entry(n));
         }
         let most = table.buckets();
         for n in 0..9_900 {
             let slot = table.slot(tag(n), |k| *k == n).unwrap();
             table.take(slot);
         }
-        table.place(entry(10_000));
+        put(&mut table, entry(10_000));
         assert!(
             table.buckets() <= 256 && most >= 8_192,
             "{}",
@@ -285,7 +357,7 @@ mod tests {
         );
         let buckets = table.buckets();
         for n in 10_001..11_000 {
-            table.place(entry(n));
+            put(&mut table, entry(n));
             let slot = table.slot(tag(n), |k| *k == n).unwrap();
             table.take(slot);
             assert_eq!(table.buckets(), buckets);
@@ -296,7 +368,7 @@ mod tests {
     #[test]
     fn a_slot_that_is_gone_finds_nothing() {
         let mut table = Table::new();
-        let slot = table.place(entry(1));
+        let slot = put(&mut table, entry(1));
         assert!(table.take(slot).is_some());
         assert!(table.take(slot).is_none());
         assert!(table.get(Slot(usize::MAX)).is_none());
@@ -306,10 +378,10 @@ mod tests {
     #[test]
     fn slot_from_wraps_and_spares_the_excepted() {
         let mut table = Table::new();
-        let one = table.place(entry(1));
+        let one = put(&mut table, entry(1));
         assert_eq!(table.slot_from(usize::MAX, None), Some(one));
         assert_eq!(table.slot_from(0, Some(one)), None);
-        let two = table.place(entry(2));
+        let two = put(&mut table, entry(2));
         assert_eq!(table.slot_from(7, Some(one)), Some(two));
     }
 }

@@ -11,7 +11,15 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up.
 const FLOORS: &[&[&str]] = &[
-    &["sync", "tag", "weight", "cause", "error", "heap_size"],
+    &[
+        "sync",
+        "slot",
+        "tag",
+        "weight",
+        "cause",
+        "error",
+        "heap_size",
+    ],
     &[
         "reentry", "hash", "history", "ring", "sets", "budget", "stats", "outbox", "config",
     ],

@@ -1431,7 +1431,7 @@ impl Model {
     fn mixed(&self, id: u32) -> u32 {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
         let hash = self.spread.hash_one(Id(id)).wrapping_mul(GOLDEN);
-        let tag = (hash ^ hash >> 32) as u32 | 1 << 24;
+        let tag = (hash ^ hash >> 32) as u32 | 1 << 31;
         let mixed = u64::from(tag).wrapping_mul(GOLDEN);
         (mixed ^ mixed >> 32) as u32
     }

@@ -375,6 +375,9 @@ impl<P: Policy> Policy for Fused<P> {
     fn victim(&mut self, residents: &mut impl Residents<P::Meta>) -> Option<Slot> {
         around(|| self.0.victim(residents))
     }
+    fn moved(&mut self, residents: &mut impl Residents<P::Meta>) {
+        around(|| self.0.moved(residents));
+    }
     fn resized(&mut self, share: u64) {
         around(|| self.0.resized(share));
     }

@@ -203,7 +203,7 @@ fn turn<P: Policy>(
 
 /// The most an entry may take at all: a table just doubled, rings with slack,
 /// ghosts. As `Bytes` charges it, without the weight.
-const MOST: i64 = (size_of::<(u64, u64)>() as i64 + 8 + 1) * 5 / 2 + 12;
+const MOST: i64 = (size_of::<(u64, u64)>() as i64 + 8 + 1) * 21 / 8 + 12;
 
 /// A pattern of churn; `slack` is by how many bytes an entry it may still grow
 /// after 10 turnovers, while rings come to their bound; `most` is how many bytes
@@ -240,7 +240,7 @@ fn does_not_grow<P: Policy>(capacity: u64, pattern: &Pattern<P>) {
     let most = if well_filled {
         pattern.most + wider::<P>() * 3 / 2
     } else {
-        MOST + wider::<P>() * 5 / 2
+        MOST + wider::<P>() * 21 / 8
     };
     let bound = most * capacity as i64 + 2 * KIB * cache.shards() as i64;
     drop(cache);
@@ -403,8 +403,8 @@ fn tables_of_many_tiny_entries_are_paid_for_when_few_large_ones_follow() {
 /// that an entry can take.
 fn stretched<P: Policy>() {
     let birth = live();
-    // 15/16 of what 2^18 buckets hold.
-    let entries = (1 << 18) / 8 * 7 / 16 * 15 + 64;
+    // 7/8 of what 2^18 buckets hold.
+    let entries = (1 << 18) / 8 * 7 / 8 * 7 + 64;
     let capacity = Bytes::overhead::<u64, u64, P>() * entries;
     let builder = Cache::builder(Bytes(capacity)).policy::<P>().shards(1);
     let cache: WeighedCache<u64, u64, P> = builder.build().expect("a plain configuration");

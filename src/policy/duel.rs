@@ -242,13 +242,13 @@ impl Duel {
         if !self.is_beyond(times) {
             return;
         }
-        if let Some((slot, tag, bits)) = self.queues.small.pop(residents) {
+        if let Some((slot, bits)) = self.queues.small.pop(residents) {
             let count = (bits & COUNT) >> SHIFT;
             if count > 0 {
-                self.history.raise(tag, count);
+                self.raise(slot, count, residents);
             }
             let kept = if count >= PROMOTE { ONE } else { 0 };
-            self.queues.main.push(slot, tag, kept, residents);
+            self.queues.main.push(slot, kept, residents);
         }
     }
 
@@ -274,6 +274,12 @@ impl Duel {
         self.history.fit(keys + spare);
     }
 
+    /// Adds to what the history knows of the entry in `slot`; says how much that is.
+    fn raise(&mut self, slot: Slot, by: u32, residents: &impl Residents<Mark>) -> u32 {
+        let tag = residents.tag(slot);
+        tag.map_or(0, |tag| self.history.raise(tag, by))
+    }
+
     /// Main's oldest that no hit has kept, left where it is.
     #[inline(never)]
     fn next_of_main(
@@ -282,24 +288,24 @@ impl Duel {
         residents: &mut impl Residents<Mark>,
     ) -> Option<Item> {
         loop {
-            let (slot, tag, bits) = self.queues.main.oldest(residents)?;
+            let (slot, bits) = self.queues.main.oldest(residents)?;
             if bits & COUNT == 0 || *rounds == 0 {
-                return Some((slot, tag, bits));
+                return Some((slot, bits));
             }
             *rounds -= 1;
             self.queues.main.pop(residents);
             let count = (bits & COUNT) >> SHIFT;
             let kept = count / 2;
-            self.queues.main.push(slot, tag, kept << SHIFT, residents);
-            self.history.raise(tag, count - kept);
+            self.queues.main.push(slot, kept << SHIFT, residents);
+            self.raise(slot, count - kept, residents);
         }
     }
 
     /// Takes out main's oldest.
     #[inline(never)]
     fn main_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (slot, tag, _) = self.queues.main.pop(residents)?;
-        self.history.evicted(tag);
+        let (slot, _) = self.queues.main.pop(residents)?;
+        self.history.evicted(residents.tag(slot)?);
         self.paid(true);
         Some(slot)
     }
@@ -312,9 +318,9 @@ impl Duel {
         rounds: &mut u32,
         residents: &mut impl Residents<Mark>,
     ) -> Option<Slot> {
-        let (slot, tag, bits) = self.queues.small.pop(residents)?;
+        let (slot, bits) = self.queues.small.pop(residents)?;
         if bits & COUNT > 0 {
-            return self.small_duels((slot, tag, bits), rounds, residents);
+            return self.small_duels((slot, bits), rounds, residents);
         }
         self.paid(false);
         Some(slot)
@@ -323,20 +329,20 @@ impl Duel {
     #[inline(never)]
     fn small_duels(
         &mut self,
-        (slot, tag, bits): Item,
+        (slot, bits): Item,
         rounds: &mut u32,
         residents: &mut impl Residents<Mark>,
     ) -> Option<Slot> {
         let count = (bits & COUNT) >> SHIFT;
-        let known = self.history.raise(tag, count);
+        let known = self.raise(slot, count, residents);
         if count >= PROMOTE && *rounds > 0 {
             *rounds -= 1;
-            self.queues.main.push(slot, tag, 0, residents);
+            self.queues.main.push(slot, 0, residents);
             return None;
         }
         if self.wins(known, rounds, residents) {
             let loser = self.main_pays(residents);
-            self.queues.main.push(slot, tag, 0, residents);
+            self.queues.main.push(slot, 0, residents);
             return loser;
         }
         self.paid(false);
@@ -349,7 +355,8 @@ impl Duel {
         if count <= MARGIN {
             return false;
         }
-        let Some((_, rival, _)) = self.next_of_main(rounds, residents) else {
+        let next = self.next_of_main(rounds, residents);
+        let Some(rival) = next.and_then(|(slot, _)| residents.tag(slot)) else {
             return false;
         };
         let wins = count > self.history.count(rival) + MARGIN;
@@ -387,18 +394,18 @@ impl Policy for Duel {
     }
 
     #[inline]
-    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
+    fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
         let asked = std::mem::take(&mut self.asked);
         match std::mem::replace(&mut self.comes, Comes::New) {
-            Comes::BackToMain => self.queues.main.push(slot, tag, 0, residents),
+            Comes::BackToMain => self.queues.main.push(slot, 0, residents),
             Comes::Known if self.filled => {
-                self.queues.small.push(slot, tag, ONE, residents);
+                self.queues.small.push(slot, ONE, residents);
             }
             _ => {
                 if !asked {
                     self.overflow(residents);
                 }
-                self.queues.small.push(slot, tag, 0, residents);
+                self.queues.small.push(slot, 0, residents);
             }
         }
     }
@@ -438,6 +445,10 @@ impl Policy for Duel {
             }
         }
         None
+    }
+
+    fn moved(&mut self, residents: &mut impl Residents<Mark>) {
+        self.queues.moved(residents);
     }
 
     fn resized(&mut self, share: u64) {

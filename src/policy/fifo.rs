@@ -24,30 +24,29 @@ impl std::fmt::Debug for Fifo {
     }
 }
 
-/// The resident whose mark stands at `position`.
+/// Puts an entry behind all others of a ring that its residents share with no other.
 #[inline]
-pub(super) fn at(residents: &impl Residents<Mark>, tag: Tag, position: Position) -> Option<Slot> {
-    residents.find(tag, |mark| mark.position() == position)
-}
-
-/// Puts an item behind all others of a ring that its residents share with no other.
-#[inline]
-pub(super) fn push(ring: &mut Ring, tag: Tag, residents: &mut impl Residents<Mark>) -> Position {
+pub(super) fn push(ring: &mut Ring, slot: Slot, residents: &mut impl Residents<Mark>) {
     if ring.is_crowded() {
-        ring.compact(|tag, from, to| move_mark(residents, tag, from, to));
+        ring.compact(|slot, _, to| set_position(residents, slot, to));
     }
-    ring.push(tag)
+    let position = ring.push(slot);
+    set_position(residents, slot, position);
 }
 
-pub(super) fn move_mark(
-    residents: &mut impl Residents<Mark>,
-    tag: Tag,
-    from: Position,
-    to: Position,
-) {
-    let mark = at(residents, tag, from).and_then(|slot| residents.meta_mut(slot));
-    if let Some(mark) = mark {
+#[inline]
+pub(super) fn set_position(residents: &mut impl Residents<Mark>, slot: Slot, to: Position) {
+    if let Some(mark) = residents.meta_mut(slot) {
         mark.set_position(to);
+    }
+}
+
+/// Renews the slots of a ring in which all residents stand.
+pub(super) fn renew(ring: &mut Ring, residents: &impl Residents<Mark>) {
+    for slot in residents.slots() {
+        if let Some(mark) = residents.meta(slot) {
+            ring.renew(mark.position(), slot);
+        }
     }
 }
 
@@ -55,8 +54,9 @@ pub(super) fn move_mark(
 pub(super) fn check_ring(ring: &Ring, residents: &impl Residents<Mark>) {
     ring.check();
     assert_eq!(ring.live(), residents.len(), "items and residents");
-    for (position, tag) in ring.iter() {
-        assert!(at(residents, tag, position).is_some(), "a stale item");
+    for (position, slot) in ring.iter() {
+        let mark = residents.meta(slot).expect("a stale item");
+        assert_eq!(mark.position(), position, "an item and its entry");
     }
 }
 
@@ -69,11 +69,8 @@ impl Policy for Fifo {
     }
 
     #[inline]
-    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
-        let position = push(&mut self.ring, tag, residents);
-        if let Some(mark) = residents.meta_mut(slot) {
-            mark.set_position(position);
-        }
+    fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
+        push(&mut self.ring, slot, residents);
     }
 
     #[inline]
@@ -89,9 +86,12 @@ impl Policy for Fifo {
     }
 
     #[inline]
-    fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (position, tag) = self.ring.pop()?;
-        at(residents, tag, position)
+    fn victim(&mut self, _: &mut impl Residents<Mark>) -> Option<Slot> {
+        self.ring.pop()
+    }
+
+    fn moved(&mut self, residents: &mut impl Residents<Mark>) {
+        renew(&mut self.ring, residents);
     }
 
     fn shrink_to_fit(&mut self, _: &mut impl Residents<Mark>) {

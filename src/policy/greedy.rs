@@ -45,7 +45,7 @@
 //! | no sketch | 51.56 (1.4), 51.95 | |
 
 use super::{Mark, Meta, Policy, Residents, Slot, Tag, Touch};
-use crate::ring::{POSITION, Position, Ring};
+use crate::ring::{POSITION, Ring};
 use crate::sketch::Sketch;
 
 /// The frequency of a newcomer; with 1, a hit weighs too much.
@@ -187,19 +187,6 @@ fn placed_at(meta: &GreedyMeta, age: u64) -> u64 {
     parts.wrapping_sub(u64::from(since)) << meta.class
 }
 
-/// The resident at `position` of the ring of this class.
-#[inline]
-fn at(
-    residents: &impl Residents<GreedyMeta>,
-    tag: Tag,
-    position: Position,
-    class: u8,
-) -> Option<Slot> {
-    residents.find(tag, |meta| {
-        meta.class == class && meta.mark.position() == position
-    })
-}
-
 impl Class {
     fn new(name: u8) -> Self {
         Self {
@@ -209,18 +196,10 @@ impl Class {
         }
     }
 
-    /// The oldest entry, left where it is.
-    fn oldest(&self, residents: &impl Residents<GreedyMeta>) -> Option<Slot> {
-        let position = self.ring.oldest()?;
-        at(residents, self.ring.tag(position)?, position, self.name)
-    }
-
     #[cold]
     fn close_holes(&mut self, residents: &mut impl Residents<GreedyMeta>) {
-        let name = self.name;
-        self.ring.compact(|tag, from, to| {
-            let slot = at(residents, tag, from, name);
-            if let Some(meta) = slot.and_then(|slot| residents.meta_mut(slot)) {
+        self.ring.compact(|slot, _, to| {
+            if let Some(meta) = residents.meta_mut(slot) {
                 meta.mark.set_position(to);
             }
         });
@@ -261,7 +240,6 @@ impl Greedy {
     fn place(
         &mut self,
         slot: Slot,
-        tag: Tag,
         (frequency, flags): (u8, u32),
         residents: &mut impl Residents<GreedyMeta>,
     ) {
@@ -271,7 +249,7 @@ impl Greedy {
         };
         let age = self.age;
         let class = self.class(name);
-        let position = class.ring.push(tag);
+        let position = class.ring.push(slot);
         if class.ring.live() == 1 {
             class.due = due(name, age);
         }
@@ -281,7 +259,7 @@ impl Greedy {
         meta.frequency = frequency;
     }
 
-    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<GreedyMeta>) {
+    fn admit(&mut self, slot: Slot, residents: &mut impl Residents<GreedyMeta>) {
         let Some(meta) = residents.meta(slot) else {
             return;
         };
@@ -290,7 +268,7 @@ impl Greedy {
             0 => (START + self.asked, 0),
             frequency => (frequency, meta.mark.bits() & !POSITION),
         };
-        self.place(slot, tag, past, residents);
+        self.place(slot, past, residents);
     }
 
     /// After an item has left the class: keeps invariants 4 and 5.
@@ -300,7 +278,7 @@ impl Greedy {
         if class.ring.is_sparse() {
             class.close_holes(residents);
         }
-        let oldest = class.oldest(residents);
+        let oldest = class.ring.front();
         if let Some(meta) = oldest.and_then(|slot| residents.meta(slot)) {
             class.due = due(class.name, placed_at(meta, age));
         } else if class.ring.live() == 0 {
@@ -324,39 +302,39 @@ impl Greedy {
 
     /// A weight of another class is a new life; any other changes nothing.
     fn reweighed(&mut self, slot: Slot, residents: &mut impl Residents<GreedyMeta>) {
-        let (Some(tag), Some(meta)) = (residents.tag(slot), residents.meta(slot)) else {
+        let Some(meta) = residents.meta(slot) else {
             return;
         };
         if self.name(meta.frequency, residents.weight(slot)) != meta.class {
             self.forget(slot, residents);
-            self.admit(slot, tag, residents);
+            self.admit(slot, residents);
         }
     }
 
     /// Takes out who is due first, and tells when that is.
-    fn pop(&mut self, residents: &mut impl Residents<GreedyMeta>) -> Option<(Slot, Tag, u64)> {
+    fn pop(&mut self, residents: &mut impl Residents<GreedyMeta>) -> Option<(Slot, u64)> {
         let left = |class: &Class| class.due.wrapping_sub(self.age);
         let index = (0..self.classes.len()).min_by_key(|&index| left(&self.classes[index]))?;
         let class = &mut self.classes[index];
-        let (name, due) = (class.name, class.due);
-        let (position, tag) = class.ring.pop()?;
+        let due = class.due;
+        let slot = class.ring.pop()?;
         self.settle(index, residents);
-        Some((at(residents, tag, position, name)?, tag, due))
+        Some((slot, due))
     }
 
     fn victim(&mut self, residents: &mut impl Residents<GreedyMeta>) -> Option<Slot> {
         self.fit_sketch(residents.len());
         for anew in 0..=PLACED_ANEW {
-            let (slot, tag, due) = self.pop(residents)?;
+            let (slot, due) = self.pop(residents)?;
             let meta = residents.meta(slot)?;
             let bits = meta.mark.bits();
             let hits = (bits & HITS) / ONE;
             if hits == 0 || anew == PLACED_ANEW {
-                self.leaves(tag, meta, due);
+                self.leaves(residents.tag(slot)?, meta, due);
                 return Some(slot);
             }
             let frequency = meta.frequency.saturating_add(hits as u8);
-            self.place(slot, tag, (frequency, bits & HIT), residents);
+            self.place(slot, (frequency, bits & HIT), residents);
         }
         None
     }
@@ -386,6 +364,17 @@ impl Greedy {
         }
     }
 
+    fn moved(&mut self, residents: &impl Residents<GreedyMeta>) {
+        for slot in residents.slots() {
+            let Some(meta) = residents.meta(slot) else {
+                continue;
+            };
+            if let Ok(index) = self.find(meta.class) {
+                self.classes[index].ring.renew(meta.mark.position(), slot);
+            }
+        }
+    }
+
     fn shrink_to_fit(&mut self, residents: &impl Residents<GreedyMeta>) {
         for class in &mut self.classes {
             class.ring.shrink_to_fit();
@@ -412,9 +401,9 @@ impl Greedy {
         assert!(!class.ring.is_sparse(), "a ring of holes");
         assert!(class.ring.live() > 0, "an empty class");
         let mut before = class.due.wrapping_sub(self.age);
-        for (position, tag) in class.ring.iter() {
-            let slot = at(residents, tag, position, class.name).expect("a stale item");
-            let meta = residents.meta(slot).expect("a meta");
+        for (position, slot) in class.ring.iter() {
+            let meta = residents.meta(slot).expect("a stale item");
+            assert_eq!((meta.class, meta.mark.position()), (class.name, position));
             let due = due(class.name, placed_at(meta, self.age));
             let left = due.wrapping_sub(self.age);
             assert!(left <= 1 << (u32::from(class.name) + PARTS), "overdue");
@@ -452,8 +441,8 @@ macro_rules! greedy {
             }
 
             #[inline]
-            fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<GreedyMeta>) {
-                self.0.admit(slot, tag, residents);
+            fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<GreedyMeta>) {
+                self.0.admit(slot, residents);
             }
 
             #[inline]
@@ -480,6 +469,10 @@ macro_rules! greedy {
             #[inline]
             fn victim(&mut self, residents: &mut impl Residents<GreedyMeta>) -> Option<Slot> {
                 self.0.victim(residents)
+            }
+
+            fn moved(&mut self, residents: &mut impl Residents<GreedyMeta>) {
+                self.0.moved(residents);
             }
 
             fn shrink_to_fit(&mut self, residents: &mut impl Residents<GreedyMeta>) {
@@ -542,6 +535,9 @@ mod tests {
         fn len(&self) -> usize {
             self.0.iter().flatten().count()
         }
+        fn slots(&self) -> impl Iterator<Item = Slot> {
+            (0..self.0.len()).map(Slot)
+        }
         fn nth(&self, _: u64) -> Option<Slot> {
             None
         }
@@ -560,7 +556,7 @@ mod tests {
             let places = self.shelf.0.len().max(key + 1);
             self.shelf.0.resize_with(places, || None);
             self.shelf.0[key] = Some((weight, GreedyMeta::default()));
-            self.order.admit(Slot(key), tag(key), &mut self.shelf);
+            self.order.admit(Slot(key), &mut self.shelf);
         }
 
         fn ask(&mut self, key: usize, times: usize) {
@@ -613,7 +609,7 @@ mod tests {
         assert_eq!(shop.frequency(0), 255);
         shop.shelf.meta_mut(Slot(0)).unwrap().mark.lower(HITS);
         shop.order.forget(Slot(0), &mut shop.shelf);
-        shop.order.admit(Slot(0), tag(0), &mut shop.shelf);
+        shop.order.admit(Slot(0), &mut shop.shelf);
         let survived = (1..=1_000).find(|_| turn(&mut shop) == Some(0)).unwrap();
         assert!(
             (32 * RESIDENTS..=65 * RESIDENTS).contains(&survived),
@@ -694,7 +690,7 @@ mod tests {
         (0..3).for_each(|key| shop.add(key, 1));
         shop.ask(0, 5);
         assert_eq!(shop.order.victim(&mut shop.shelf), Some(Slot(1)));
-        shop.order.admit(Slot(1), tag(1), &mut shop.shelf);
+        shop.order.admit(Slot(1), &mut shop.shelf);
         assert_eq!(shop.frequency(1), START);
         assert_eq!(shop.frequency(0), START + 5);
         assert_eq!(shop.evict_all(), [2, 1, 0]);

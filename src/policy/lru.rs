@@ -2,10 +2,9 @@
 //! touch is the one that counts.
 //!
 //! A hit leaves a hole where the entry stood and puts it at the back; the ring
-//! closes its holes when they outnumber the live items, one look-up an item,
-//! so a hit costs amortised O(1) and the log at most 8 bytes an entry.
+//! closes its holes when they outnumber the live items, so a hit costs amortised O(1) and the log at most 8 bytes an entry.
 
-use super::fifo::{at, check_ring, push};
+use super::fifo::{check_ring, push, renew};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 use crate::ring::Ring;
 
@@ -39,22 +38,19 @@ impl Policy for Lru {
     }
 
     #[inline]
-    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
-        let position = push(&mut self.ring, tag, residents);
-        if let Some(mark) = residents.meta_mut(slot) {
-            mark.set_position(position);
-        }
+    fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
+        push(&mut self.ring, slot, residents);
     }
 
     #[inline]
     fn touch(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
-        let (Some(tag), Some(mark)) = (residents.tag(slot), residents.meta_mut(slot)) else {
+        let Some(mark) = residents.meta_mut(slot) else {
             return;
         };
         mark.raise(HIT);
         if !self.ring.is_newest(mark.position()) {
             self.ring.remove(mark.position());
-            self.admit(slot, tag, residents);
+            push(&mut self.ring, slot, residents);
         }
     }
 
@@ -66,9 +62,12 @@ impl Policy for Lru {
     }
 
     #[inline]
-    fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (position, tag) = self.ring.pop()?;
-        at(residents, tag, position)
+    fn victim(&mut self, _: &mut impl Residents<Mark>) -> Option<Slot> {
+        self.ring.pop()
+    }
+
+    fn moved(&mut self, residents: &mut impl Residents<Mark>) {
+        renew(&mut self.ring, residents);
     }
 
     fn shrink_to_fit(&mut self, _: &mut impl Residents<Mark>) {

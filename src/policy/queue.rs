@@ -1,14 +1,15 @@
 //! `Queues`: the two rings of residents, small and main, and the weight in each.
 //!
-//! In which queue an entry stands, the flag [`MAIN`] of its mark says: a tag, a
-//! position and that flag find it again.
+//! In which queue an entry stands, the flag [`MAIN`] of its mark says.
 //!
 //! Invariants
 //! 1. Each resident has one item, in the ring that its mark names.
 //! 2. `weight` is the sum over the items of what their residents weigh.
 
-use super::{Mark, Residents, Slot, Tag};
-use crate::ring::{POSITION, Position, Ring};
+use super::fifo::set_position;
+use super::{Mark, Residents, Slot};
+use crate::ring::{Position, Ring};
+use std::hint::black_box;
 
 /// The flag of entries in the main queue.
 pub(super) const MAIN: u32 = 1 << 30;
@@ -30,8 +31,8 @@ pub(super) fn count_hit(mark: &mut Mark) {
     }
 }
 
-/// An entry as a queue names it: where it lies, its tag, the bits of its mark.
-pub(super) type Item = (Slot, Tag, u32);
+/// An entry as a queue names it: where it lies, and the bits of its mark.
+pub(super) type Item = (Slot, u32);
 
 #[derive(Default)]
 pub(super) struct Queues {
@@ -53,33 +54,15 @@ impl<const FLAG: u32> Queue<FLAG> {
         self.ring.live()
     }
 
-    /// The resident at `position`.
-    #[inline]
-    fn at(residents: &impl Residents<Mark>, tag: Tag, position: Position) -> Option<Slot> {
-        residents.find(tag, |mark| {
-            mark.bits() & (POSITION | MAIN) == position | FLAG
-        })
-    }
-
     /// Puts the entry of `slot` at the back and writes its mark: with this count,
     /// and whether it was ever hit as before.
     #[inline]
-    pub(super) fn push(
-        &mut self,
-        slot: Slot,
-        tag: Tag,
-        count: u32,
-        residents: &mut impl Residents<Mark>,
-    ) {
+    pub(super) fn push(&mut self, slot: Slot, count: u32, residents: &mut impl Residents<Mark>) {
         if self.ring.is_crowded() {
-            self.ring.compact(|tag, from, to| {
-                let slot = Self::at(residents, tag, from);
-                if let Some(mark) = slot.and_then(|slot| residents.meta_mut(slot)) {
-                    mark.set_position(to);
-                }
-            });
+            self.ring
+                .compact(|slot, _, to| set_position(residents, slot, to));
         }
-        let position = self.ring.push(tag);
+        let position = self.ring.push(slot);
         self.weight = self.weight.saturating_add(residents.weight(slot));
         if let Some(mark) = residents.meta_mut(slot) {
             mark.set(position | mark.bits() & HIT | count | FLAG);
@@ -87,20 +70,27 @@ impl<const FLAG: u32> Queue<FLAG> {
     }
 
     /// The oldest entry, left where it is.
+    #[inline]
     pub(super) fn oldest(&self, residents: &impl Residents<Mark>) -> Option<Item> {
-        let position = self.ring.oldest()?;
-        let tag = self.ring.tag(position)?;
-        let slot = Self::at(residents, tag, position)?;
-        Some((slot, tag, residents.meta(slot)?.bits()))
+        let slot = self.ring.front()?;
+        Some((slot, residents.meta(slot)?.bits()))
     }
 
     /// Takes the oldest entry out.
     #[inline]
     pub(super) fn pop(&mut self, residents: &impl Residents<Mark>) -> Option<Item> {
-        let (position, tag) = self.ring.pop()?;
-        let slot = Self::at(residents, tag, position)?;
+        let slot = self.ring.pop()?;
+        self.fetch(residents);
         self.weight = self.weight.saturating_sub(residents.weight(slot));
-        Some((slot, tag, residents.meta(slot)?.bits()))
+        Some((slot, residents.meta(slot)?.bits()))
+    }
+
+    /// Reads a word of the next one's entry, for nothing but that it lies in the
+    /// processor's cache when it is asked for: nobody waits for this read.
+    #[inline]
+    fn fetch(&self, residents: &impl Residents<Mark>) {
+        let next = self.ring.front().and_then(|next| residents.meta(next));
+        black_box(next.map_or(0, Mark::bits));
     }
 
     fn remove(&mut self, position: Position, weight: u64) {
@@ -114,8 +104,9 @@ impl<const FLAG: u32> Queue<FLAG> {
 
     fn check(&self, residents: &impl Residents<Mark>) {
         self.ring.check();
-        let weight = |(position, tag)| {
-            let slot = Self::at(residents, tag, position).expect("a stale item");
+        let weight = |(position, slot): (Position, Slot)| {
+            let mark = residents.meta(slot).expect("a stale item");
+            assert_eq!((mark.position(), mark.bits() & MAIN), (position, FLAG));
             residents.weight(slot)
         };
         let weight: u64 = self.ring.iter().map(weight).sum();
@@ -152,6 +143,17 @@ impl Queues {
             Some(mark) if mark.has(MAIN) => self.main.reweighed(before, after),
             Some(_) => self.small.reweighed(before, after),
             None => (),
+        }
+    }
+
+    /// Renews the slots of both.
+    pub(super) fn moved(&mut self, residents: &impl Residents<Mark>) {
+        for slot in residents.slots() {
+            match residents.meta(slot) {
+                Some(mark) if mark.has(MAIN) => self.main.ring.renew(mark.position(), slot),
+                Some(mark) => self.small.ring.renew(mark.position(), slot),
+                None => (),
+            }
         }
     }
 

@@ -59,29 +59,29 @@ impl S3Fifo {
     }
 
     #[inline]
-    fn remember(&mut self, tag: Tag, residents: &impl Residents<Mark>) {
+    fn remember(&mut self, slot: Slot, residents: &impl Residents<Mark>) {
         self.ghost.follow(residents.len() / 10 * 9);
-        self.ghost.remember(tag);
+        if let Some(tag) = residents.tag(slot) {
+            self.ghost.remember(tag);
+        }
     }
 
     /// Small's oldest is the victim, or goes to main (`None`).
     fn small_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (slot, tag, bits) = self.queues.small.pop(residents)?;
+        let (slot, bits) = self.queues.small.pop(residents)?;
         if bits & COUNT >= TO_MAIN {
-            self.queues.main.push(slot, tag, 0, residents);
+            self.queues.main.push(slot, 0, residents);
             return None;
         }
-        self.remember(tag, residents);
+        self.remember(slot, residents);
         Some(slot)
     }
 
     /// Main's oldest is the victim, or has earned another round (`None`).
     fn main_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (slot, tag, bits) = self.queues.main.pop(residents)?;
+        let (slot, bits) = self.queues.main.pop(residents)?;
         if bits & COUNT > 0 {
-            self.queues
-                .main
-                .push(slot, tag, (bits & COUNT) - ONE, residents);
+            self.queues.main.push(slot, (bits & COUNT) - ONE, residents);
             return None;
         }
         Some(slot)
@@ -108,13 +108,13 @@ impl Policy for S3Fifo {
     }
 
     #[inline]
-    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
+    fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
         let filling = !self.filled && self.queues.small.weight >= self.share / 10;
         if self.to_main || filling {
             self.to_main = false;
-            self.queues.main.push(slot, tag, 0, residents);
+            self.queues.main.push(slot, 0, residents);
         } else {
-            self.queues.small.push(slot, tag, 0, residents);
+            self.queues.small.push(slot, 0, residents);
         }
     }
 
@@ -147,6 +147,10 @@ impl Policy for S3Fifo {
             }
         }
         None
+    }
+
+    fn moved(&mut self, residents: &mut impl Residents<Mark>) {
+        self.queues.moved(residents);
     }
 
     fn resized(&mut self, share: u64) {

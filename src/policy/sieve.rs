@@ -13,7 +13,7 @@
 //! The walk passes each entry at most once marked and once unmarked: at most
 //! two rounds, amortised O(1).
 
-use super::fifo::{at, check_ring, move_mark};
+use super::fifo::{check_ring, renew, set_position};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 use crate::ring::{Position, Ring};
 
@@ -44,11 +44,11 @@ impl std::fmt::Debug for Sieve {
 impl Sieve {
     fn compact(&mut self, residents: &mut impl Residents<Mark>) {
         let before = self.hand;
-        self.ring.compact(|tag, from, to| {
+        self.ring.compact(|slot, from, to| {
             if Some(from) == before {
                 self.hand = Some(to);
             }
-            move_mark(residents, tag, from, to);
+            set_position(residents, slot, to);
         });
     }
 
@@ -70,14 +70,12 @@ impl Policy for Sieve {
     }
 
     #[inline]
-    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
+    fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
         if self.ring.is_crowded() {
             self.compact(residents);
         }
-        let position = self.ring.push(tag);
-        if let Some(mark) = residents.meta_mut(slot) {
-            mark.set_position(position);
-        }
+        let position = self.ring.push(slot);
+        set_position(residents, slot, position);
     }
 
     #[inline]
@@ -95,7 +93,7 @@ impl Policy for Sieve {
     fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
         for _ in 0..=2 * self.ring.live() {
             let position = self.hand.or_else(|| self.ring.oldest())?;
-            let slot = at(residents, self.ring.tag(position)?, position)?;
+            let slot = self.ring.slot(position)?;
             let mark = residents.meta_mut(slot)?;
             if !mark.has(VISITED) {
                 self.hand = Some(position);
@@ -106,6 +104,10 @@ impl Policy for Sieve {
             self.hand = self.ring.after(position);
         }
         None
+    }
+
+    fn moved(&mut self, residents: &mut impl Residents<Mark>) {
+        renew(&mut self.ring, residents);
     }
 
     fn shrink_to_fit(&mut self, _: &mut impl Residents<Mark>) {

@@ -66,6 +66,10 @@ impl<M: Meta, R: Residents<WeighedMeta<M>>> Residents<M> for Unwrapped<'_, R> {
         self.0.len()
     }
 
+    fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.0.slots()
+    }
+
     fn nth(&self, bucket: u64) -> Option<Slot> {
         self.0.nth(bucket)
     }
@@ -112,6 +116,10 @@ impl<P: Policy> Policy for Weighed<P> {
     #[inline]
     fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
         self.0.victim(&mut Unwrapped(residents))
+    }
+
+    fn moved(&mut self, residents: &mut impl Residents<Self::Meta>) {
+        self.0.moved(&mut Unwrapped(residents));
     }
 
     #[inline]

@@ -22,12 +22,19 @@
 //! 2. An entry that is being replaced is never its own victim, and stays
 //!    readable until its new value is in.
 //! 3. Whatever a policy answers, making room ends: each step evicts an entry or stops.
+//!
+//! Where entries have lives, `timer` says who is past his end.
+
+mod timer;
+
+pub(crate) use timer::Tally;
 
 use crate::budget::{Budget, Hand};
-use crate::cause::Cause;
+use crate::cause::{Cause, Times};
+use crate::clock::Moment;
 use crate::error::{Reason, Updated};
 use crate::leave::{Leaving, Panic, caught, dropped, first, hand_value};
-use crate::outbox::Outbox;
+use crate::outbox::{Departure, Outbox};
 use crate::policy::{Meta, Ours, Policy, Slot, Tag, Touch};
 use crate::ring::MOST_LIVE;
 use crate::scale::Scale;
@@ -41,6 +48,8 @@ pub(crate) struct Offer<K, V> {
     pub(crate) value: V,
     pub(crate) tag: Tag,
     pub(crate) weight: u64,
+    /// How long it is to live, in nanoseconds, where entries have lives.
+    pub(crate) life: u64,
     /// Leave an older value under the key alone.
     pub(crate) only_if_absent: bool,
 }
@@ -50,7 +59,8 @@ pub(crate) struct Offer<K, V> {
 pub(crate) enum Placed {
     /// It is in; an older value under its key is in the outbox as `Replaced`.
     Stored(Slot),
-    /// It is in the outbox as `Refused`, and an older value under its key as `Replaced`.
+    /// It is the last in the outbox, as `Refused` (or `Expired`, if it had no life),
+    /// and an older value under its key is there as `Replaced`.
     Refused(Reason),
     /// The key is there, and the offer was only for the case that it is not.
     Present,
@@ -70,6 +80,15 @@ pub(crate) struct Changed<R> {
 }
 
 impl<R> Changed<R> {
+    /// There was no value to change.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            result: None,
+            stayed: false,
+            panic: None,
+        }
+    }
+
     /// Outside the lock: tells what left, then goes on with the panic or answers.
     pub(crate) fn settle<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
         let mut panic = self.panic;
@@ -93,12 +112,15 @@ pub(crate) struct Shard<K, V, P: Policy> {
     alone: bool,
     share: u64,
     seed: u64,
+    now: Moment,
+    to_idle: u64,
+    timer: Option<Box<timer::Timer>>,
 }
 
 impl<K, V, P: Policy> Shard<K, V, P> {
     /// An empty shard whose fair share of the capacity is `share`; `alone` if
-    /// there is no other to ask for room.
-    pub(crate) fn new(share: u64, alone: bool, seed: u64) -> Self {
+    /// there is no other to ask for room. Unused entries end after `to_idle`.
+    pub(crate) fn new(share: u64, alone: bool, seed: u64, to_idle: u64) -> Self {
         Self {
             table: Table::new(),
             policy: P::new(share, seed),
@@ -109,6 +131,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             alone,
             share,
             seed,
+            now: 0,
+            to_idle,
+            timer: None,
         }
     }
 
@@ -125,14 +150,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.held.weight
     }
 
-    /// An entry by its key, without touching it.
+    /// An entry by its key, without touching it, if it is not past its end at `now`.
     #[inline]
     pub(crate) fn peek(
         &self,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
+        now: Moment,
     ) -> Option<&Entry<K, V, P::Meta>> {
-        self.table.find(tag, is)
+        let found = self.table.find(tag, is);
+        found.filter(|entry| !timer::is_past(&entry.meta, now))
     }
 
     /// A hit or a miss.
@@ -140,12 +167,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(crate) fn get(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<(&K, &V)> {
         let entry = match P::TOUCH {
             Touch::Mark => match self.table.find_mut(tag, is) {
-                Some(entry) => {
+                Some(entry) if !timer::is_past(&entry.meta, self.now) => {
                     P::mark(&mut entry.meta);
+                    Self::use_of(&mut entry.meta, self.now, self.to_idle);
                     self.counts.hit();
                     entry
                 }
-                None => {
+                _ => {
                     self.counts.missed();
                     return None;
                 }
@@ -161,11 +189,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// Finds a key, touches its entry and counts the hit or the miss.
     #[inline]
     pub(crate) fn look_up(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        let Some(slot) = self.table.slot(tag, is) else {
+        let Some(slot) = self.slot(tag, is) else {
             self.counts.missed();
             return None;
         };
         self.touch(slot);
+        self.used(slot);
         self.counts.hit();
         Some(slot)
     }
@@ -192,12 +221,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let Some(offered) = offer.as_ref() else {
             return Placed::Present;
         };
+        self.work(hand.budget(), out);
         let weight = offered.weight;
         let slot = self.table.slot(offered.tag, |key| *key == offered.key);
+        let slot = self.unless_past(slot, hand.budget(), out);
         if slot.is_some() && offered.only_if_absent {
             return Placed::Present;
         }
-        if !fits(weight, hand.budget()) {
+        if !fits(weight, hand.budget()) || self.is_lifeless(offered.life) {
             return self.refuse(offer, slot, hand.budget(), out);
         }
         match slot {
@@ -219,7 +250,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         if self.table.len() >= MOST_LIVE {
             self.evict(None, hand, out);
         }
-        let free = hand.fill(need);
+        let free = hand.fill(need) || self.expire_for(need, hand, out);
         if !free && !self.may_pay(self.floor) {
             return Placed::NeedsRoom(need);
         }
@@ -232,7 +263,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
         let mut meta = P::Meta::default();
         meta.set_weight(weight, Ours);
-        let Some(Offer { key, value, .. }) = offer.take() else {
+        let Some(Offer {
+            key, value, life, ..
+        }) = offer.take()
+        else {
             return Placed::Present;
         };
         hand.pay(need);
@@ -245,6 +279,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             value,
         });
         self.announced = None;
+        self.begin(slot, life);
         self.policy.admit(slot, tag, &mut self.table);
         Placed::Stored(slot)
     }
@@ -276,9 +311,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
         self.counts.left(before, Cause::Replaced);
         self.counts.entered(weight);
+        let times = self.part_replaced(slot);
         if let (Some(entry), Some(offer)) = (self.table.get_mut(slot), offer.take()) {
             let old = std::mem::replace(&mut entry.value, offer.value);
-            out.put(offer.key, old, Cause::Replaced);
+            out.put(offer.key, old, Cause::Replaced, times);
+            self.begin_anew(slot, offer.life);
         }
         self.reordered(slot, before, weight);
         self.touch(slot);
@@ -299,12 +336,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let Some(offer) = offer.take() else {
             return Placed::Present;
         };
-        self.counts.refused_outright();
-        out.put(offer.key, offer.value, Cause::Refused);
-        Placed::Refused(Reason::TooHeavy {
-            weight: offer.weight,
-            capacity: budget.capacity(),
-        })
+        let (cause, reason) = if fits(offer.weight, budget) {
+            (Cause::Expired, Reason::NoLife)
+        } else {
+            let weight = offer.weight;
+            let capacity = budget.capacity();
+            (Cause::Refused, Reason::TooHeavy { weight, capacity })
+        };
+        self.counts.refused_outright(cause);
+        out.keep(offer.key, offer.value, cause, Times::stillborn(cause));
+        Placed::Refused(reason)
     }
 
     /// Changes what the entry in `slot` is charged; says whether there was room
@@ -385,6 +426,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) {
+        while !hand.covers(need) && self.expire_one(keep, hand, out) {}
         while !hand.covers(need) && self.may_pay(floor) {
             if !self.evict(keep, hand, out) {
                 break;
@@ -425,29 +467,36 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// Evicts one entry without a word to the policy; says whether there was one.
     #[cold]
     fn evict_unasked(&mut self, budget: &Budget, out: &mut Outbox<K, V>) -> bool {
-        let taken = self
-            .table
-            .slot_from(0, None)
-            .and_then(|slot| self.table.take(slot));
-        let Some(entry) = taken else {
+        let Some(slot) = self.table.slot_from(0, None) else {
+            return false;
+        };
+        let (cause, times) = self.part(slot, Cause::Evicted);
+        let Some(entry) = self.table.take(slot) else {
             return false;
         };
         let weight = entry.meta.weight(Ours);
         self.held = self.held.minus(charge::<P>(weight));
-        self.counts.left(weight, Cause::Evicted);
-        out.put(entry.key, entry.value, Cause::Evicted);
+        self.counts.left(weight, cause);
+        out.put(entry.key, entry.value, cause, times);
+        self.tidy();
         budget.give(charge::<P>(weight));
         true
     }
 
     /// Hands out the entries of a shard that will not be used again.
-    pub(crate) fn finish(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V, P> {
-        self.table.empty()
+    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
+        let now = self.now;
+        let left = move |entry| timer::departed(entry, Cause::CacheDropped, now);
+        self.table.empty().map(left)
     }
 
-    /// Evicts one entry, but never `keep`; its room goes into the hand.
+    /// Frees one entry, but never `keep`: one that is due to expire, else the
+    /// policy's victim. Its room goes into the hand.
     #[inline]
     fn evict(&mut self, keep: Option<Slot>, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
+        if self.expire_one(keep, hand, out) {
+            return true;
+        }
         let named = self.policy.victim(&mut self.table);
         if let Some(slot) = named {
             if named != keep {
@@ -521,7 +570,26 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// The slot of a key, to be changed or taken by the calls below.
     #[inline]
     pub(crate) fn slot(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        self.table.slot(tag, is)
+        let slot = self.table.slot(tag, is)?;
+        if P::Meta::TIMED && self.is_past(self.table.get(slot)?) {
+            return None;
+        }
+        Some(slot)
+    }
+
+    /// The same before a write: does some due work first, and an entry that is
+    /// past its end leaves.
+    #[inline]
+    pub(crate) fn claim(
+        &mut self,
+        tag: Tag,
+        is: impl FnMut(&K) -> bool,
+        budget: &Budget,
+        out: &mut Outbox<K, V>,
+    ) -> Option<Slot> {
+        self.work(budget, out);
+        let slot = self.table.slot(tag, is);
+        self.unless_past(slot, budget, out)
     }
 
     /// Takes the entry in `slot` out, by no choice of the policy.
@@ -542,6 +610,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// what it was charged.
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
+        let (cause, times) = self.part(slot, cause);
         let meta = &self.table.get(slot)?.meta;
         let weight = meta.weight(Ours);
         let unhit = cause == Cause::Evicted && P::was_hit(meta) == Some(false);
@@ -552,7 +621,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         if unhit {
             self.counts.evicted_unhit();
         }
-        out.put(entry.key, entry.value, cause);
+        out.put(entry.key, entry.value, cause, times);
+        self.tidy();
         Some(room)
     }
 
@@ -568,11 +638,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         change: impl FnOnce(&K, &mut V) -> R,
         out: &mut Outbox<K, V>,
     ) -> Changed<R> {
-        let mut changed = Changed {
-            result: None,
-            stayed: false,
-            panic: None,
-        };
+        let mut changed = Changed::nothing();
         let Some(entry) = self.table.get_mut(slot) else {
             return changed;
         };
@@ -628,6 +694,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> Option<Panic> {
         for slot in self.table.slots() {
+            if self.unless_past(Some(slot), budget, out).is_none() {
+                continue;
+            }
             let Some(entry) = self.table.get_mut(slot) else {
                 continue;
             };
@@ -648,26 +717,32 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         None
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.table.iter().map(|entry| (&entry.key, &entry.value))
+    /// The entries that are not past their end at `now`.
+    pub(crate) fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, &V)> {
+        let live = move |entry: &&Entry<K, V, P::Meta>| !timer::is_past(&entry.meta, now);
+        let entries = self.table.iter().filter(live);
+        entries.map(|entry| (&entry.key, &entry.value))
     }
 
-    /// Empties the shard; hands out its entries, already counted as `cause`.
+    /// Empties the shard; hands out its entries, already counted as `cause`. Those
+    /// past their end come out as expired: to be told of by `recount`.
     pub(crate) fn empty(
         &mut self,
         cause: Cause,
         budget: &Budget,
         panic: &mut Option<Panic>,
-    ) -> impl Iterator<Item = (K, V)> + use<K, V, P> {
+    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
         let before = std::mem::replace(&mut self.policy, P::new(self.share, self.seed));
         self.announced = None;
         let entries = self.table.len() as u64;
         let held = std::mem::replace(&mut self.held, Room::NONE);
+        let now = self.now;
         let taken = self.table.empty();
+        self.forget_all_ends();
         self.counts.left_at_once(entries, held.weight, cause);
         budget.give(held);
         first(panic, dropped(before));
-        taken
+        taken.map(move |entry| timer::departed(entry, cause, now))
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
@@ -688,6 +763,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         snapshot.len = self.table.len() as u64;
         snapshot.weight = self.held.weight;
         snapshot.capacity = self.share;
+        snapshot.lateness = self.lateness();
+        snapshot.lives = self.lives();
         snapshot
     }
 
@@ -695,6 +772,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(crate) fn check(&mut self) -> Room {
         self.table.check();
         self.policy.check(&mut self.table);
+        self.check_timer();
         let charges = self
             .table
             .iter()

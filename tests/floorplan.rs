@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "weight", "cause", "error", "heap_size"],
     &[
-        "reentry", "hash", "history", "ring", "sets", "budget", "stats", "outbox", "config",
+        "reentry", "hash", "history", "ring", "sets", "budget", "stats", "outbox", "clock",
     ],
-    &["ghost", "sketch"],
-    &["policy", "leave"],
+    &["ghost", "sketch", "wheel", "expiry"],
+    &["policy", "leave", "config"],
     &["table", "scale"],
     &["shard", "capacity"],
     &["cache", "unsync"],

@@ -279,7 +279,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             value,
         });
         self.announced = None;
-        self.begin(slot, life);
+        self.begin(slot, life, true);
         self.policy.admit(slot, tag, &mut self.table);
         Placed::Stored(slot)
     }
@@ -315,7 +315,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         if let (Some(entry), Some(offer)) = (self.table.get_mut(slot), offer.take()) {
             let old = std::mem::replace(&mut entry.value, offer.value);
             out.put(offer.key, old, Cause::Replaced, times);
-            self.begin_anew(slot, offer.life);
+            self.begin(slot, offer.life, false);
         }
         self.reordered(slot, before, weight);
         self.touch(slot);

@@ -145,6 +145,11 @@ impl Wheel {
         (self.next != Beat::MAX).then_some(self.next)
     }
 
+    /// Its own time. For tests.
+    pub(crate) fn beat(&self) -> Beat {
+        self.beat
+    }
+
     #[inline]
     pub(crate) fn is_due(&self, now: Beat) -> bool {
         self.next <= now

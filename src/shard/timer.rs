@@ -12,7 +12,7 @@
 //! 1. `now` is the latest time that this shard was told. It never goes back, so
 //!    what is past stays past.
 //! 2. An entry that ends has an item in the bucket it names, which comes up no
-//!    later than it ends. One that never ends may have none.
+//!    later than it ends, or now. One that never ends may have none.
 //! 3. `scheduled` is the number of entries that name a bucket. All other items are
 //!    stale, and no more than half of it and 64: then the wheel is laid anew.
 //! 4. An entry past its end leaves as expired, whoever takes it out, and no call
@@ -100,8 +100,12 @@ pub(super) fn is_past<M: Meta>(meta: &M, now: Moment) -> bool {
 /// When an entry ends, if nothing puts that off.
 #[inline]
 fn end_of<M: Meta>(meta: &M) -> Moment {
-    let idle_end = if M::IDLES { meta.idle_end(Ours) } else { NEVER };
-    end_in(meta.end(Ours)).min(idle_end)
+    let end = end_in(meta.end(Ours));
+    if M::IDLES {
+        end.min(meta.idle_end(Ours))
+    } else {
+        end
+    }
 }
 
 /// The cause and the times of an entry that leaves at `now`.
@@ -220,33 +224,46 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
     }
 
-    /// A new entry begins to live in `slot`.
+    /// A value begins to live in `slot`: that of a new entry, or one that takes the
+    /// place of an older value.
     #[inline]
-    pub(super) fn begin(&mut self, slot: Slot, life: u64) {
-        if P::Meta::TIMED {
-            if let Some(entry) = self.table.get_mut(slot) {
-                entry.meta.set_end(stamp(NEVER, NOWHERE), Ours);
-            }
-            self.begin_anew(slot, life);
-        }
-    }
-
-    /// A new value begins to live in `slot`, in place of an older one.
-    #[inline]
-    pub(super) fn begin_anew(&mut self, slot: Slot, life: u64) {
+    pub(super) fn begin(&mut self, slot: Slot, life: u64, is_new: bool) {
         if !P::Meta::TIMED {
             return;
         }
-        let now = self.now;
+        let (now, to_idle) = (self.now, self.to_idle);
         if let Some(entry) = self.table.get_mut(slot) {
+            let bucket = if is_new {
+                NOWHERE
+            } else {
+                bucket_in(entry.meta.end(Ours))
+            };
+            entry.meta.set_end(stamp(end(now, life), bucket), Ours);
             entry.meta.set_born(now, Ours);
-        }
-        self.ends_after(slot, life);
-        self.used(slot);
-        if P::Meta::RECORDS {
-            self.timer.get_or_insert_with(|| Box::new(Timer::new(true)));
+            Self::use_of(&mut entry.meta, now, to_idle);
         }
         self.schedule(slot);
+    }
+
+    /// A use puts the end of the idle time off. That end is later than before,
+    /// so the wheel need not know.
+    #[inline]
+    pub(super) fn used(&mut self, slot: Slot) {
+        let (now, to_idle) = (self.now, self.to_idle);
+        if P::Meta::IDLES {
+            if let Some(entry) = self.table.get_mut(slot) {
+                Self::use_of(&mut entry.meta, now, to_idle);
+            }
+        }
+    }
+
+    /// The same for an entry at hand. That end shares its word with nothing, so it
+    /// is not rounded.
+    #[inline]
+    pub(super) fn use_of(meta: &mut P::Meta, now: Moment, to_idle: u64) {
+        if P::Meta::IDLES {
+            meta.set_idle_end(now.saturating_add(to_idle), Ours);
+        }
     }
 
     /// Gives the entry in `slot` a new end, so many nanoseconds from now; the
@@ -260,49 +277,30 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
     }
 
-    /// A use puts the end of the idle time off. That end is later than before,
-    /// so the wheel need not know.
-    #[inline]
-    pub(super) fn used(&mut self, slot: Slot) {
-        if P::Meta::IDLES {
-            let idle_end = end(self.now, self.to_idle);
-            if let Some(entry) = self.table.get_mut(slot) {
-                entry.meta.set_idle_end(idle_end, Ours);
-            }
-        }
-    }
-
-    /// The same for an entry at hand.
-    #[inline]
-    pub(super) fn use_of(meta: &mut P::Meta, now: Moment, to_idle: u64) {
-        if P::Meta::IDLES {
-            meta.set_idle_end(end(now, to_idle), Ours);
-        }
-    }
-
     /// Sees to it that an item comes up before the entry in `slot` ends.
     fn schedule(&mut self, slot: Slot) {
-        let now = beat_of(self.now);
         let Some(entry) = self.table.get_mut(slot) else {
             return;
         };
         let end = end_of(&entry.meta);
-        if end == NEVER {
+        if end == NEVER && !P::Meta::RECORDS {
             return;
         }
         let timer = self
             .timer
             .get_or_insert_with(|| Box::new(Timer::new(P::Meta::RECORDS)));
         let stamped = entry.meta.end(Ours);
-        let bucket = bucket_in(stamped);
-        let when = beat_after(end);
-        if bucket != NOWHERE && timer.wheel.start(bucket) <= when {
+        let (bucket, when) = (bucket_in(stamped), beat_after(end));
+        if end == NEVER || bucket != NOWHERE && timer.wheel.start(bucket) <= when {
             return;
         }
-        timer.scheduled += usize::from(bucket == NOWHERE);
-        let bucket = timer.wheel.put(entry.tag, when, now);
-        entry.meta.set_end(stamp(end_in(stamped), bucket), Ours);
-        self.tidy();
+        let put = timer.wheel.put(entry.tag, when, beat_of(self.now));
+        entry.meta.set_end(stamp(end_in(stamped), put), Ours);
+        if bucket == NOWHERE {
+            timer.scheduled += 1;
+        } else {
+            self.tidy();
+        }
     }
 
     /// The life of the value in `slot` begins anew after a change in place. The
@@ -562,7 +560,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 continue;
             }
             scheduled += 1;
-            assert!(timer.wheel.start(bucket) <= beat_after(end), "too late");
+            let latest = beat_after(end).max(timer.wheel.beat());
+            assert!(timer.wheel.start(bucket) <= latest, "comes up too late");
             let item = items.get_mut(&(tag, bucket)).filter(|items| **items > 0);
             *item.expect("an item for each entry that names its bucket") -= 1;
         }

@@ -747,6 +747,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     pub(crate) fn shrink_to_fit(&mut self) {
         self.table.shrink_to_fit();
+        self.shrink_timer();
         self.policy.shrink_to_fit(&mut self.table);
     }
 

@@ -139,6 +139,12 @@ impl Wheel {
         self.items
     }
 
+    /// Whether far more memory is held than the items need.
+    #[inline]
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.chunks.capacity() / 4 > self.items / TAGS + SLOTS
+    }
+
     /// When there is something to pop: no item is due before.
     #[inline]
     pub(crate) fn next(&self) -> Option<Beat> {

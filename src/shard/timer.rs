@@ -62,6 +62,10 @@ impl Timer {
     fn is_mostly_stale(&self) -> bool {
         self.stale() > self.scheduled / 2 + 64
     }
+
+    fn wants_laying(&self) -> bool {
+        self.is_mostly_stale() || self.wheel.is_sparse()
+    }
 }
 
 /// What a sweep did in one shard.
@@ -196,10 +200,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         times
     }
 
-    /// Lays the wheel anew if entries that left have left too many items behind.
+    /// Lays the wheel anew if entries that left have left too many items behind, or
+    /// too much memory.
     #[inline]
     pub(super) fn tidy(&mut self) {
-        if P::Meta::TIMED && self.timer.as_ref().is_some_and(|it| it.is_mostly_stale()) {
+        if P::Meta::TIMED
+            && self
+                .timer
+                .as_ref()
+                .is_some_and(|timer| timer.wants_laying())
+        {
             self.lay_anew();
         }
     }
@@ -536,6 +546,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         if let Some(timer) = &mut self.timer {
             timer.wheel = Wheel::new();
             timer.scheduled = 0;
+        }
+    }
+
+    /// Gives memory of the wheel back.
+    pub(super) fn shrink_timer(&mut self) {
+        if let Some(timer) = &mut self.timer {
+            timer.wheel = Wheel::new();
+            self.lay_anew();
         }
     }
 

@@ -1364,6 +1364,156 @@ fn lateness_and_lives_are_told_and_counted() {
     assert_eq!(stats.to_string().contains("late nanoseconds"), true);
 }
 
+// --- panics ------------------------------------------------------------------------
+
+/// Runs a call that is to panic.
+fn panics<R>(call: impl FnOnce() -> R) {
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+}
+
+#[test]
+fn a_listener_that_panics_keeps_no_one_else_from_being_told() {
+    let told = Arc::new(AtomicU64::new(0));
+    let count = told.clone();
+    let clock = HandClock::new();
+    let cache = Cache::builder(Entries(100))
+        .time_to_live(secs(1))
+        .clock(clock.clone())
+        .listener(move |key: &u32, _: &u32, cause| {
+            count.fetch_add(u64::from(cause == Cause::Expired), Ordering::Relaxed);
+            assert_ne!(key % 3, 0, "the listener's own panic");
+        })
+        .build()
+        .unwrap();
+    cache.extend((0..50).map(|n| (n, n)));
+    clock.advance(secs(2));
+    panics(|| cache.sweep(1_000));
+    cache.check();
+    while catch_unwind(AssertUnwindSafe(|| cache.sweep(1_000))).is_err() {}
+    assert_eq!((cache.len(), told.load(Ordering::Relaxed)), (0, 50));
+    cache.insert(0, 0);
+    clock.advance(secs(2));
+    panics(|| cache.insert(0, 1));
+    assert_eq!(cache.get(&0), Some(1), "the new value is in");
+    cache.check();
+    panics(|| drop(cache));
+    assert_eq!(told.load(Ordering::Relaxed), 51);
+}
+
+/// Panics when it is to forget, every other time.
+struct Forgetless(Fifo, bool);
+
+impl Policy for Forgetless {
+    type Meta = <Fifo as Policy>::Meta;
+    const TOUCH: brimful::policy::Touch = Fifo::TOUCH;
+
+    fn new(share: u64, seed: u64) -> Self {
+        Self(Fifo::new(share, seed), false)
+    }
+    fn admit(
+        &mut self,
+        slot: brimful::policy::Slot,
+        tag: brimful::policy::Tag,
+        residents: &mut impl brimful::policy::Residents<Self::Meta>,
+    ) {
+        self.0.admit(slot, tag, residents);
+    }
+    fn forget(
+        &mut self,
+        slot: brimful::policy::Slot,
+        residents: &mut impl brimful::policy::Residents<Self::Meta>,
+    ) {
+        self.0.forget(slot, residents);
+        self.1 = !self.1;
+        assert!(!self.1, "the policy's own panic");
+    }
+    fn victim(
+        &mut self,
+        residents: &mut impl brimful::policy::Residents<Self::Meta>,
+    ) -> Option<brimful::policy::Slot> {
+        self.0.victim(residents)
+    }
+}
+
+#[test]
+fn a_policy_that_panics_loses_nothing_that_has_ended() {
+    let clock = HandClock::new();
+    let log = Log::default();
+    let cache = builder(&clock, &log, 20)
+        .policy::<Forgetless>()
+        .time_to_live(secs(1))
+        .build()
+        .unwrap();
+    let mut offered = 0;
+    let mut told = 0;
+    for round in 0..200_u32 {
+        for n in 0..10 {
+            let insert = || cache.insert(round * 10 + n, n);
+            // A panic on the way to its own place: it is told as it is dropped.
+            let _ = catch_unwind(AssertUnwindSafe(insert));
+            offered += 1;
+        }
+        clock.advance(secs(2));
+        let _ = catch_unwind(AssertUnwindSafe(|| cache.sweep(round as usize % 7)));
+        cache.check();
+        told += log.take().len();
+        assert!(told + cache.len() <= offered);
+    }
+    while catch_unwind(AssertUnwindSafe(|| cache.sweep(100))).map_or(true, |swept| swept.more) {}
+    assert_eq!(cache.len(), 0, "an entry without an item is never found");
+    assert_eq!(
+        cache.stats().departures(Cause::Expired),
+        cache.stats().inserts()
+    );
+    cache.check();
+}
+
+#[test]
+fn a_clock_and_a_rule_that_panic_change_nothing() {
+    struct Broken(Arc<AtomicUsize>);
+    impl Clock for Broken {
+        fn now(&self) -> Duration {
+            let read = self.0.fetch_add(1, Ordering::Relaxed);
+            assert_ne!(read % 3, 2, "the clock's own panic");
+            secs(read as u64)
+        }
+    }
+    let dropped = Arc::new(AtomicU64::new(0));
+    let mut made = 0;
+    let cache = Cache::builder(Entries(100))
+        .time_to_live(secs(5))
+        .life(|key: &u32, _: &Counted| {
+            assert_ne!(key % 5, 4, "the rule's own panic");
+            None
+        })
+        .life_on_read(|key: &u32, _: &Counted| {
+            assert_ne!(key % 7, 6, "the rule's own panic");
+            None
+        })
+        .clock(Broken(Arc::default()))
+        .build()
+        .unwrap();
+    for n in 0..600_u32 {
+        made += 1;
+        let value = Counted(dropped.clone());
+        let _ = catch_unwind(AssertUnwindSafe(|| cache.insert(n % 50, value)));
+        let _ = catch_unwind(AssertUnwindSafe(|| cache.view(&(n % 50), |_, _| ())));
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            cache.update(&(n % 11), |_| ()).was_present()
+        }));
+        let _ = catch_unwind(AssertUnwindSafe(|| cache.sweep(2)));
+        if n % 100 == 0 {
+            let _ = catch_unwind(AssertUnwindSafe(|| cache.clear()));
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(cache.drain())));
+        }
+        cache.check();
+    }
+    let resident = cache.len() as u64;
+    assert_eq!(dropped.load(Ordering::Relaxed) + resident, made);
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(cache)));
+    assert_eq!(dropped.load(Ordering::Relaxed), made);
+}
+
 // --- the sweeper -------------------------------------------------------------------
 
 /// Longer than any test waits for what is sure to come.

@@ -7,13 +7,26 @@
 //! runs this program under `valgrind --tool=callgrind` once with some and once
 //! with many operations, for each operation and policy, and divides the
 //! difference. By hand: `cargo bench --bench cost -- OPERATION POLICY COUNT`.
-//! Each operation includes about 10 instructions of loop and key generator.
+//! Each operation includes about 10 instructions of loop and key generator; those
+//! with lives the reading of the system's clock, which `clock` counts alone.
 
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
-use brimful::{Cache, Entries, Weight};
+use brimful::{Cache, Entries, IdleCache, TimedCache, Weight};
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 const CAPACITY: u64 = 100_000;
+
+const OPERATIONS: [&str; 8] = [
+    "hit",
+    "miss",
+    "insert",
+    "weighted",
+    "timed-hit",
+    "idle-hit",
+    "timed-insert",
+    "clock",
+];
 
 /// A cheap walk over all of `0..2^64` (an odd step), so that neighbours in time
 /// are no neighbours in the table.
@@ -80,13 +93,72 @@ fn weighted<P: Policy>(count: u64) {
     assert!(cache.weight() <= 4 * CAPACITY);
 }
 
+/// Longer than any run.
+const LIFE: Duration = Duration::from_secs(3_600);
+
+fn timed<P: Policy>() -> TimedCache<u64, u64, P> {
+    Cache::builder(Entries(CAPACITY as usize))
+        .policy::<P>()
+        .time_to_live(LIFE)
+        .build()
+        .expect("a plain configuration")
+}
+
+fn timed_hit<P: Policy>(count: u64) {
+    let cache = timed::<P>();
+    cache.extend((0..CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    let mut found = 0_u64;
+    for _ in 0..count {
+        found += u64::from(cache.get(&black_box(keys.resident())).is_some());
+    }
+    assert!(found > count / 10 * 9, "{found} hits of {count}");
+}
+
+fn idle_hit<P: Policy>(count: u64) {
+    let cache: IdleCache<u64, u64, P> = Cache::builder(Entries(CAPACITY as usize))
+        .policy::<P>()
+        .time_to_idle(LIFE)
+        .build()
+        .expect("a plain configuration");
+    cache.extend((0..CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    let mut found = 0_u64;
+    for _ in 0..count {
+        found += u64::from(cache.get(&black_box(keys.resident())).is_some());
+    }
+    assert!(found > count / 10 * 9, "{found} hits of {count}");
+}
+
+fn timed_insert<P: Policy>(count: u64) {
+    let cache = timed::<P>();
+    cache.extend((0..3 * CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    for _ in 0..count {
+        cache.insert(black_box(keys.next() | 1 << 63), 1);
+    }
+    assert_eq!(cache.len() as u64, CAPACITY);
+}
+
+/// What every operation on a cache with lives has in it.
+fn clock(count: u64) {
+    let began = Instant::now();
+    for _ in 0..count {
+        black_box(began.elapsed());
+    }
+}
+
 fn run<P: Policy>(operation: &str, count: u64) {
     match operation {
         "hit" => hit::<P>(count),
         "miss" => miss::<P>(count),
         "insert" => insert::<P>(count),
         "weighted" => weighted::<P>(count),
-        other => panic!("{other}: hit, miss, insert or weighted"),
+        "timed-hit" => timed_hit::<P>(count),
+        "idle-hit" => idle_hit::<P>(count),
+        "timed-insert" => timed_insert::<P>(count),
+        "clock" => clock(count),
+        other => panic!("{other}: one of {}", OPERATIONS.join(", ")),
     }
 }
 
@@ -97,7 +169,7 @@ fn main() {
         .filter(|arg| arg != "--bench")
         .collect();
     let [operation, policy, count] = &given[..] else {
-        for operation in ["hit", "miss", "insert", "weighted"] {
+        for operation in OPERATIONS {
             run::<Duel>(operation, 100_000);
         }
         println!("cost: counts need callgrind; see the head of benches/cost.rs");

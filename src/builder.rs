@@ -3,16 +3,19 @@
 
 use crate::cache::{Cache, WeighedCache};
 use crate::capacity::{Bytes, Capacity, Entries, Limits, Weight, default_shards};
-use crate::cause::{Cause, Listener};
+use crate::cause::{Cause, Departed, Listener};
+use crate::clock::{Clock, Source};
 use crate::config::Config;
 use crate::error::{BuildError, MOST_SHARDS};
+use crate::expiry::Told;
 use crate::hash::RandomState;
 use crate::heap_size::HeapSize;
-use crate::policy::{Duel, Policy};
+use crate::policy::{Duel, Forever, Life, Meta, Policy, Records};
 use crate::unsync;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 /// Builds a [`Cache`] or an [`unsync::Cache`]; see [`Cache::builder`].
 ///
@@ -30,13 +33,14 @@ use std::marker::PhantomData;
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder<K, V, C, P = Duel, S = RandomState> {
+pub struct Builder<K, V, C, P = Duel, S = RandomState, L = Forever> {
     capacity: C,
     entry_limit: Option<usize>,
     shards: Option<usize>,
     listener: Option<Listener<K, V>>,
+    told: Told<K, V>,
     hasher: S,
-    policy: PhantomData<fn() -> P>,
+    policy: PhantomData<fn() -> (P, L)>,
 }
 
 impl<K, V, C> Builder<K, V, C> {
@@ -46,20 +50,27 @@ impl<K, V, C> Builder<K, V, C> {
             entry_limit: None,
             shards: None,
             listener: None,
+            told: Told::nothing(),
             hasher: RandomState::default(),
             policy: PhantomData,
         }
     }
 }
 
-impl<K, V, C, P, S> Builder<K, V, C, P, S> {
+impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// Chooses who is evicted first; [`Duel`] if left out.
-    pub fn policy<P2: Policy>(self) -> Builder<K, V, C, P2, S> {
+    pub fn policy<P2: Policy>(self) -> Builder<K, V, C, P2, S, L> {
+        self.form()
+    }
+
+    /// The same, as another type.
+    fn form<P2, L2>(self) -> Builder<K, V, C, P2, S, L2> {
         Builder {
             capacity: self.capacity,
             entry_limit: self.entry_limit,
             shards: self.shards,
             listener: self.listener,
+            told: self.told,
             hasher: self.hasher,
             policy: PhantomData,
         }
@@ -68,12 +79,13 @@ impl<K, V, C, P, S> Builder<K, V, C, P, S> {
     /// Chooses the hasher; seeded `ahash` if left out. A weak one (the
     /// identity) is mixed, so that keys still spread; one without a seed lets
     /// whoever chooses the keys make them collide.
-    pub fn hasher<S2>(self, hasher: S2) -> Builder<K, V, C, P, S2> {
+    pub fn hasher<S2>(self, hasher: S2) -> Builder<K, V, C, P, S2, L> {
         Builder {
             capacity: self.capacity,
             entry_limit: self.entry_limit,
             shards: self.shards,
             listener: self.listener,
+            told: self.told,
             hasher,
             policy: self.policy,
         }
@@ -105,6 +117,37 @@ impl<K, V, C, P, S> Builder<K, V, C, P, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn listener(mut self, listener: impl Fn(&K, &V, Cause) + Send + Sync + 'static) -> Self {
+        let hear = move |left: Departed<'_, K, V>| listener(left.key, left.value, left.cause);
+        self.listener = Some(Box::new(hear));
+        self
+    }
+
+    /// The same, told with what time has to say: how late the removal of an expired
+    /// value came, and how long a value lived where that is
+    /// [recorded](Builder::record_lives). A cache has one listener, the one given last.
+    ///
+    /// ```
+    /// use brimful::{Cache, Cause, Departed, Entries, HandClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let cache = Cache::builder(Entries(10))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .on_departure(|left: Departed<'_, u32, &str>| {
+    ///         assert_eq!(left.cause, Cause::Expired);
+    ///         assert!(left.late >= Some(Duration::from_secs(4)));
+    ///     })
+    ///     .build()?;
+    /// cache.insert(1, "one");
+    /// clock.advance(Duration::from_secs(65));
+    /// assert_eq!(cache.sweep(100).expired, 1);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn on_departure(
+        mut self,
+        listener: impl Fn(Departed<'_, K, V>) + Send + Sync + 'static,
+    ) -> Self {
         self.listener = Some(Box::new(listener));
         self
     }
@@ -124,15 +167,130 @@ impl<K, V, C, P, S> Builder<K, V, C, P, S> {
         self
     }
 
+    /// Entries end so long after their value was stored or changed. A cache of type
+    /// [`TimedCache`](crate::TimedCache).
+    ///
+    /// [`Duration::MAX`], and what is longer than 584 years, means never: for a
+    /// cache whose lives are all given at [`insert_with_ttl`](Cache::insert_with_ttl).
+    /// Zero lets nothing in.
+    ///
+    /// Lives are kept to the nanosecond at their beginning and rounded up to a tick
+    /// of 1,024 ns at their end: none is cut short, none is a tick too long.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, TimedCache};
+    /// use std::time::Duration;
+    ///
+    /// let cache: TimedCache<&str, u32> = Cache::builder(Entries(1_000))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// cache.insert_with_ttl("b", 2, Duration::from_secs(5));
+    /// assert!(cache.ttl("b") <= cache.ttl("a"));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn time_to_live(mut self, life: Duration) -> Builder<K, V, C, P, S, L::Ending>
+    where
+        L: Life,
+    {
+        self.told.to_live = Some(life);
+        self.form()
+    }
+
+    /// Entries end so long after their last use, as [`get`](Cache::get),
+    /// [`view`](Cache::view) and what else counts as one, or after their value was
+    /// stored or changed. Whatever else ends them still does: the earlier end
+    /// counts. A cache of type [`IdleCache`](crate::IdleCache).
+    ///
+    /// [`Duration::MAX`] means never; zero lets nothing in.
+    pub fn time_to_idle(mut self, life: Duration) -> Builder<K, V, C, P, S, L::Idling>
+    where
+        L: Life,
+    {
+        self.told.to_idle = Some(life);
+        self.form()
+    }
+
+    /// A rule for each entry's life: from the moment at which its value is stored,
+    /// replaced, or changed by [`update`](Cache::update). It takes the place of
+    /// time to live where it answers `Some`; where it answers `None`, that counts.
+    /// An explicit life takes the place of both.
+    ///
+    /// It is called once for each value without any lock, but after a change in
+    /// place under the lock of one shard: then it must not call into any brimful
+    /// cache and panics if it does. If it panics after a change, the value keeps
+    /// the life it had.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::time::Duration;
+    ///
+    /// // What was not found may be there soon.
+    /// let pages = Cache::builder(Entries(1_000))
+    ///     .time_to_live(Duration::from_secs(600))
+    ///     .life(|_: &u32, page: &Option<String>| {
+    ///         page.is_none().then_some(Duration::from_secs(5))
+    ///     })
+    ///     .build()?;
+    /// pages.insert(1, None);
+    /// pages.insert(2, Some("text".to_owned()));
+    /// assert!(pages.ttl(&1) <= Some(Duration::from_secs(6)));
+    /// assert!(pages.ttl(&2) >= Some(Duration::from_secs(500)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn life(
+        mut self,
+        rule: impl Fn(&K, &V) -> Option<Duration> + Send + Sync + 'static,
+    ) -> Builder<K, V, C, P, S, L::Ending>
+    where
+        L: Life,
+    {
+        self.told.rule = Some(Box::new(rule));
+        self.form()
+    }
+
+    /// A rule that each read of an entry asks (`get`, `view`, `get_or_insert_with`
+    /// and the `or_…` calls of `entry`, when they find it): `Some` gives it a new
+    /// life from now, whoever gave it the old one; `None` leaves it as it is. Zero
+    /// ends it with this read.
+    ///
+    /// It runs under the lock of one shard: it must be quick, and it panics if it
+    /// calls into any brimful cache.
+    pub fn life_on_read(
+        mut self,
+        rule: impl Fn(&K, &V) -> Option<Duration> + Send + Sync + 'static,
+    ) -> Builder<K, V, C, P, S, L::Ending>
+    where
+        L: Life,
+    {
+        self.told.rule_on_read = Some(Box::new(rule));
+        self.form()
+    }
+
+    /// Keeps with each entry when its value came: then the listener given to
+    /// [`on_departure`](Builder::on_departure) hears how long it lived, and
+    /// [`Snapshot::lives`](crate::Snapshot::lives) has a histogram. A cache of type
+    /// [`RecordedCache`](crate::RecordedCache).
+    pub fn record_lives(self) -> Builder<K, V, C, P, S, Records> {
+        self.form()
+    }
+
+    /// The clock that lives are measured by; [`Instant`](std::time::Instant) if left out. See [`Clock`].
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.told.clock = Some(Source::Given(Box::new(clock)));
+        self
+    }
+
     /// Builds a cache to be shared by threads.
     ///
     /// # Errors
     /// If the configuration makes no sense; see [`BuildError`].
-    pub fn build(self) -> Result<Cache<K, V, C::Form<P>, S>, BuildError>
+    pub fn build(self) -> Result<Cache<K, V, C::Form<L::Form<P>>, S>, BuildError>
     where
         C: Capacity<K, V>,
         P: Policy,
         S: BuildHasher,
+        L: Life,
     {
         Ok(Cache::open(self.config()?))
     }
@@ -141,11 +299,12 @@ impl<K, V, C, P, S> Builder<K, V, C, P, S> {
     ///
     /// # Errors
     /// If the configuration makes no sense; see [`BuildError`].
-    pub fn build_unsync(self) -> Result<unsync::Cache<K, V, C::Form<P>, S>, BuildError>
+    pub fn build_unsync(self) -> Result<unsync::Cache<K, V, C::Form<L::Form<P>>, S>, BuildError>
     where
         C: Capacity<K, V>,
         P: Policy,
         S: BuildHasher,
+        L: Life,
     {
         if let Some(asked) = self.shards.filter(|&shards| shards != 1) {
             return Err(BuildError::ShardsWithoutLocks { asked });
@@ -157,8 +316,19 @@ impl<K, V, C, P, S> Builder<K, V, C, P, S> {
     where
         C: Capacity<K, V>,
         P: Policy,
+        L: Life,
     {
-        let limits = self.capacity.limits::<P>();
+        const {
+            assert!(
+                !(L::TIMED && <P::Meta as Meta>::TIMED),
+                "the policy names lives already: leave out either those or the builder's"
+            );
+        }
+        let limits = self.capacity.limits::<L::Form<P>>();
+        let is_timed = <<L::Form<P> as Policy>::Meta as Meta>::TIMED;
+        if self.told.clock.is_some() && !is_timed {
+            return Err(BuildError::NoLives);
+        }
         if self.entry_limit == Some(0) {
             return Err(BuildError::EntryLimitZero);
         }
@@ -170,6 +340,7 @@ impl<K, V, C, P, S> Builder<K, V, C, P, S> {
             capacity: limits.weight,
             entry_limit: self.entry_limit,
             weigher: limits.weigher,
+            expiry: self.told.expiry(is_timed),
             listener: self.listener,
             hasher: self.hasher,
         })
@@ -308,13 +479,15 @@ fn built<T>(cache: Result<T, BuildError>) -> T {
     cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
 }
 
-impl<K, V, C: fmt::Debug, P, S> fmt::Debug for Builder<K, V, C, P, S> {
+impl<K, V, C: fmt::Debug, P, S, L> fmt::Debug for Builder<K, V, C, P, S, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("capacity", &self.capacity)
             .field("entry_limit", &self.entry_limit)
             .field("shards", &self.shards)
             .field("listens", &self.listener.is_some())
+            .field("time_to_live", &self.told.to_live)
+            .field("time_to_idle", &self.told.to_idle)
             .finish_non_exhaustive()
     }
 }

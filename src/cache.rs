@@ -15,22 +15,28 @@ mod gather;
 mod insert;
 mod iter;
 mod read;
+mod sweeper;
+mod time;
 
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
+pub use sweeper::Sweeper;
+pub use time::{IdleCache, RecordedCache, TimedCache};
 
 use crate::budget::Budget;
 use crate::cause::Cause;
+use crate::clock::Moment;
 use crate::config::Config;
+use crate::expiry::Expiry;
 use crate::hash::{Hashed, RandomState};
-use crate::leave::{Leave, Panic, first, go_on};
+use crate::leave::{Leave, Panic, caught, first, go_on};
 use crate::outbox::Outbox;
 use crate::policy::{Duel, Meta, Policy, Weighed};
 use crate::reentry;
 use crate::scale::Scale;
-use crate::shard::Shard;
+use crate::shard::{Shard, Tally};
 use crate::stats::Snapshot;
-use crate::sync::Mutex;
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use crate::weight::Room;
 use hashbrown::Equivalent;
 use std::fmt;
@@ -112,6 +118,10 @@ pub struct Cache<K, V, P: Policy = Duel, S = RandomState> {
     budget: Budget,
     leave: Leave<K, V>,
     entry_limit: Option<usize>,
+    expiry: Expiry<K, V>,
+    /// The shard with which the next sweep begins.
+    next_swept: AtomicU64,
+    bells: sweeper::Bells,
 }
 
 /// A [`Cache`] whose entries have weights: of capacity
@@ -127,7 +137,8 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         let share = share(config.capacity, shards);
         let shard = |index: usize| {
             let seed = config.hasher.hash_one(index);
-            Apart(Mutex::new(Shard::new(share, shards == 1, seed)))
+            let to_idle = config.expiry.to_idle;
+            Apart(Mutex::new(Shard::new(share, shards == 1, seed, to_idle)))
         };
         Self {
             shards: (0..shards).map(shard).collect(),
@@ -135,13 +146,17 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
             scale: Scale::new(config.weigher, config.entry_limit),
             leave: Leave::new(config.listener),
             entry_limit: config.entry_limit,
+            expiry: config.expiry,
+            next_swept: AtomicU64::new(0),
+            bells: sweeper::Bells::none(),
             hasher: config.hasher,
         }
     }
 
     /// How many entries are resident: one atomic load for caches that count
     /// entries or limit them. Exact when nobody else is writing; never more
-    /// than the capacity. Room on its way to an entry counts as used.
+    /// than the capacity. Room on its way to an entry counts as used, and so do
+    /// entries past the end of their life that no write or sweep has taken out yet.
     pub fn len(&self) -> usize {
         reentry::check();
         self.count() as usize
@@ -210,9 +225,10 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
                 shard.lock().set_share(share, &mut panic);
             }
         }
+        let now = self.now();
         loop {
             let mut leaving = self.leave.open();
-            let more = self.work_off(share, leaving.outbox(), &mut panic);
+            let more = self.work_off(share, now, leaving.outbox(), &mut panic);
             first(&mut panic, leaving.settle_quietly());
             if !more {
                 break;
@@ -223,7 +239,13 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 
     /// Evicts a batch of what is over a lowered capacity; says whether there may
     /// be more. Gatherers are kept out: they would carry room behind its back.
-    fn work_off(&self, share: u64, out: &mut Outbox<K, V>, panic: &mut Option<Panic>) -> bool {
+    fn work_off(
+        &self,
+        share: u64,
+        now: Moment,
+        out: &mut Outbox<K, V>,
+        panic: &mut Option<Panic>,
+    ) -> bool {
         let _alone = self.budget.exclude_gatherers();
         let mut most = A_BATCH;
         for floor in [share, 0] {
@@ -231,7 +253,8 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
                 if !self.budget.is_over() {
                     return false;
                 }
-                most -= shard.lock().work_off(floor, most, &self.budget, out, panic);
+                let mut shard = lock_at(shard, now);
+                most -= shard.work_off(floor, most, &self.budget, out, panic);
                 if most == 0 {
                     return true;
                 }
@@ -247,12 +270,38 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// lock; entries are told and dropped outside. Memory of the tables goes back.
     pub fn clear(&self) {
         reentry::check();
+        let now = self.now();
         let mut panic = None;
         for shard in &self.shards {
-            let taken = shard.lock().empty(Cause::Cleared, &self.budget, &mut panic);
-            first(&mut panic, self.leave.all(taken, Cause::Cleared));
+            self.let_all_go(shard, now, Cause::Cleared, &mut panic);
         }
         go_on(panic);
+    }
+
+    /// Empties a shard, and tells and drops what was in it.
+    fn let_all_go(
+        &self,
+        shard: &Mutex<Shard<K, V, P>>,
+        now: Moment,
+        cause: Cause,
+        panic: &mut Option<Panic>,
+    ) {
+        let taken = lock_at(shard, now).empty(cause, &self.budget, panic);
+        if !P::Meta::TIMED {
+            first(panic, self.leave.all(taken));
+            return;
+        }
+        let mut tally = Tally::default();
+        let told = self.leave.all(taken.inspect(|left| tally.note(left)));
+        shard.lock().recount(&tally, cause);
+        first(panic, told);
+    }
+
+    /// What time it is, where entries have lives. The clock is the user's: ask it
+    /// before the lock.
+    #[inline]
+    fn now(&self) -> Moment {
+        if P::Meta::TIMED { self.expiry.now() } else { 0 }
     }
 
     /// Gives unused memory of the tables back to the allocator. O(entries),
@@ -322,6 +371,17 @@ impl<K, V, P: Policy> std::ops::Deref for Apart<K, V, P> {
     }
 }
 
+/// Locks a shard and tells it what time it is.
+#[inline]
+fn lock_at<K, V, P: Policy>(
+    shard: &Mutex<Shard<K, V, P>>,
+    now: Moment,
+) -> MutexGuard<'_, Shard<K, V, P>> {
+    let mut shard = shard.lock();
+    shard.hear(now);
+    shard
+}
+
 /// Whether the entries of a policy carry a weight.
 fn weighed<P: Policy>() -> bool {
     P::Meta::WEIGHED
@@ -347,6 +407,13 @@ where
     fn shard(&self, hashed: Hashed) -> &Mutex<Shard<K, V, P>> {
         reentry::check();
         &self.shards[hashed.shard(self.shards.len())]
+    }
+
+    /// Locks the shard of a key, and tells it what time it is.
+    #[inline]
+    fn lock(&self, hashed: Hashed) -> MutexGuard<'_, Shard<K, V, P>> {
+        let shard = self.shard(hashed);
+        lock_at(shard, self.now())
     }
 
     /// The shard that this key belongs to, from 0 up to [`shards`](Cache::shards).
@@ -378,9 +445,14 @@ impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
             return;
         }
         let mut panic = None;
+        let now = caught(|| self.now()).unwrap_or_else(|stopped| {
+            panic = Some(stopped);
+            0
+        });
         for shard in &mut self.shards {
-            let taken = shard.0.get_mut().finish();
-            panic = panic.or(self.leave.all(taken, Cause::CacheDropped));
+            let shard = shard.0.get_mut();
+            shard.hear(now);
+            panic = panic.or(self.leave.all(shard.finish()));
         }
         go_on(panic);
     }

@@ -74,7 +74,9 @@ impl Bytes {
         // A doubled table holds 7/8 of 7/8 of half its buckets: 2.62 buckets
         // for each entry. Rings take up to 9 bytes with their holes and slack,
         // a history or a sketch up to 7 while it grows, ghosts up to 3.
-        ((entry + 1) * 21 / 8 + 20) as u64
+        // Lives take up to 7 in the wheel.
+        let wheel = if <P::Meta as Meta>::TIMED { 7 } else { 0 };
+        ((entry + 1) * 21 / 8 + 20 + wheel) as u64
     }
 }
 

@@ -4,6 +4,7 @@
 //! exactly one of these causes, is counted once and told to the listener once.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Why a value left the cache.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -11,7 +12,8 @@ pub enum Cause {
     /// The policy chose it to make room for another entry, or because the
     /// capacity was lowered.
     Evicted,
-    /// Its life ended.
+    /// Its life had ended by the time it left, whatever made it leave then: a
+    /// write, a sweep, a newer value, `clear`. Or its life was zero from the start.
     Expired,
     /// A newer value was offered under its key. The newer one took its place,
     /// or was itself refused: a stale answer is never kept.
@@ -63,5 +65,68 @@ impl fmt::Display for Cause {
     }
 }
 
+/// A value that has left, as [`Builder::on_departure`](crate::Builder::on_departure) is told of it.
+#[non_exhaustive]
+pub struct Departed<'a, K, V> {
+    /// Its key.
+    pub key: &'a K,
+    /// The value.
+    pub value: &'a V,
+    /// Why it left.
+    pub cause: Cause,
+    /// How long after the end of its life it left: with cause
+    /// [`Expired`](Cause::Expired), and `None` with every other. All that time no
+    /// call returned it.
+    pub late: Option<Duration>,
+    /// How long it was resident, where the cache
+    /// [records lives](crate::Builder::record_lives).
+    pub lived: Option<Duration>,
+}
+
+impl<K, V> fmt::Debug for Departed<'_, K, V> {
+    /// Asks nothing of `K` and `V`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Departed")
+            .field("cause", &self.cause)
+            .field("late", &self.late)
+            .field("lived", &self.lived)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What time has to say of a departure, in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Times {
+    /// The largest value if it left before its end.
+    pub(crate) late: u64,
+    /// The largest value if nobody recorded it.
+    pub(crate) lived: u64,
+}
+
+impl Times {
+    /// Of an entry without a life.
+    pub(crate) const UNKNOWN: Times = Times {
+        late: u64::MAX,
+        lived: u64::MAX,
+    };
+
+    /// Of a value that was never resident.
+    pub(crate) fn stillborn(cause: Cause) -> Self {
+        let late = if cause == Cause::Expired { 0 } else { u64::MAX };
+        Times {
+            late,
+            ..Self::UNKNOWN
+        }
+    }
+
+    pub(crate) fn late(self) -> Option<Duration> {
+        (self.late != u64::MAX).then(|| Duration::from_nanos(self.late))
+    }
+
+    pub(crate) fn lived(self) -> Option<Duration> {
+        (self.lived != u64::MAX).then(|| Duration::from_nanos(self.lived))
+    }
+}
+
 /// Hears of every value that leaves, outside all locks.
-pub(crate) type Listener<K, V> = Box<dyn Fn(&K, &V, Cause) + Send + Sync>;
+pub(crate) type Listener<K, V> = Box<dyn Fn(Departed<'_, K, V>) + Send + Sync>;

@@ -1,6 +1,7 @@
 //! `Config`: the plain struct every door is opened with.
 
 use crate::cause::Listener;
+use crate::expiry::Expiry;
 use crate::weight::Weigher;
 
 /// All that a door needs to know; already checked by the builder.
@@ -10,6 +11,7 @@ pub(crate) struct Config<K, V, S> {
     pub(crate) entry_limit: Option<usize>,
     pub(crate) shards: usize,
     pub(crate) weigher: Option<Weigher<K, V>>,
+    pub(crate) expiry: Expiry<K, V>,
     pub(crate) listener: Option<Listener<K, V>>,
     pub(crate) hasher: S,
 }

@@ -29,6 +29,8 @@ pub enum BuildError {
     },
     /// `entry_limit` was 0: to switch caching off, give a capacity of 0.
     EntryLimitZero,
+    /// `clock` was given to a cache whose entries have no lives: nothing would read it.
+    NoLives,
 }
 
 impl fmt::Display for BuildError {
@@ -50,6 +52,9 @@ impl fmt::Display for BuildError {
             Self::EntryLimitZero => f.write_str(
                 "entry_limit(0): to switch caching off give a capacity of 0; else name at least 1",
             ),
+            Self::NoLives => f.write_str(
+                "a clock, but no lives: add time_to_live, time_to_idle or life, or leave it out",
+            ),
         }
     }
 }
@@ -68,6 +73,8 @@ pub enum Reason {
         /// The capacity at that moment, in the same unit.
         capacity: u64,
     },
+    /// Its life is zero: explicit, by the rule, or as time to live or to idle.
+    NoLife,
 }
 
 impl fmt::Display for Reason {
@@ -80,6 +87,7 @@ impl fmt::Display for Reason {
                 f,
                 "an entry of weight {weight} is heavier than the whole capacity of {capacity}"
             ),
+            Self::NoLife => f.write_str("its life is zero"),
         }
     }
 }
@@ -87,6 +95,7 @@ impl fmt::Display for Reason {
 /// An entry that was not stored, handed back.
 ///
 /// The listener has heard of it with cause [`Refused`](crate::Cause::Refused),
+/// or [`Expired`](crate::Cause::Expired) if it had no life to live,
 /// and of the older value under its key, if there was one, with cause
 /// [`Replaced`](crate::Cause::Replaced): it is gone too, so that nobody reads a
 /// stale answer.
@@ -136,6 +145,8 @@ pub enum Updated<R> {
     Kept(R),
     /// The closure was called, the value grew beyond what could be freed for
     /// it in its shard, and it left with cause [`Refused`](crate::Cause::Refused).
+    /// Or its rule gave it a life of zero, and it left as
+    /// [`Expired`](crate::Cause::Expired).
     Refused(R),
 }
 

@@ -11,7 +11,7 @@
 //!    being told and dropped. The first such panic goes on to the caller
 //!    afterwards; while already unwinding it is caught and counted.
 
-use crate::cause::{Cause, Listener};
+use crate::cause::{Cause, Departed, Listener, Times};
 use crate::error::{Reason, Refused};
 use crate::outbox::{Departure, Outbox};
 use crate::sync::{AtomicU64, Ordering, panicking};
@@ -51,39 +51,41 @@ impl<K, V> Leave<K, V> {
     }
 
     /// Lets go of many entries at once; returns the first panic, if any.
-    pub(crate) fn all(&self, entries: impl Iterator<Item = (K, V)>, cause: Cause) -> Option<Panic> {
+    pub(crate) fn all(&self, entries: impl Iterator<Item = Departure<K, V>>) -> Option<Panic> {
         let mut panic = None;
-        for (key, value) in entries {
-            let left = Departure { key, value, cause };
+        for left in entries {
             first(&mut panic, self.tell(&left));
             first(&mut panic, discard(left));
         }
         panic
     }
 
-    /// Tells of entries that left as `cause` and hands them over. If the
-    /// listener panics, or something did before, they are dropped and the panic
-    /// goes on.
+    /// Tells of entries that left and hands over those that left as `handed`;
+    /// the others are dropped. If the listener panics, or something did before,
+    /// all are dropped and the panic goes on.
     pub(crate) fn hand_over_all(
         &self,
-        entries: impl Iterator<Item = (K, V)>,
-        cause: Cause,
+        entries: impl Iterator<Item = Departure<K, V>>,
+        handed: Cause,
         mut panic: Option<Panic>,
     ) -> Vec<(K, V)> {
-        let mut entries: Vec<_> = entries.collect();
-        if let Some(listener) = &self.listener {
-            for (key, value) in &entries {
-                first(&mut panic, self.tell_one(listener, key, value, cause));
+        let mut handed_over = Vec::with_capacity(entries.size_hint().0);
+        for left in entries {
+            first(&mut panic, self.tell(&left));
+            if left.cause == handed {
+                handed_over.push((left.key, left.value));
+            } else {
+                first(&mut panic, discard(left));
             }
         }
         if panic.is_some() {
             if !panicking() {
-                let second = drop_all(entries.drain(..));
+                let second = drop_all(handed_over.drain(..));
                 panic = panic.or(second);
             }
             go_on(panic);
         }
-        entries
+        handed_over
     }
 
     /// Whether letting go of an entry runs any code of the user.
@@ -99,17 +101,14 @@ impl<K, V> Leave<K, V> {
 
     fn tell(&self, left: &Departure<K, V>) -> Option<Panic> {
         let listener = self.listener.as_ref()?;
-        self.tell_one(listener, &left.key, &left.value, left.cause)
-    }
-
-    fn tell_one(
-        &self,
-        listener: &Listener<K, V>,
-        key: &K,
-        value: &V,
-        cause: Cause,
-    ) -> Option<Panic> {
-        let told = || listener(key, value, cause);
+        let departed = Departed {
+            key: &left.key,
+            value: &left.value,
+            cause: left.cause,
+            late: left.times.late(),
+            lived: left.times.lived(),
+        };
+        let told = || listener(departed);
         let panic = catch_unwind(AssertUnwindSafe(told)).err()?;
         self.panics.fetch_add(1, Ordering::Relaxed);
         Some(panic)
@@ -141,8 +140,13 @@ fn discard<K, V>(Departure { key, value, .. }: Departure<K, V>) -> Option<Panic>
 pub(crate) fn drop_all<K, V>(entries: impl Iterator<Item = (K, V)>) -> Option<Panic> {
     let mut panic = None;
     for (key, value) in entries {
-        let cause = Cause::Removed;
-        first(&mut panic, discard(Departure { key, value, cause }));
+        let left = Departure {
+            key,
+            value,
+            cause: Cause::Removed,
+            times: Times::UNKNOWN,
+        };
+        first(&mut panic, discard(left));
     }
     panic
 }
@@ -222,13 +226,13 @@ impl<K, V> Leaving<'_, K, V> {
     }
 
     /// Tells of a refusal and of the older value that left with it; hands both
-    /// back.
+    /// back. What was refused is what was put last into the outbox.
     #[cold]
     #[inline(never)]
     pub(crate) fn hand_back(mut self, reason: Reason) -> Result<Option<V>, Refused<K, V>> {
         let panic = self.tell();
+        let refused = self.outbox.pop();
         let old = self.outbox.hand_over(Cause::Replaced);
-        let refused = self.outbox.hand_over(Cause::Refused);
         let mut panic = self.discard(panic);
         let old = old.map(|Departure { key, value, .. }| {
             first(&mut panic, dropped(key));

@@ -39,8 +39,10 @@ mod builder;
 mod cache;
 mod capacity;
 mod cause;
+mod clock;
 mod config;
 mod error;
+mod expiry;
 mod ghost;
 pub mod guide;
 mod hash;
@@ -62,16 +64,22 @@ mod table;
 mod tag;
 pub mod unsync;
 mod weight;
+mod wheel;
 
 pub use builder::Builder;
-pub use cache::{Cache, Drain, Entry, IntoIter, Iter, Keys, Values, WeighedCache};
+pub use cache::{
+    Cache, Drain, Entry, IdleCache, IntoIter, Iter, Keys, RecordedCache, Sweeper, TimedCache,
+    Values, WeighedCache,
+};
 pub use capacity::{Bytes, Capacity, Entries, Weight};
-pub use cause::Cause;
+pub use cause::{Cause, Departed};
+pub use clock::{Clock, HandClock};
 pub use error::{BuildError, Reason, Refused, Updated};
+pub use expiry::Swept;
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use heap_size::HeapSize;
-pub use stats::{Growth, Snapshot};
+pub use stats::{Growth, Lives, Snapshot};
 
 /// The README's code runs as a doc test.
 #[cfg(doctest)]

@@ -2,15 +2,17 @@
 //!
 //! The shard only puts things in; `leave` alone empties it. Most calls let go
 //! of nothing or of one value, so the first place costs no allocation. Where
-//! nobody listens and nothing is to be dropped, evicted entries are not kept at all.
+//! nobody listens and nothing is to be dropped, evicted and expired entries are not
+//! kept at all.
 
-use crate::cause::Cause;
+use crate::cause::{Cause, Times};
 
 /// A value on its way out.
 pub(crate) struct Departure<K, V> {
     pub(crate) key: K,
     pub(crate) value: V,
     pub(crate) cause: Cause,
+    pub(crate) times: Times,
 }
 
 pub(crate) struct Outbox<K, V> {
@@ -30,12 +32,25 @@ impl<K, V> Outbox<K, V> {
         }
     }
 
+    /// Takes an entry; forgets it if nobody is to be told, nothing is to be dropped
+    /// and no caller is handed entries of that cause.
     #[inline]
-    pub(crate) fn put(&mut self, key: K, value: V, cause: Cause) {
-        if self.silent && cause == Cause::Evicted {
+    pub(crate) fn put(&mut self, key: K, value: V, cause: Cause, times: Times) {
+        if self.silent && matches!(cause, Cause::Evicted | Cause::Expired) {
             return;
         }
-        let departure = Departure { key, value, cause };
+        self.keep(key, value, cause, times);
+    }
+
+    /// Takes an entry that the caller may be handed.
+    #[inline]
+    pub(crate) fn keep(&mut self, key: K, value: V, cause: Cause, times: Times) {
+        let departure = Departure {
+            key,
+            value,
+            cause,
+            times,
+        };
         if self.first.is_none() {
             self.first = Some(departure);
         } else {

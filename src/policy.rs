@@ -18,7 +18,7 @@
 //! What each wins and loses on real traces is in [`guide::policies`](crate::guide::policies).
 //!
 //! Capacities in weight or bytes wrap a policy in [`Weighed`], which adds the
-//! weight to each entry.
+//! weight to each entry; lives wrap it in [`Timed`], [`Idle`] or [`Recorded`].
 //!
 //! # Writing one
 //!
@@ -57,6 +57,7 @@
 //! # Ok::<(), brimful::BuildError>(())
 //! ```
 
+mod carry;
 mod duel;
 mod fifo;
 mod greedy;
@@ -65,10 +66,11 @@ mod mark;
 mod queue;
 mod s3fifo;
 mod sieve;
-mod weighed;
+mod timed;
 
 pub use crate::slot::Slot;
 pub use crate::tag::Tag;
+pub use carry::{Carried, Carry, Extra, Load, Weighed};
 pub use duel::Duel;
 pub use fifo::Fifo;
 pub use greedy::{Gdsf, GreedyMeta, Lfu};
@@ -76,7 +78,7 @@ pub use lru::Lru;
 pub use mark::Mark;
 pub use s3fifo::S3Fifo;
 pub use sieve::Sieve;
-pub use weighed::{Weighed, WeighedMeta};
+pub use timed::{Ending, Ends, Forever, Idle, Idles, Life, Recorded, Records, Timed};
 
 /// What a hit may change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,6 +109,51 @@ pub trait Meta: Default {
     #[doc(hidden)]
     #[inline]
     fn set_weight(&mut self, _weight: u64, _: Ours) {}
+
+    /// Whether entries have an end.
+    #[doc(hidden)]
+    const TIMED: bool = false;
+
+    /// Whether they have an end that each use puts off.
+    #[doc(hidden)]
+    const IDLES: bool = false;
+
+    /// Whether they know when their value came.
+    #[doc(hidden)]
+    const RECORDS: bool = false;
+
+    /// When the life ends, with the number of a bucket in its last ten bits.
+    #[doc(hidden)]
+    #[inline]
+    fn end(&self, _: Ours) -> u64 {
+        u64::MAX
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    fn set_end(&mut self, _end: u64, _: Ours) {}
+
+    /// When it ends if the entry is not used until then.
+    #[doc(hidden)]
+    #[inline]
+    fn idle_end(&self, _: Ours) -> u64 {
+        u64::MAX
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    fn set_idle_end(&mut self, _end: u64, _: Ours) {}
+
+    /// When the value came.
+    #[doc(hidden)]
+    #[inline]
+    fn born(&self, _: Ours) -> u64 {
+        0
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    fn set_born(&mut self, _born: u64, _: Ours) {}
 }
 
 mod ours {

@@ -22,12 +22,19 @@
 //! 2. An entry that is being replaced is never its own victim, and stays
 //!    readable until its new value is in.
 //! 3. Whatever a policy answers, making room ends: each step evicts an entry or stops.
+//!
+//! Where entries have lives, `timer` says who is past his end.
+
+mod timer;
+
+pub(crate) use timer::Tally;
 
 use crate::budget::{Budget, Hand};
-use crate::cause::Cause;
+use crate::cause::{Cause, Times};
+use crate::clock::Moment;
 use crate::error::{Reason, Updated};
 use crate::leave::{Leaving, Panic, caught, dropped, first, hand_value};
-use crate::outbox::Outbox;
+use crate::outbox::{Departure, Outbox};
 use crate::policy::{Meta, Ours, Policy, Slot, Tag, Touch};
 use crate::ring::MOST_LIVE;
 use crate::scale::Scale;
@@ -42,6 +49,8 @@ pub(crate) struct Offer<K, V> {
     pub(crate) value: V,
     pub(crate) tag: Tag,
     pub(crate) weight: u64,
+    /// How long it is to live, in nanoseconds, where entries have lives.
+    pub(crate) life: u64,
     /// Leave an older value under the key alone.
     pub(crate) only_if_absent: bool,
 }
@@ -51,7 +60,8 @@ pub(crate) struct Offer<K, V> {
 pub(crate) enum Placed {
     /// It is in; an older value under its key is in the outbox as `Replaced`.
     Stored(Slot),
-    /// It is in the outbox as `Refused`, and an older value under its key as `Replaced`.
+    /// It is the last in the outbox, as `Refused` (or `Expired`, if it had no life),
+    /// and an older value under its key is there as `Replaced`.
     Refused(Reason),
     /// The key is there, and the offer was only for the case that it is not.
     Present,
@@ -71,6 +81,15 @@ pub(crate) struct Changed<R> {
 }
 
 impl<R> Changed<R> {
+    /// There was no value to change.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            result: None,
+            stayed: false,
+            panic: None,
+        }
+    }
+
     /// Outside the lock: tells what left, then goes on with the panic or answers.
     pub(crate) fn settle<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
         let mut panic = self.panic;
@@ -94,12 +113,15 @@ pub(crate) struct Shard<K, V, P: Policy> {
     alone: bool,
     share: u64,
     seed: u64,
+    now: Moment,
+    to_idle: u64,
+    timer: Option<Box<timer::Timer>>,
 }
 
 impl<K, V, P: Policy> Shard<K, V, P> {
     /// An empty shard whose fair share of the capacity is `share`; `alone` if
-    /// there is no other to ask for room.
-    pub(crate) fn new(share: u64, alone: bool, seed: u64) -> Self {
+    /// there is no other to ask for room. Unused entries end after `to_idle`.
+    pub(crate) fn new(share: u64, alone: bool, seed: u64, to_idle: u64) -> Self {
         Self {
             table: Table::new(),
             policy: P::new(share, seed),
@@ -110,6 +132,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             alone,
             share,
             seed,
+            now: 0,
+            to_idle,
+            timer: None,
         }
     }
 
@@ -126,14 +151,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.held.weight
     }
 
-    /// An entry by its key, without touching it.
+    /// An entry by its key, without touching it, if it is not past its end at `now`.
     #[inline]
     pub(crate) fn peek(
         &self,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
+        now: Moment,
     ) -> Option<&Entry<K, V, P::Meta>> {
-        self.table.find(tag, is)
+        let found = self.table.find(tag, is);
+        found.filter(|entry| !timer::is_past(&entry.meta, now))
     }
 
     /// A hit or a miss.
@@ -141,12 +168,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(crate) fn get(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<(&K, &V)> {
         let entry = match P::TOUCH {
             Touch::Mark => match self.table.find_mut(tag, is) {
-                Some(entry) => {
+                Some(entry) if !timer::is_past(&entry.meta, self.now) => {
                     P::mark(&mut entry.meta);
+                    Self::use_of(&mut entry.meta, self.now, self.to_idle);
                     self.counts.hit();
                     entry
                 }
-                None => {
+                _ => {
                     self.counts.missed();
                     return None;
                 }
@@ -162,11 +190,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// Finds a key, touches its entry and counts the hit or the miss.
     #[inline]
     pub(crate) fn look_up(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        let Some(slot) = self.table.slot(tag, is) else {
+        let Some(slot) = self.slot(tag, is) else {
             self.counts.missed();
             return None;
         };
         self.touch(slot);
+        self.used(slot);
         self.counts.hit();
         Some(slot)
     }
@@ -190,17 +219,26 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     where
         K: Eq,
     {
-        if self.table.is_due() || self.table.len() >= MOST_LIVE {
-            self.prepare(hand, out);
-        }
         let Some(offered) = offer.as_ref() else {
             return Placed::Present;
         };
-        if !fits(offered.weight, hand.budget()) {
-            return self.refuse(offer, hand.budget(), out);
+        self.work(hand.budget(), out);
+        if self.table.is_due() || self.table.len() >= MOST_LIVE {
+            self.prepare(hand, out);
+        }
+        let budget = hand.budget();
+        if !fits(offered.weight, budget) || self.is_lifeless(offered.life) {
+            return self.refuse(offer, budget, out);
         }
         let is = |key: &K| *key == offered.key;
-        match self.table.slot_or_place(offered.tag, is) {
+        let found = match self.table.slot_or_place(offered.tag, is) {
+            Ok(slot) => match self.unless_past(Some(slot), budget, out) {
+                Some(slot) => Ok(slot),
+                None => self.table.slot_or_place(offered.tag, is),
+            },
+            Err(place) => Err(place),
+        };
+        match found {
             Ok(_) if offered.only_if_absent => Placed::Present,
             Ok(slot) => self.replace(slot, offered.weight, offer, hand, out),
             Err(place) => {
@@ -209,6 +247,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                     key,
                     value,
                     weight,
+                    life,
                     only_if_absent,
                 }) = offer.take()
                 else {
@@ -216,6 +255,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 };
                 let mut meta = P::Meta::default();
                 meta.set_weight(weight, Ours);
+                timer::set_endless(&mut meta);
                 let slot = place.place(Entry {
                     tag,
                     meta,
@@ -227,6 +267,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                     slot,
                     offer,
                     weight,
+                    life,
                     only_if_absent,
                 };
                 unpaid.pay(tag, hand, out)
@@ -251,11 +292,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     /// The entry in `slot` is paid for: counts it and gives it its place in the order.
     #[inline]
-    fn admit(&mut self, slot: Slot, tag: Tag, paid: Room) {
+    fn admit(&mut self, slot: Slot, tag: Tag, paid: Room, life: u64) {
         self.table.paid();
         self.held = self.held.plus(paid);
         self.counts.entered(paid.weight);
         self.announced = None;
+        self.begin(slot, life, true);
         self.policy.admit(slot, tag, &mut self.table);
     }
 
@@ -286,9 +328,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
         self.counts.left(before, Cause::Replaced);
         self.counts.entered(weight);
+        let times = self.part_replaced(slot);
         if let (Some(entry), Some(offer)) = (self.table.get_mut(slot), offer.take()) {
             let old = std::mem::replace(&mut entry.value, offer.value);
-            out.put(offer.key, old, Cause::Replaced);
+            out.put(offer.key, old, Cause::Replaced, times);
+            self.begin(slot, offer.life, false);
         }
         self.reordered(slot, before, weight);
         self.touch(slot);
@@ -309,6 +353,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             return Placed::Present;
         };
         let slot = self.table.slot(offered.tag, |key| *key == offered.key);
+        let slot = self.unless_past(slot, budget, out);
         if slot.is_some() && offered.only_if_absent {
             return Placed::Present;
         }
@@ -318,12 +363,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let Some(offer) = offer.take() else {
             return Placed::Present;
         };
-        self.counts.refused_outright();
-        out.put(offer.key, offer.value, Cause::Refused);
-        Placed::Refused(Reason::TooHeavy {
-            weight: offer.weight,
-            capacity: budget.capacity(),
-        })
+        let (cause, reason) = if fits(offer.weight, budget) {
+            (Cause::Expired, Reason::NoLife)
+        } else {
+            let weight = offer.weight;
+            let capacity = budget.capacity();
+            (Cause::Refused, Reason::TooHeavy { weight, capacity })
+        };
+        self.counts.refused_outright(cause);
+        out.keep(offer.key, offer.value, cause, Times::stillborn(cause));
+        Placed::Refused(reason)
     }
 
     /// Changes what the entry in `slot` is charged; says whether there was room
@@ -399,10 +448,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         while self.may_pay(floor) {
-            let Some(room) = self.evict_one(keep, out) else {
-                break;
-            };
-            hand.receive(room);
+            if !self.expire_one(keep, hand, out) {
+                let Some(room) = self.evict_one(keep, out) else {
+                    break;
+                };
+                hand.receive(room);
+            }
             if hand.complete(need) {
                 return true;
             }
@@ -427,6 +478,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) {
+        while !hand.covers(need) && self.expire_one(keep, hand, out) {}
         while !hand.covers(need) && self.may_pay(floor) {
             let Some(room) = self.evict_one(keep, out) else {
                 break;
@@ -452,6 +504,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             if !budget.is_over() || !self.may_pay(floor) {
                 return gone;
             }
+            let due = caught(|| self.expire_one(None, &mut budget.hand(), out));
+            if !matches!(due, Ok(false)) {
+                first(panic, due.err());
+                continue;
+            }
             let asked = caught(|| self.evict_one(None, out));
             let evicted = asked.unwrap_or_else(|stopped| {
                 first(panic, Some(stopped));
@@ -469,13 +526,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[cold]
     fn evict_unasked(&mut self, out: &mut Outbox<K, V>) -> Option<Room> {
         let slot = self.table.slot_from(0, None)?;
+        let parted = self.part(slot, Cause::Evicted);
         let entry = self.table.take(slot)?;
-        Some(self.left(entry, Cause::Evicted, out))
+        Some(self.left(entry, parted, out))
     }
 
     /// Hands out the entries of a shard that will not be used again.
-    pub(crate) fn finish(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V, P> {
-        self.table.empty()
+    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
+        let now = self.now;
+        let left = move |entry| timer::departed(entry, Cause::CacheDropped, now);
+        self.table.empty().map(left)
     }
 
     /// Evicts one entry, but never `keep`; its room, if there was one.
@@ -557,7 +617,26 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// The slot of a key, to be changed or taken by the calls below.
     #[inline]
     pub(crate) fn slot(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        self.table.slot(tag, is)
+        let slot = self.table.slot(tag, is)?;
+        if P::Meta::TIMED && self.is_past(self.table.get(slot)?) {
+            return None;
+        }
+        Some(slot)
+    }
+
+    /// The same before a write: does some due work first, and an entry that is
+    /// past its end leaves.
+    #[inline]
+    pub(crate) fn claim(
+        &mut self,
+        tag: Tag,
+        is: impl FnMut(&K) -> bool,
+        budget: &Budget,
+        out: &mut Outbox<K, V>,
+    ) -> Option<Slot> {
+        self.work(budget, out);
+        let slot = self.table.slot(tag, is);
+        self.unless_past(slot, budget, out)
     }
 
     /// Takes the entry in `slot` out, by no choice of the policy.
@@ -578,21 +657,30 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// what it was charged.
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
+        let (cause, times) = self.part(slot, cause);
+        let meta = &self.table.get(slot)?.meta;
+        let unhit = cause == Cause::Evicted && P::was_hit(meta) == Some(false);
         let entry = self.table.take(slot)?;
-        if cause == Cause::Evicted && P::was_hit(&entry.meta) == Some(false) {
+        if unhit {
             self.counts.evicted_unhit();
         }
-        Some(self.left(entry, cause, out))
+        Some(self.left(entry, (cause, times), out))
     }
 
     /// Counts an entry that was taken out; what it was charged.
     #[inline]
-    fn left(&mut self, entry: Entry<K, V, P::Meta>, cause: Cause, out: &mut Outbox<K, V>) -> Room {
+    fn left(
+        &mut self,
+        entry: Entry<K, V, P::Meta>,
+        (cause, times): (Cause, Times),
+        out: &mut Outbox<K, V>,
+    ) -> Room {
         let weight = entry.meta.weight(Ours);
         let room = charge::<P>(weight);
         self.held = self.held.minus(room);
         self.counts.left(weight, cause);
-        out.put(entry.key, entry.value, cause);
+        out.put(entry.key, entry.value, cause, times);
+        self.tidy();
         room
     }
 
@@ -608,11 +696,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         change: impl FnOnce(&K, &mut V) -> R,
         out: &mut Outbox<K, V>,
     ) -> Changed<R> {
-        let mut changed = Changed {
-            result: None,
-            stayed: false,
-            panic: None,
-        };
+        let mut changed = Changed::nothing();
         let Some(entry) = self.table.get_mut(slot) else {
             return changed;
         };
@@ -668,6 +752,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> Option<Panic> {
         for slot in self.table.every_slot() {
+            if self.unless_past(Some(slot), budget, out).is_none() {
+                continue;
+            }
             let Some(entry) = self.table.get_mut(slot) else {
                 continue;
             };
@@ -688,31 +775,38 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         None
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.table.iter().map(|entry| (&entry.key, &entry.value))
+    /// The entries that are not past their end at `now`.
+    pub(crate) fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, &V)> {
+        let live = move |entry: &&Entry<K, V, P::Meta>| !timer::is_past(&entry.meta, now);
+        let entries = self.table.iter().filter(live);
+        entries.map(|entry| (&entry.key, &entry.value))
     }
 
-    /// Empties the shard; hands out its entries, already counted as `cause`.
+    /// Empties the shard; hands out its entries, already counted as `cause`. Those
+    /// past their end come out as expired: to be told of by `recount`.
     pub(crate) fn empty(
         &mut self,
         cause: Cause,
         budget: &Budget,
         panic: &mut Option<Panic>,
-    ) -> impl Iterator<Item = (K, V)> + use<K, V, P> {
+    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
         let before = std::mem::replace(&mut self.policy, P::new(self.share, self.seed));
         self.announced = None;
         let entries = self.table.len() as u64;
         let held = std::mem::replace(&mut self.held, Room::NONE);
+        let now = self.now;
         let taken = self.table.empty();
+        self.forget_all_ends();
         self.counts.left_at_once(entries, held.weight, cause);
         budget.give(held);
         first(panic, dropped(before));
-        taken
+        taken.map(move |entry| timer::departed(entry, cause, now))
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
         self.table.shrink_to_fit();
         self.policy.moved(&mut self.table);
+        self.shrink_timer();
         self.policy.shrink_to_fit(&mut self.table);
     }
 
@@ -729,6 +823,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         snapshot.len = self.table.len() as u64;
         snapshot.weight = self.held.weight;
         snapshot.capacity = self.share;
+        snapshot.lateness = self.lateness();
+        snapshot.lives = self.lives();
         snapshot
     }
 
@@ -736,6 +832,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(crate) fn check(&mut self) -> Room {
         self.table.check();
         self.policy.check(&mut self.table);
+        self.check_timer();
         let charges = self
             .table
             .iter()
@@ -772,6 +869,7 @@ struct Unpaid<'a, K, V, P: Policy> {
     slot: Slot,
     offer: &'a mut Option<Offer<K, V>>,
     weight: u64,
+    life: u64,
     only_if_absent: bool,
 }
 
@@ -781,7 +879,7 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
         let need = charge::<P>(self.weight);
         let shard = &mut *self.shard;
         let full = hand.is_empty() && hand.budget().is_full();
-        let free = !full && hand.complete(need);
+        let free = !full && hand.complete(need) || shard.expire_for(need, hand, out);
         if !free && !shard.may_pay(shard.floor) {
             return Placed::NeedsRoom(need);
         }
@@ -794,9 +892,9 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
         if shard.policy.missed_a_ghost() {
             shard.counts.ghost_hit();
         }
-        let slot = self.slot;
+        let (slot, life) = (self.slot, self.life);
         let mut paid = ManuallyDrop::new(self);
-        paid.shard.admit(slot, tag, need);
+        paid.shard.admit(slot, tag, need, life);
         Placed::Stored(slot)
     }
 }
@@ -809,6 +907,7 @@ impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
                 key: entry.key,
                 value: entry.value,
                 weight: self.weight,
+                life: self.life,
                 only_if_absent: self.only_if_absent,
             });
         }

@@ -67,10 +67,16 @@ impl Counts {
         self.weight_out = self.weight_out.wrapping_add(before);
     }
 
-    /// A value was refused without ever being resident.
-    pub(crate) fn refused_outright(&mut self) {
+    /// A value was refused without ever being resident, or had no life to live.
+    pub(crate) fn refused_outright(&mut self, cause: Cause) {
         self.inserts += 1;
-        self.departures[Cause::Refused as usize] += 1;
+        self.departures[cause as usize] += 1;
+    }
+
+    /// So many departures counted as `from` were in truth expired.
+    pub(crate) fn were_expired(&mut self, entries: u64, from: Cause) {
+        self.departures[from as usize] -= entries;
+        self.departures[Cause::Expired as usize] += entries;
     }
 
     #[inline]
@@ -142,6 +148,110 @@ pub struct Snapshot {
     weight_out: u64,
     evicted_unhit: u64,
     ghost_hits: u64,
+    pub(crate) lateness: Lateness,
+    pub(crate) lives: Option<Box<Lives>>,
+}
+
+/// How late the expired left, in nanoseconds.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Lateness {
+    sum: u64,
+    most: u64,
+}
+
+impl Lateness {
+    pub(crate) fn note(&mut self, late: u64) {
+        self.add(Lateness {
+            sum: late,
+            most: late,
+        });
+    }
+
+    pub(crate) fn add(&mut self, other: Lateness) {
+        self.sum = self.sum.saturating_add(other.sum);
+        self.most = self.most.max(other.most);
+    }
+}
+
+/// How long values were resident by the time they left, whatever made them
+/// leave: a histogram by powers of two. 512 bytes a shard.
+///
+/// Kept where the builder was told to [record lives](crate::Builder::record_lives).
+///
+/// ```
+/// use brimful::{Cache, Entries, HandClock};
+/// use std::time::Duration;
+///
+/// let clock = HandClock::new();
+/// let cache = Cache::builder(Entries(100)).record_lives().clock(clock.clone()).build()?;
+/// cache.insert("a", 1);
+/// clock.advance(Duration::from_secs(3));
+/// cache.remove("a");
+/// let lives = cache.stats().lives().cloned().unwrap_or_default();
+/// assert_eq!(lives.count(), 1);
+/// assert!(lives.quantile(0.5) >= Some(Duration::from_secs(3)));
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
+#[derive(Clone)]
+pub struct Lives([u64; 64]);
+
+impl Default for Lives {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
+impl Lives {
+    pub(crate) fn note(&mut self, nanos: u64) {
+        self.0[63 - (nanos | 1).leading_zeros() as usize] += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Lives) {
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum += more;
+        }
+    }
+
+    /// Values counted.
+    pub fn count(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Each step with its count, shortest lives first: `(most, count)` are the
+    /// values that lived for at most `most` and for more than half of it. Steps
+    /// without a value are left out.
+    pub fn iter(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let step = |(power, &count): (usize, &u64)| (Self::most(power), count);
+        self.0
+            .iter()
+            .enumerate()
+            .map(step)
+            .filter(|step| step.1 > 0)
+    }
+
+    /// A life that this part of the values did not outlive, from 0.0 to 1.0: the
+    /// upper edge of the step in which it lies, so less than twice too long.
+    /// `None` if nothing was counted.
+    pub fn quantile(&self, part: f64) -> Option<Duration> {
+        let wanted = (self.count() as f64 * part).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        let mut steps = self.iter();
+        let reaches = |step: &(Duration, u64)| {
+            seen += step.1;
+            seen >= wanted
+        };
+        steps.find(reaches).map(|step| step.0)
+    }
+
+    fn most(power: usize) -> Duration {
+        Duration::from_nanos(u64::MAX >> (63 - power))
+    }
+}
+
+impl fmt::Debug for Lives {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
 }
 
 impl Snapshot {
@@ -223,6 +333,23 @@ impl Snapshot {
         self.ghost_hits
     }
 
+    /// How late the [expired](Cause::Expired) left, summed over them: the time
+    /// between the end of a life and the write or sweep that took the value out.
+    pub fn lateness(&self) -> Duration {
+        Duration::from_nanos(self.lateness.sum)
+    }
+
+    /// The most that any of them was late.
+    pub fn most_late(&self) -> Duration {
+        Duration::from_nanos(self.lateness.most)
+    }
+
+    /// How long values lived, if the builder was told to
+    /// [record lives](crate::Builder::record_lives).
+    pub fn lives(&self) -> Option<&Lives> {
+        self.lives.as_deref()
+    }
+
     /// Panics of the listener, each of which was also passed on to its caller
     /// unless that one was already unwinding.
     pub fn listener_panics(&self) -> u64 {
@@ -244,6 +371,10 @@ impl Snapshot {
         self.evicted_unhit += other.evicted_unhit;
         self.ghost_hits += other.ghost_hits;
         self.len += other.len;
+        self.lateness.add(other.lateness);
+        if let Some(lives) = &other.lives {
+            self.lives.get_or_insert_default().add(lives);
+        }
     }
 
     /// Every figure with its name, in the order in which it is printed.
@@ -263,6 +394,8 @@ impl Snapshot {
             ("evicted unhit", self.evicted_unhit),
             ("loads", self.loads),
             ("load nanoseconds", self.load_nanos),
+            ("late nanoseconds", self.lateness.sum),
+            ("most late", self.lateness.most),
             ("listener panics", self.listener_panics),
         ];
         let left = Cause::ALL.map(|cause| (cause.name(), self.departures(cause)));

@@ -5,6 +5,9 @@
 //! `--cfg brimful_loom` swaps the whole crate onto the model checker's
 //! primitives without another `cfg` anywhere.
 //!
+//! The sweeper's thread and its bell are outside of the models: they stay what they
+//! are.
+//!
 //! The lock does not poison: a panic in user code under a lock unlocks it, and the
 //! rooms above keep user code out of the span between two state changes.
 
@@ -58,4 +61,55 @@ mod chosen {
 }
 
 pub(crate) use chosen::*;
+pub(crate) use std::sync::{Arc, Weak};
 pub(crate) use std::thread::panicking;
+
+pub(crate) type Thread = std::thread::JoinHandle<()>;
+
+/// Starts a thread with a name.
+pub(crate) fn start(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Thread> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+/// Waits until a thread has ended, unless that is this one.
+pub(crate) fn join(thread: Thread) {
+    if thread.thread().id() != std::thread::current().id() {
+        // The sweeper's panics are caught and counted; there is none to hear of.
+        let _ = thread.join();
+    }
+}
+
+/// Wakes who waits, once and for all.
+pub(crate) struct Bell {
+    rung: parking_lot::Mutex<bool>,
+    ringing: parking_lot::Condvar,
+}
+
+impl Bell {
+    pub(crate) fn new() -> Self {
+        Self {
+            rung: parking_lot::Mutex::new(false),
+            ringing: parking_lot::Condvar::new(),
+        }
+    }
+
+    pub(crate) fn ring(&self) {
+        *self.rung.lock() = true;
+        self.ringing.notify_all();
+    }
+
+    /// Waits until it rings, but no longer than `most`; says whether it has rung.
+    pub(crate) fn wait(&self, most: std::time::Duration) -> bool {
+        let mut rung = self.rung.lock();
+        // Without an end where that passes the range of the system's clock.
+        match std::time::Instant::now().checked_add(most) {
+            Some(end) => while !*rung && !self.ringing.wait_until(&mut rung, end).timed_out() {},
+            None => {
+                while !*rung {
+                    self.ringing.wait(&mut rung);
+                }
+            }
+        }
+        *rung
+    }
+}

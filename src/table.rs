@@ -175,12 +175,13 @@ impl<K, V, M> Table<K, V, M> {
         self.raw.iter()
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, V, M>> {
+        self.raw.iter_mut()
+    }
+
     /// Leaves an empty table without memory; hands out the full one.
-    pub(crate) fn empty(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V, M> {
-        std::mem::replace(self, Self::new())
-            .raw
-            .into_iter()
-            .map(|entry| (entry.key, entry.value))
+    pub(crate) fn empty(&mut self) -> impl Iterator<Item = Entry<K, V, M>> + use<K, V, M> {
+        std::mem::replace(self, Self::new()).raw.into_iter()
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {

@@ -25,6 +25,12 @@ impl Tag {
         Self(hash as u32 | Self::ALWAYS)
     }
 
+    /// The tag that `bits` were read from, or `None` for "no tag".
+    #[inline]
+    pub(crate) fn from_bits(bits: u32) -> Option<Self> {
+        (bits != 0).then_some(Self(bits))
+    }
+
     /// The tag as a number, never zero: for ghosts and sketches.
     #[inline]
     pub fn bits(self) -> u32 {
@@ -54,7 +60,8 @@ mod tests {
         for hash in [0, 1, u64::MAX, 1 << 31, u64::from(!Tag::ALWAYS)] {
             let tag = Tag::of(hash);
             assert_ne!(tag.bits(), 0);
-            assert_eq!(Tag::of(tag.bits().into()), tag);
+            assert_eq!(Tag::from_bits(tag.bits()), Some(tag));
         }
+        assert_eq!(Tag::from_bits(0), None);
     }
 }

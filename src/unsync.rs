@@ -15,16 +15,24 @@
 //! assert_eq!(cache.get("a"), Some(&vec![1, 2]));
 //! ```
 
+mod time;
+
+pub use time::{IdleCache, RecordedCache, TimedCache};
+
 use crate::budget::Budget;
 use crate::cause::Cause;
+use crate::clock::Moment;
 use crate::config::Config;
 use crate::error::{Refused, Updated};
+use crate::expiry::Expiry;
 use crate::hash::{Hashed, RandomState};
 use crate::leave::{Leave, caught, drop_apart, dropped, first, go_on, hand_value};
 use crate::policy::{Duel, Meta, Ours, Policy, Slot, Tag, Weighed};
 use crate::scale::Scale;
-use crate::shard::{Offer, Placed, Shard};
+use crate::shard::{Offer, Placed, Shard, Tally};
 use crate::stats::Snapshot;
+use crate::sync::{AtomicU64, Ordering};
+use crate::table;
 use hashbrown::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -62,6 +70,9 @@ pub struct Cache<K, V, P: Policy = Duel, S = RandomState> {
     budget: Budget,
     leave: Leave<K, V>,
     entry_limit: Option<usize>,
+    expiry: Expiry<K, V>,
+    /// The latest time that a read by `&self` was told: it can't tell the shard.
+    heard: AtomicU64,
 }
 
 /// A [`Cache`] whose entries have weights: of capacity
@@ -75,16 +86,42 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     {
         let seed = config.hasher.hash_one(0_usize);
         Self {
-            shard: Shard::new(config.capacity, true, seed),
+            shard: Shard::new(config.capacity, true, seed, config.expiry.to_idle),
             budget: Budget::new(config.capacity, config.entry_limit.map(|n| n as u64)),
             scale: Scale::new(config.weigher, config.entry_limit),
             leave: Leave::new(config.listener),
             entry_limit: config.entry_limit,
+            expiry: config.expiry,
+            heard: AtomicU64::new(0),
             hasher: config.hasher,
         }
     }
 
-    /// How many entries are resident. Exact.
+    /// What time it is, where entries have lives; never less than before.
+    #[inline]
+    fn now(&self) -> Moment {
+        if !P::Meta::TIMED {
+            return 0;
+        }
+        let told = self.expiry.now().max(self.shard.now());
+        let before = self.heard.load(Ordering::Relaxed);
+        if told > before {
+            self.heard.fetch_max(told, Ordering::Relaxed);
+        }
+        told.max(before)
+    }
+
+    /// Tells the shard what time it is.
+    #[inline]
+    fn hear(&mut self) {
+        if P::Meta::TIMED {
+            let told = self.expiry.now().max(self.heard.load(Ordering::Relaxed));
+            self.shard.hear(told);
+        }
+    }
+
+    /// How many entries are resident. Exact. Those past the end of their life that
+    /// no write or sweep has taken out yet are counted.
     pub fn len(&self) -> usize {
         self.shard.len()
     }
@@ -119,6 +156,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     pub fn set_capacity(&mut self, capacity: u64) {
         let mut panic = None;
         self.budget.set_capacity(capacity);
+        self.hear();
         self.shard.set_share(capacity, &mut panic);
         let mut leaving = self.leave.open();
         let out = leaving.outbox();
@@ -130,9 +168,13 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 
     /// Takes every entry out, with cause [`Cleared`](Cause::Cleared).
     pub fn clear(&mut self) {
+        self.hear();
         let mut panic = None;
+        let mut tally = Tally::default();
         let taken = self.shard.empty(Cause::Cleared, &self.budget, &mut panic);
-        first(&mut panic, self.leave.all(taken, Cause::Cleared));
+        let told = self.leave.all(taken.inspect(|left| tally.note(left)));
+        self.shard.recount(&tally, Cause::Cleared);
+        first(&mut panic, told);
         go_on(panic);
     }
 
@@ -150,7 +192,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 
     /// All entries, in no particular order. Does not count as a use.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.shard.iter()
+        self.shard.iter(self.now())
     }
 
     /// All keys, in no particular order.
@@ -169,8 +211,16 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     fn take_all(&mut self) -> Vec<(K, V)> {
+        self.hear();
         let mut panic = None;
         let taken = self.shard.empty(Cause::Removed, &self.budget, &mut panic);
+        if !P::Meta::TIMED {
+            return self.leave.hand_over_all(taken, Cause::Removed, panic);
+        }
+        let mut tally = Tally::default();
+        let taken: Vec<_> = taken.inspect(|left| tally.note(left)).collect();
+        self.shard.recount(&tally, Cause::Removed);
+        let taken = taken.into_iter();
         self.leave.hand_over_all(taken, Cause::Removed, panic)
     }
 
@@ -202,13 +252,15 @@ where
         Hashed::new(&self.hasher, key)
     }
 
+    /// Reads without touching.
     #[inline]
-    fn slot<Q>(&self, key: &Q) -> Option<Slot>
+    fn quietly<Q>(&self, key: &Q) -> Option<&table::Entry<K, V, P::Meta>>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
+        let now = self.now();
         self.shard
-            .slot(self.hash(key).tag(), |found| key.equivalent(found))
+            .peek(self.hash(key).tag(), |found| key.equivalent(found), now)
     }
 
     /// Finds a key, touches its entry, and counts the hit or the miss.
@@ -218,7 +270,35 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let tag = self.hash(key).tag();
-        self.shard.look_up(tag, |found| key.equivalent(found))
+        self.find(tag, |found| key.equivalent(found))
+    }
+
+    #[inline]
+    fn find(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
+        self.hear();
+        self.shard.look_up(tag, is)
+    }
+
+    #[inline]
+    fn read_key<Q>(&mut self, key: &Q) -> Option<Slot>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let tag = self.hash(key).tag();
+        self.read(tag, |found| key.equivalent(found))
+    }
+
+    /// The same for a read, which may give the entry a new life.
+    #[inline]
+    fn read(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
+        let slot = self.find(tag, is)?;
+        if P::Meta::TIMED && self.expiry.rules_reads() {
+            let entry = self.shard.entry(slot)?;
+            if let Some(life) = self.expiry.life_on_read(&entry.key, &entry.value) {
+                self.shard.set_life_on_read(slot, life);
+            }
+        }
+        Some(slot)
     }
 
     /// The value, if the key is there. Counts as a use.
@@ -227,7 +307,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let slot = self.look_up(key)?;
+        let slot = self.read_key(key)?;
         self.shard.entry(slot).map(|entry| &entry.value)
     }
 
@@ -245,7 +325,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let slot = self.look_up(key)?;
+        let slot = self.read_key(key)?;
         let entry = self.shard.entry(slot)?;
         Some(view(&entry.key, &entry.value))
     }
@@ -255,8 +335,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let slot = self.slot(key)?;
-        self.shard.entry(slot).map(|entry| &entry.value)
+        self.quietly(key).map(|entry| &entry.value)
     }
 
     /// Whether the key is there. Does not count as a use.
@@ -264,7 +343,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.slot(key).is_some()
+        self.quietly(key).is_some()
     }
 
     /// Stores a value and returns the older one under the same key. A value
@@ -273,7 +352,8 @@ where
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let weight = self.scale.weigh::<P>(&key, &value);
-        self.store(key, value, weight)
+        let life = self.life(&key, &value);
+        self.store(key, value, weight, life)
     }
 
     /// The same, with the verdict: `Ok(None)` stored, `Ok(Some(old))` stored in
@@ -283,11 +363,12 @@ where
     /// If the entry is heavier than the whole capacity; all is handed back.
     pub fn try_insert(&mut self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
         let weight = self.scale.weigh::<P>(&key, &value);
-        self.put(key, value, weight)
+        let life = self.life(&key, &value);
+        self.put(key, value, weight, life)
     }
 
-    fn store(&mut self, key: K, value: V, weight: u64) -> Option<V> {
-        match self.put(key, value, weight) {
+    fn store(&mut self, key: K, value: V, weight: u64, life: u64) -> Option<V> {
+        match self.put(key, value, weight, life) {
             Ok(old) => old,
             Err(Refused {
                 key, value, old, ..
@@ -296,9 +377,16 @@ where
     }
 
     #[inline]
-    fn put(&mut self, key: K, value: V, weight: u64) -> Result<Option<V>, Refused<K, V>> {
+    fn put(
+        &mut self,
+        key: K,
+        value: V,
+        weight: u64,
+        life: u64,
+    ) -> Result<Option<V>, Refused<K, V>> {
         let tag = self.hash(&key).tag();
-        self.place(tag, key, value, weight).map(|(_, old)| old)
+        self.place(tag, key, value, weight, life)
+            .map(|(_, old)| old)
     }
 
     /// Stores a value; where it lies, and what it replaced.
@@ -309,12 +397,15 @@ where
         key: K,
         value: V,
         weight: u64,
+        life: u64,
     ) -> Result<(Slot, Option<V>), Refused<K, V>> {
+        self.hear();
         let mut offer = Some(Offer {
             tag,
             key,
             value,
             weight,
+            life,
             only_if_absent: false,
         });
         let mut leaving = self.leave.open();
@@ -334,7 +425,9 @@ where
     /// Stores under a key that is not there; where the value lies then.
     fn place_new(&mut self, tag: Tag, key: K, value: V) -> Result<Slot, Refused<K, V>> {
         let weight = self.scale.weigh::<P>(&key, &value);
-        self.place(tag, key, value, weight).map(|(slot, _)| slot)
+        let life = self.life(&key, &value);
+        self.place(tag, key, value, weight, life)
+            .map(|(slot, _)| slot)
     }
 
     /// The value under the key; if there is none, that of `load`, stored under it.
@@ -360,7 +453,7 @@ where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
         let tag = self.hash(key).tag();
-        let slot = match self.shard.look_up(tag, |found| key.equivalent(found)) {
+        let slot = match self.read(tag, |found| key.equivalent(found)) {
             Some(slot) => slot,
             None => {
                 let began = Instant::now();
@@ -410,8 +503,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let slot = self.slot(key)?;
-        self.take(slot)
+        self.take(key, |_, _| true)
     }
 
     /// Takes the entry out if `condition` holds for it.
@@ -419,20 +511,25 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let slot = self.slot(key)?;
-        let entry = self.shard.entry(slot)?;
-        if condition(&entry.key, &entry.value) {
-            let (key, value) = self.take(slot)?;
-            Some(hand_value(value, || dropped(key)))
-        } else {
-            None
-        }
+        let (key, value) = self.take(key, condition)?;
+        Some(hand_value(value, || dropped(key)))
     }
 
-    fn take(&mut self, slot: Slot) -> Option<(K, V)> {
+    fn take<Q>(&mut self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<(K, V)>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.hear();
+        let tag = self.hash(key).tag();
+        let is = |found: &K| key.equivalent(found);
         let mut leaving = self.leave.open();
-        self.shard
-            .leave(slot, Cause::Removed, &self.budget, leaving.outbox());
+        let out = leaving.outbox();
+        if let Some(slot) = self.shard.claim(tag, is, &self.budget, out) {
+            let entry = self.shard.entry(slot)?;
+            if condition(&entry.key, &entry.value) {
+                self.shard.leave(slot, Cause::Removed, &self.budget, out);
+            }
+        }
         let left = leaving.hand_over(Cause::Removed)?;
         Some((left.key, left.value))
     }
@@ -452,15 +549,21 @@ where
     fn change<R>(&mut self, slot: Slot, change: impl FnOnce(&K, &mut V) -> R) -> Updated<R> {
         let mut leaving = self.leave.open();
         let out = leaving.outbox();
-        let changed = self
+        self.shard.work(&self.budget, out);
+        let mut changed = self
             .shard
             .change(slot, &self.scale, &self.budget, change, out);
+        if P::Meta::TIMED && changed.stayed {
+            self.shard
+                .renew(slot, &self.expiry, &self.budget, out, &mut changed);
+        }
         changed.settle(leaving)
     }
 
     /// Keeps the entries for which `keep` answers `true`; the others leave with
     /// cause [`Removed`](Cause::Removed). Values may be changed and are weighed anew.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        self.hear();
         let mut leaving = self.leave.open();
         let out = leaving.outbox();
         let walked = self.shard.retain(&self.scale, &self.budget, &mut keep, out);
@@ -485,7 +588,8 @@ where
     /// Stores a value with a weight of its own; the weigher is not asked, until
     /// the value is changed in place.
     pub fn insert_weighted(&mut self, key: K, value: V, weight: u64) -> Option<V> {
-        self.store(key, value, self.scale.charge(weight))
+        let life = self.life(&key, &value);
+        self.store(key, value, self.scale.charge(weight), life)
     }
 
     /// The same, with the verdict.
@@ -498,7 +602,8 @@ where
         value: V,
         weight: u64,
     ) -> Result<Option<V>, Refused<K, V>> {
-        self.put(key, value, self.scale.charge(weight))
+        let life = self.life(&key, &value);
+        self.put(key, value, self.scale.charge(weight), life)
     }
 
     /// What the entry under this key is charged. Does not count as a use.
@@ -506,9 +611,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let slot = self.slot(key)?;
-        let entry = self.shard.entry(slot)?;
-        Some(entry.meta.weight(Ours))
+        Some(self.quietly(key)?.meta.weight(Ours))
     }
 }
 
@@ -620,7 +723,7 @@ where
     /// heavy leaves.
     pub fn and_modify(self, change: impl FnOnce(&mut V)) -> Self {
         let is = |found: &K| self.key == *found;
-        let slot = self.cache.shard.look_up(self.tag, is);
+        let slot = self.cache.find(self.tag, is);
         if let Some(slot) = slot {
             let cache = &mut *self.cache;
             if let Err(panic) = caught(|| cache.change(slot, |_, value| change(value))) {
@@ -636,7 +739,7 @@ where
     /// If `value` is heavier than the whole capacity: it is handed back.
     pub fn or_insert(self, value: V) -> Inserted<'a, K, V, P, S> {
         let is = |found: &K| self.key == *found;
-        let found = self.cache.shard.look_up(self.tag, is);
+        let found = self.cache.read(self.tag, is);
         let slot = match found {
             Some(slot) => hand_value(slot, || drop_apart(self.key, value)),
             None => self.cache.place_new(self.tag, self.key, value)?,
@@ -650,7 +753,7 @@ where
     /// If the value is heavier than the whole capacity: it is handed back.
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> Inserted<'a, K, V, P, S> {
         let is = |found: &K| self.key == *found;
-        let found = self.cache.shard.look_up(self.tag, is);
+        let found = self.cache.read(self.tag, is);
         let slot = match found {
             Some(slot) => hand_value(slot, || drop_apart(self.key, make)),
             None => self.cache.place_new(self.tag, self.key, make())?,
@@ -707,8 +810,10 @@ impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
     /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped).
     fn drop(&mut self) {
         if !self.leave.is_silent() {
-            let taken = self.shard.finish();
-            go_on(self.leave.all(taken, Cause::CacheDropped));
+            let mut panic = caught(|| self.hear()).err();
+            let told = self.leave.all(self.shard.finish());
+            first(&mut panic, told);
+            go_on(panic);
         }
     }
 }

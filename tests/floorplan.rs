@@ -21,10 +21,10 @@ const FLOORS: &[&[&str]] = &[
         "heap_size",
     ],
     &[
-        "reentry", "hash", "history", "ring", "sets", "budget", "stats", "outbox", "config",
+        "reentry", "hash", "history", "ring", "sets", "budget", "stats", "outbox", "clock",
     ],
-    &["ghost", "sketch"],
-    &["policy", "leave"],
+    &["ghost", "sketch", "wheel", "expiry"],
+    &["policy", "leave", "config"],
     &["table", "scale"],
     &["shard", "capacity"],
     &["cache", "unsync"],

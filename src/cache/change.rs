@@ -1,12 +1,14 @@
 //! Removing, and changing values where they stand.
 
-use super::Cache;
+use super::{Cache, lock_at};
 use crate::cause::Cause;
 use crate::error::Updated;
 use crate::hash::Hashed;
 use crate::leave::{Leaving, go_on};
-use crate::policy::Policy;
+use crate::outbox::Outbox;
+use crate::policy::{Meta, Policy, Slot};
 use crate::reentry::{self, Mark};
+use crate::shard::{Changed, Shard};
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
@@ -56,12 +58,15 @@ where
         let hashed = self.hash(key);
         let mut leaving = self.leave.open();
         {
-            let mut shard = self.shard(hashed).lock();
+            let mut shard = self.lock(hashed);
             let _mark = Mark::set_in_debug();
-            let slot = shard.slot(hashed.tag(), |found| key.equivalent(found))?;
-            let entry = shard.entry(slot)?;
-            if condition(&entry.key, &entry.value) {
-                shard.leave(slot, Cause::Removed, &self.budget, leaving.outbox());
+            let out = leaving.outbox();
+            let is = |found: &K| key.equivalent(found);
+            if let Some(slot) = shard.claim(hashed.tag(), is, &self.budget, out) {
+                let entry = shard.entry(slot)?;
+                if condition(&entry.key, &entry.value) {
+                    shard.leave(slot, Cause::Removed, &self.budget, out);
+                }
             }
         }
         Some(leaving)
@@ -95,18 +100,36 @@ where
     {
         let mut leaving = self.leave.open();
         let changed = {
-            let mut shard = self.shard(hashed).lock();
+            let mut shard = self.lock(hashed);
             let marked = Mark::set_in_debug();
+            let out = leaving.outbox();
+            shard.work(&self.budget, out);
             let found = shard.look_up(hashed.tag(), |found| key.equivalent(found));
             drop(marked);
-            let Some(slot) = found else {
-                return Updated::Absent;
-            };
             let _mark = Mark::set();
-            let change = |_: &K, value: &mut V| change(value);
-            shard.change(slot, &self.scale, &self.budget, change, leaving.outbox())
+            match found {
+                Some(slot) => self.change(&mut shard, slot, change, out),
+                None => Changed::nothing(),
+            }
         };
         changed.settle(leaving)
+    }
+
+    /// Changes the value in a slot, and begins its life anew.
+    #[inline]
+    fn change<R>(
+        &self,
+        shard: &mut Shard<K, V, P>,
+        slot: Slot,
+        change: impl FnOnce(&mut V) -> R,
+        out: &mut Outbox<K, V>,
+    ) -> Changed<R> {
+        let change = |_: &K, value: &mut V| change(value);
+        let mut changed = shard.change(slot, &self.scale, &self.budget, change, out);
+        if P::Meta::TIMED && changed.stayed {
+            shard.renew(slot, &self.expiry, &self.budget, out, &mut changed);
+        }
+        changed
     }
 
     /// Keeps the entries for which `keep` answers `true`; the others leave with
@@ -122,11 +145,12 @@ where
     /// If `keep` panics the walk ends there.
     pub fn retain(&self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         reentry::check();
+        let now = self.now();
         let mut panic = None;
         for shard in &self.shards {
             let mut leaving = self.leave.open();
             let walked = {
-                let mut shard = shard.lock();
+                let mut shard = lock_at(shard, now);
                 let _mark = Mark::set();
                 shard.retain(&self.scale, &self.budget, &mut keep, leaving.outbox())
             };

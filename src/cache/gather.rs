@@ -5,7 +5,8 @@
 //! for floor in [share, 3/4 share, 0]:
 //!     for each shard, the home shard last:
 //!         take what is free; done if the hand covers the need
-//!         lock it; it evicts down to the floor, at most what is needed; unlock
+//!         lock it; it lets go of what is past its end, then evicts down to the
+//!         floor, at most what is needed; unlock
 //! lock the home shard, place the entry out of the hand
 //! ```
 //!
@@ -13,8 +14,9 @@
 //! it can take no room while someone gathers. After the last pass all there is
 //! lies in the hand or is free, and the entry is no heavier than the capacity.
 
-use super::{Cache, share, weighed};
+use super::{Cache, lock_at, share, weighed};
 use crate::budget::Hand;
+use crate::clock::Moment;
 use crate::hash::Hashed;
 use crate::outbox::Outbox;
 use crate::policy::{Policy, Slot};
@@ -42,6 +44,7 @@ where
         hashed: Hashed,
         offer: &mut Option<Offer<K, V>>,
         mut need: Room,
+        now: Moment,
         out: &mut Outbox<K, V>,
     ) -> Placed {
         let gatherer = self.budget.gather();
@@ -49,8 +52,8 @@ where
         let mut spare = true;
         loop {
             let spared = offer.as_ref().filter(|_| spare);
-            self.gather_into(&mut hand, hashed, spared, need, out);
-            let mut home = self.shard(hashed).lock();
+            self.gather_into(&mut hand, hashed, spared, need, now, out);
+            let mut home = lock_at(self.shard(hashed), now);
             let _mark = Mark::set_in_debug();
             match home.insert(offer, &mut hand, out) {
                 Placed::NeedsRoom(_) => spare = false,
@@ -69,6 +72,7 @@ where
         hashed: Hashed,
         spare: Option<&Offer<K, V>>,
         need: Room,
+        now: Moment,
         out: &mut Outbox<K, V>,
     ) {
         let shards = self.shards.len();
@@ -80,7 +84,7 @@ where
                 if hand.fill(need) || need.weight > self.budget.capacity() {
                     return;
                 }
-                let mut shard = self.shards[index].lock();
+                let mut shard = lock_at(&self.shards[index], now);
                 let keep = match spare {
                     Some(offer) if index == home => self.kept_slot(&shard, offer),
                     _ => None,

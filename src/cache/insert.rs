@@ -1,7 +1,7 @@
 //! Inserting: weigh and hash without a lock, place under one, gather if need be.
 
 use super::entry::Same;
-use super::{Cache, WeighedCache};
+use super::{Cache, WeighedCache, lock_at};
 use crate::cause::Cause;
 use crate::error::Refused;
 use crate::hash::Hashed;
@@ -34,7 +34,8 @@ where
     #[inline]
     pub fn insert(&self, key: K, value: V) -> Option<V> {
         let weight = self.scale.weigh::<P>(&key, &value);
-        self.store(key, value, weight)
+        let life = self.life(&key, &value);
+        self.store(key, value, weight, life)
     }
 
     /// The same, with the verdict: `Ok(None)` stored, `Ok(Some(old))` stored in
@@ -54,12 +55,13 @@ where
     /// ```
     pub fn try_insert(&self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
         let weight = self.scale.weigh::<P>(&key, &value);
-        self.put(key, value, weight)
+        let life = self.life(&key, &value);
+        self.put(key, value, weight, life)
     }
 
     #[inline]
-    fn store(&self, key: K, value: V, weight: u64) -> Option<V> {
-        match self.put(key, value, weight) {
+    pub(super) fn store(&self, key: K, value: V, weight: u64, life: u64) -> Option<V> {
+        match self.put(key, value, weight, life) {
             Ok(old) => old,
             Err(Refused {
                 key, value, old, ..
@@ -68,13 +70,20 @@ where
     }
 
     #[inline]
-    fn put(&self, key: K, value: V, weight: u64) -> Result<Option<V>, Refused<K, V>> {
+    pub(super) fn put(
+        &self,
+        key: K,
+        value: V,
+        weight: u64,
+        life: u64,
+    ) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
         let mut offer = Some(Offer {
             tag: hashed.tag(),
             key,
             value,
             weight,
+            life,
             only_if_absent: false,
         });
         let mut leaving = self.leave.open();
@@ -93,6 +102,7 @@ where
         let mut offer = Some(Offer {
             tag: hashed.tag(),
             weight: self.scale.weigh::<P>(&key, &value),
+            life: self.life(&key, &value),
             key,
             value,
             only_if_absent: true,
@@ -120,15 +130,16 @@ where
         offer: &mut Option<Offer<K, V>>,
         out: &mut Outbox<K, V>,
     ) -> Placed {
+        let now = self.now();
         let placed = {
-            let mut shard = self.shard(hashed).lock();
+            let mut shard = lock_at(self.shard(hashed), now);
             // Dropped before the lock: no ordinary hand holds room outside of one.
             let mut hand = self.budget.hand();
             let _mark = Mark::set_in_debug();
             shard.insert(offer, &mut hand, out)
         };
         match placed {
-            Placed::NeedsRoom(need) => self.gather(hashed, offer, need, out),
+            Placed::NeedsRoom(need) => self.gather(hashed, offer, need, now, out),
             placed => placed,
         }
     }
@@ -180,7 +191,8 @@ where
     /// Stores a value with a weight of its own; the weigher is not asked, until
     /// the value is changed in place.
     pub fn insert_weighted(&self, key: K, value: V, weight: u64) -> Option<V> {
-        self.store(key, value, self.scale.charge(weight))
+        let life = self.life(&key, &value);
+        self.store(key, value, self.scale.charge(weight), life)
     }
 
     /// The same, with the verdict.
@@ -193,7 +205,8 @@ where
         value: V,
         weight: u64,
     ) -> Result<Option<V>, Refused<K, V>> {
-        self.put(key, value, self.scale.charge(weight))
+        let life = self.life(&key, &value);
+        self.put(key, value, self.scale.charge(weight), life)
     }
 }
 

@@ -4,11 +4,12 @@
 //! then yields them without any. What is written meanwhile is seen or not; an
 //! entry that stays throughout is seen exactly once.
 
-use super::Cache;
+use super::{Cache, lock_at};
 use crate::cause::Cause;
-use crate::leave::{drop_all, go_on};
-use crate::policy::Policy;
+use crate::leave::{caught, drop_all, first, go_on};
+use crate::policy::{Meta, Policy};
 use crate::reentry::{self, Mark};
+use crate::shard::Tally;
 use std::fmt;
 use std::hash::Hash;
 use std::iter::FusedIterator;
@@ -76,24 +77,34 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         copy: impl Fn(&mut Copied<K, V>, &K, &V),
     ) -> Option<Vec<Copied<K, V>>> {
         reentry::check();
+        let now = self.now();
         let mut copied = Vec::new();
-        let shard = self.shards.get(shard)?.lock();
+        let shard = lock_at(self.shards.get(shard)?, now);
         let _mark = Mark::set_in_debug();
         copied.resize_with(shard.len(), || (None, None));
-        for (copied, (key, value)) in copied.iter_mut().zip(shard.iter()) {
+        let mut live = 0;
+        for (copied, (key, value)) in copied.iter_mut().zip(shard.iter(shard.now())) {
             copy(copied, key, value);
+            live += 1;
         }
+        copied.truncate(live);
         Some(copied)
     }
 
     /// Takes out one shard's entries and tells of them.
     fn take_shard(&self, shard: usize) -> Option<Vec<(K, V)>> {
         reentry::check();
+        let now = self.now();
         let mut panic = None;
-        let taken = {
-            let mut shard = self.shards.get(shard)?.lock();
-            shard.empty(Cause::Removed, &self.budget, &mut panic)
-        };
+        let shard = self.shards.get(shard)?;
+        let taken = lock_at(shard, now).empty(Cause::Removed, &self.budget, &mut panic);
+        if !P::Meta::TIMED {
+            return Some(self.leave.hand_over_all(taken, Cause::Removed, panic));
+        }
+        let mut tally = Tally::default();
+        let taken: Vec<_> = taken.inspect(|left| tally.note(left)).collect();
+        shard.lock().recount(&tally, Cause::Removed);
+        let taken = taken.into_iter();
         Some(self.leave.hand_over_all(taken, Cause::Removed, panic))
     }
 }
@@ -219,12 +230,13 @@ impl<K, V, P: Policy, S> Drop for Drain<'_, K, V, P, S> {
         if !reentry::may_lock_while_dropping() {
             return;
         }
+        let now = caught(|| self.cache.now()).unwrap_or_else(|stopped| {
+            first(&mut panic, Some(stopped));
+            0
+        });
         for shard in self.cache.shards.iter().skip(self.next_shard) {
-            let taken = {
-                let mut shard = shard.lock();
-                shard.empty(Cause::Removed, &self.cache.budget, &mut panic)
-            };
-            panic = panic.or(self.cache.leave.all(taken, Cause::Removed));
+            self.cache
+                .let_all_go(shard, now, Cause::Removed, &mut panic);
         }
         go_on(panic);
     }

@@ -1,6 +1,7 @@
 //! Reading: by clone, by view, with and without touching.
 
 use super::{Cache, WeighedCache};
+use crate::clock::Moment;
 use crate::hash::Hashed;
 use crate::policy::{Meta, Ours, Policy};
 use crate::reentry::Mark;
@@ -26,8 +27,11 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let mut shard = self.shard(hashed).lock();
+        let mut shard = self.lock(hashed);
         let _mark = Mark::set_in_debug();
+        if P::Meta::TIMED && self.expiry.rules_reads() {
+            return self.read_by_rule(&mut shard, hashed, key, read);
+        }
         let (key, value) = shard.get(hashed.tag(), |found| key.equivalent(found))?;
         Some(read(key, value))
     }
@@ -69,15 +73,20 @@ where
 
     /// Reads without touching: neither the order nor the statistics change.
     #[inline]
-    fn quietly<Q, R>(&self, key: &Q, read: impl FnOnce(&Entry<K, V, P::Meta>) -> R) -> Option<R>
+    pub(super) fn quietly<Q, R>(
+        &self,
+        key: &Q,
+        read: impl FnOnce(&Entry<K, V, P::Meta>, Moment) -> R,
+    ) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hashed = self.hash(key);
-        let shard = self.shard(hashed).lock();
+        let shard = self.lock(hashed);
         let _mark = Mark::set_in_debug();
-        let entry = shard.peek(hashed.tag(), |found| key.equivalent(found))?;
-        Some(read(entry))
+        let now = shard.now();
+        let entry = shard.peek(hashed.tag(), |found| key.equivalent(found), now)?;
+        Some(read(entry, now))
     }
 
     /// A clone of the value, if the key is there. Does not count as a use:
@@ -87,7 +96,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
         V: Clone,
     {
-        self.quietly(key, |entry| entry.value.clone())
+        self.quietly(key, |entry, _| entry.value.clone())
     }
 
     /// Whether the key is there. Does not count as a use.
@@ -95,7 +104,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.quietly(key, |_| ()).is_some()
+        self.quietly(key, |_, _| ()).is_some()
     }
 }
 
@@ -110,6 +119,6 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.quietly(key, |entry| entry.meta.weight(Ours))
+        self.quietly(key, |entry, _| entry.meta.weight(Ours))
     }
 }

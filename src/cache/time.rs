@@ -1,0 +1,275 @@
+//! Lives: giving, reading and ending them.
+
+use super::{A_BATCH, Apart, Cache, lock_at};
+use crate::clock::{FOREVER, Moment, duration, nanos};
+use crate::error::Refused;
+use crate::expiry::Swept;
+use crate::hash::{Hashed, RandomState};
+use crate::leave::{Panic, first, go_on};
+use crate::policy::{Duel, Ending, Idle, Meta, Policy, Recorded, Timed};
+use crate::reentry::{self, Mark};
+use crate::shard::Shard;
+use crate::sync::Ordering;
+use hashbrown::Equivalent;
+use std::hash::{BuildHasher, Hash};
+use std::time::Duration;
+
+/// A [`Cache`] whose entries have a life, by [`time_to_live`](crate::Builder::time_to_live)
+/// or [`life`](crate::Builder::life). With weights: `WeighedCache<K, V, Timed<P>, S>`.
+pub type TimedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Timed<P>, S>;
+
+/// A [`Cache`] whose entries end when they are not used for a while, by
+/// [`time_to_idle`](crate::Builder::time_to_idle).
+pub type IdleCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Idle<P>, S>;
+
+/// A [`Cache`] that knows how long its values have lived, by
+/// [`record_lives`](crate::Builder::record_lives).
+pub type RecordedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Recorded<P>, S>;
+
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// The life of a value on its way in. Calls the user's rule.
+    #[inline]
+    pub(super) fn life(&self, key: &K, value: &V) -> u64 {
+        if P::Meta::TIMED {
+            self.expiry.life(key, value)
+        } else {
+            FOREVER
+        }
+    }
+
+    /// A read where the user's rule gives lives to what is read.
+    #[inline(never)]
+    pub(super) fn read_by_rule<Q, R>(
+        &self,
+        shard: &mut Shard<K, V, P>,
+        hashed: Hashed,
+        key: &Q,
+        read: impl FnOnce(&K, &V) -> R,
+    ) -> Option<R>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        let slot = shard.look_up(hashed.tag(), |found| key.equivalent(found))?;
+        let entry = shard.entry(slot)?;
+        let result = read(&entry.key, &entry.value);
+        let life = {
+            let _mark = Mark::set();
+            self.expiry.life_on_read(&entry.key, &entry.value)
+        };
+        if let Some(life) = life {
+            shard.set_life_on_read(slot, life);
+        }
+        Some(result)
+    }
+}
+
+/// Time: for caches whose entries have lives.
+///
+/// # How lives combine
+///
+/// The life of a stored value is the explicit one of
+/// [`insert_with_ttl`](Cache::insert_with_ttl), else what the
+/// [rule](crate::Builder::life) says, else [time to
+/// live](crate::Builder::time_to_live); it begins when the value is stored, replaced
+/// or changed by [`update`](Cache::update) (which asks the rule, also where the life was
+/// explicit). [`retain`](Cache::retain) begins none. [Time to
+/// idle](crate::Builder::time_to_idle) always counts beside it: the earlier end ends it.
+///
+/// # Past the end
+///
+/// An entry past its end is a miss for every call, counts in
+/// [`len`](Cache::len) and [`weight`](Cache::weight) until it is taken out, and leaves
+/// as [`Expired`](crate::Cause::Expired) whatever takes it out:
+///
+/// - a write to its key, `retain`, `clear`, `drain`, or the drop of the cache;
+/// - an insert into its shard that needs room: what is due goes before the policy is
+///   asked for a victim;
+/// - any write to its shard: it does up to 4 units of due work first;
+/// - a [`sweep`](Cache::sweep), by a timer of yours or a [`sweeper`](Cache::sweeper).
+///
+/// The last three find entries by a timer wheel, up to 1.05 ms after their end.
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Ending,
+    S: BuildHasher,
+{
+    /// Stores a value that lives for so long, whatever the rule and the time to
+    /// live say; otherwise as [`insert`](Cache::insert).
+    ///
+    /// With a life of zero the value is not stored: it leaves at once, as
+    /// [`Expired`](crate::Cause::Expired), and an older one under its key as
+    /// [`Replaced`](crate::Cause::Replaced). [`Duration::MAX`] means never.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::time::Duration;
+    ///
+    /// let tokens = Cache::builder(Entries(100)).time_to_live(Duration::MAX).build()?;
+    /// tokens.insert_with_ttl("ann", "t0k3n", Duration::from_secs(300));
+    /// assert_eq!(tokens.get("ann"), Some("t0k3n"));
+    /// assert!(tokens.ttl("ann") <= Some(Duration::from_secs(301)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn insert_with_ttl(&self, key: K, value: V, life: Duration) -> Option<V> {
+        let weight = self.scale.weigh::<P>(&key, &value);
+        self.store(key, value, weight, nanos(life))
+    }
+
+    /// The same, with the verdict.
+    ///
+    /// # Errors
+    /// As [`try_insert`](Cache::try_insert); and with
+    /// [`NoLife`](crate::Reason::NoLife) if the life is zero.
+    pub fn try_insert_with_ttl(
+        &self,
+        key: K,
+        value: V,
+        life: Duration,
+    ) -> Result<Option<V>, Refused<K, V>> {
+        let weight = self.scale.weigh::<P>(&key, &value);
+        self.put(key, value, weight, nanos(life))
+    }
+
+    /// How long the entry under this key will still live if it is not used:
+    /// [`Duration::MAX`] if it does not end, `None` if it is not there. Up to a tick of
+    /// 1,024 ns more than it was given. Does not count as a use.
+    pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let left = self.quietly(key, |entry, now| {
+            Shard::<K, V, P>::left_of(&entry.meta, now)
+        })?;
+        Some(duration(left))
+    }
+
+    /// Gives the entry under this key a new life from now, in place of its time to
+    /// live, its rule's or an explicit one; says whether there was an entry. Zero
+    /// ends it at once, as [`Expired`](crate::Cause::Expired). Does not count as a use.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60)).build()?;
+    /// cache.insert("a", 1);
+    /// assert!(cache.set_ttl("a", Duration::MAX));
+    /// assert_eq!(cache.ttl("a"), Some(Duration::MAX));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn set_ttl<Q>(&self, key: &Q, life: Duration) -> bool
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let hashed = self.hash(key);
+        let mut leaving = self.leave.open();
+        let mut shard = self.lock(hashed);
+        let marked = Mark::set_in_debug();
+        let is = |found: &K| key.equivalent(found);
+        let slot = shard.claim(hashed.tag(), is, &self.budget, leaving.outbox());
+        if let Some(slot) = slot {
+            shard.set_life(slot, nanos(life), &self.budget, leaving.outbox());
+        }
+        drop(marked);
+        drop(shard);
+        go_on(leaving.settle_quietly());
+        slot.is_some()
+    }
+}
+
+impl<K, V, P: Ending, S> Cache<K, V, P, S> {
+    /// How many entries are not past their end. Walks over all of them, one shard
+    /// at a time under its lock; [`len`](Cache::len) also counts those not yet swept.
+    pub fn len_live(&self) -> usize {
+        reentry::check();
+        let now = self.now();
+        let live = |shard: &Apart<K, V, P>| {
+            let shard = lock_at(shard, now);
+            shard.len_live(shard.now())
+        };
+        self.shards.iter().map(live).sum()
+    }
+
+    /// Takes out entries past their end, with at most `limit` units of work in all;
+    /// says how many left and whether more is due.
+    ///
+    /// A unit takes one item off a timer wheel: its entry leaves, or is put in again
+    /// because its end was put off or is still some way off (at most 8 times in a
+    /// life), or has left already. Shards take turns; a sweep goes on where the last
+    /// one ended. O(shards + `limit`), locks one shard at a time, for 256 units at most.
+    ///
+    /// For whoever drives a timer: call it at
+    /// [`next_deadline`](Cache::next_deadline), or every second or so. A cache that is
+    /// written to sweeps itself, a little with each write.
+    ///
+    /// # Panics
+    /// If the listener, or the drop of a value, panicked: after all was told.
+    pub fn sweep(&self, limit: usize) -> Swept {
+        reentry::check();
+        let now = self.now();
+        let shards = self.shards.len();
+        let first_swept = self.next_swept.load(Ordering::Relaxed) as usize;
+        let mut swept = Swept::default();
+        let mut left = limit;
+        let mut panic = None;
+        for turn in 0..shards {
+            let index = (first_swept + turn) % shards;
+            swept.more = self.sweep_shard(index, now, &mut left, &mut swept.expired, &mut panic);
+            if swept.more || panic.is_some() {
+                self.next_swept.store(index as u64, Ordering::Relaxed);
+                break;
+            }
+        }
+        go_on(panic);
+        swept
+    }
+
+    /// Works off what is due in one shard, in batches, while `left` lasts; says
+    /// whether more is due there.
+    fn sweep_shard(
+        &self,
+        index: usize,
+        now: Moment,
+        left: &mut usize,
+        expired: &mut u64,
+        panic: &mut Option<Panic>,
+    ) -> bool {
+        loop {
+            let mut leaving = self.leave.open();
+            let (work, more) = {
+                let mut shard = lock_at(&self.shards[index], now);
+                let work = shard.sweep((*left).min(A_BATCH), &self.budget, leaving.outbox());
+                (work, shard.has_due())
+            };
+            *left -= work.units;
+            *expired += work.expired;
+            first(panic, work.panic);
+            first(panic, leaving.settle_quietly());
+            if !more || *left == 0 || panic.is_some() {
+                return more;
+            }
+        }
+    }
+
+    /// In how long the next entry may end: zero if one has, `None` if none will.
+    ///
+    /// A lower bound: an end far off is known to the timer wheel only roughly, and
+    /// one that was put off not at all, until it is looked at. A
+    /// [`sweep`](Cache::sweep) at that time looks. O(shards).
+    pub fn next_deadline(&self) -> Option<Duration> {
+        reentry::check();
+        let now = self.now();
+        let next = |shard: &Apart<K, V, P>| {
+            let shard = lock_at(shard, now);
+            Some(shard.next_deadline()?.saturating_sub(shard.now()))
+        };
+        let soonest = self.shards.iter().filter_map(next).min()?;
+        Some(Duration::from_nanos(soonest))
+    }
+}

@@ -1,0 +1,237 @@
+//! Time: where it comes from, and in which unit the rooms above count it.
+//!
+//! A moment is a `u64` of nanoseconds since the cache's clock began. The end of
+//! a life is a moment too, rounded up to a whole tick of 1,024 ns, so that its
+//! last ten bits are free for whoever stores it. What passes the range (584
+//! years) means never.
+//!
+//! Invariants
+//! 1. A life is never cut short, and is prolonged by less than a tick: a moment
+//!    at or after `end(now, life)` is at or after `now + life`, and each one a
+//!    tick later than `now + life` is at or after `end(now, life)`.
+//! 2. No moment reaches `NEVER`, whatever a clock says.
+//!
+//! Clocks may jump; that they are heard as if they never went back is for the
+//! shard to see to.
+
+use crate::sync::{Arc, AtomicU64, Ordering};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Nanoseconds since the clock began.
+pub(crate) type Moment = u64;
+
+/// What an end is rounded up to, in nanoseconds.
+pub(crate) const TICK: u64 = 1 << 10;
+
+/// The end of what does not end.
+pub(crate) const NEVER: Moment = u64::MAX & !(TICK - 1);
+
+/// How long what never ends lives, in nanoseconds.
+pub(crate) const FOREVER: u64 = u64::MAX;
+
+/// A duration in nanoseconds; one too long to count is [`FOREVER`].
+#[inline]
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().checked_mul(1_000_000_000);
+    let nanos = seconds.and_then(|nanos| nanos.checked_add(u64::from(duration.subsec_nanos())));
+    nanos.unwrap_or(FOREVER)
+}
+
+/// The duration of so many nanoseconds.
+pub(crate) fn duration(nanos: u64) -> Duration {
+    if nanos == FOREVER {
+        Duration::MAX
+    } else {
+        Duration::from_nanos(nanos)
+    }
+}
+
+/// When a life of so many nanoseconds ends that begins now.
+#[inline]
+pub(crate) fn end(now: Moment, life: u64) -> Moment {
+    now.saturating_add(life).saturating_add(TICK - 1) & NEVER
+}
+
+/// Tells a cache the time: the span since a moment that stays the same.
+///
+/// A cache with lives reads its clock once in each call, before it locks, and
+/// takes the latest time that a shard was told for the shard's time. So a clock
+/// that goes back resurrects nothing; one that jumps ahead ends lives early, and
+/// until it is past that time again no further life ends. Times beyond 584 years
+/// count as 584 years.
+///
+/// The clock runs in every call of the cache and should be quick. It must not
+/// call into a cache with lives that it drives: that call would ask it again.
+///
+/// Without one a cache reads [`Instant`], on most systems some 25 ns. On targets
+/// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock.
+///
+/// ```
+/// use brimful::{Cache, Clock, Entries, TimedCache};
+/// use std::time::{Duration, SystemTime};
+///
+/// struct WallClock;
+///
+/// impl Clock for WallClock {
+///     fn now(&self) -> Duration {
+///         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+///     }
+/// }
+///
+/// let cache: TimedCache<&str, u32> = Cache::builder(Entries(100))
+///     .time_to_live(Duration::from_secs(60))
+///     .clock(WallClock)
+///     .build()?;
+/// cache.insert("a", 1);
+/// assert_eq!(cache.get("a"), Some(1));
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
+pub trait Clock: Send + Sync {
+    /// The time since this clock's beginning.
+    fn now(&self) -> Duration;
+}
+
+/// A clock that stands still until it is moved: for tests of what time does.
+///
+/// Clones show the same time.
+///
+/// ```
+/// use brimful::{Cache, Entries, HandClock, TimedCache};
+/// use std::time::Duration;
+///
+/// let clock = HandClock::new();
+/// let cache: TimedCache<&str, u32> = Cache::builder(Entries(100))
+///     .time_to_live(Duration::from_secs(60))
+///     .clock(clock.clone())
+///     .build()?;
+/// cache.insert("a", 1);
+/// clock.advance(Duration::from_secs(59));
+/// assert_eq!(cache.get("a"), Some(1));
+/// clock.advance(Duration::from_secs(2));
+/// assert_eq!(cache.get("a"), None);
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
+#[derive(Clone)]
+pub struct HandClock(Arc<AtomicU64>);
+
+impl HandClock {
+    /// A clock that shows 0.
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(0)))
+    }
+
+    /// Moves it ahead; at most to 584 years.
+    pub fn advance(&self, by: Duration) {
+        let mut now = self.0.load(Ordering::Acquire);
+        loop {
+            let later = now.saturating_add(nanos(by));
+            let moved =
+                self.0
+                    .compare_exchange_weak(now, later, Ordering::AcqRel, Ordering::Acquire);
+            match moved {
+                Ok(_) => return,
+                Err(moved) => now = moved,
+            }
+        }
+    }
+
+    /// Sets it, also back, as a clock that is put right may go.
+    pub fn set(&self, now: Duration) {
+        self.0.store(nanos(now), Ordering::Release);
+    }
+}
+
+impl Default for HandClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for HandClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HandClock").field(&self.now()).finish()
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Acquire))
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
+}
+
+/// Where a cache's moments come from.
+pub(crate) enum Source {
+    /// The system's monotonic clock, since the cache was opened.
+    System(Instant),
+    Given(Box<dyn Clock>),
+    /// A cache without lives asks for no time.
+    Unread,
+}
+
+impl Source {
+    pub(crate) fn system() -> Self {
+        Self::System(Instant::now())
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        match self {
+            Self::System(began) => {
+                let since = began.elapsed();
+                since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
+            }
+            Self::Given(clock) => nanos(clock.now()).min(NEVER - 1),
+            Self::Unread => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(brimful_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_is_never_cut_short_and_prolonged_by_less_than_a_tick() {
+        for now in [0, 1, 1_000, 1_023, 1_024, 1_025, 999_999_999] {
+            for life in [1, 2, 1_023, 1_024, 1_025, 5_000, 1_000_000_000] {
+                let end = end(now, life);
+                assert!(end >= now + life && end < now + life + TICK, "{now} {life}");
+                assert_eq!(end % TICK, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_passes_the_range_never_ends() {
+        assert_eq!(nanos(Duration::MAX), FOREVER);
+        assert_eq!(
+            nanos(Duration::from_secs(u64::MAX / 1_000_000_000 + 1)),
+            FOREVER
+        );
+        assert_eq!(nanos(Duration::from_nanos(u64::MAX - 1)), u64::MAX - 1);
+        assert_eq!(end(0, FOREVER), NEVER);
+        assert_eq!(end(NEVER - 1, 1), NEVER);
+        assert_eq!(end(NEVER - 1, u64::MAX - 1), NEVER);
+        assert!(end(NEVER - TICK, 1) <= NEVER);
+    }
+
+    #[test]
+    fn no_clock_reaches_never() {
+        let clock = HandClock::new();
+        let source = Source::Given(Box::new(clock.clone()));
+        clock.advance(Duration::MAX);
+        clock.advance(Duration::MAX);
+        assert_eq!(source.now(), NEVER - 1);
+        clock.set(Duration::from_nanos(7));
+        assert_eq!(source.now(), 7);
+        assert_eq!(clock.clone().now(), Duration::from_nanos(7));
+    }
+}

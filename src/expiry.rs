@@ -1,0 +1,99 @@
+//! `Expiry`: how long entries live, as the builder was told, and what time it is.
+//!
+//! ```text
+//! the life of a value that is stored    explicit, else what the rule says, else time to live
+//! and, whatever that is                 time to idle since its last use: the earlier end counts
+//! of a value that `update` changed      what the rule says, else time to live
+//! of a value that was read              what the rule for reads says, if it says something
+//! ```
+//!
+//! The rules are the user's: they run outside the locks, but for the one for reads
+//! and the one after `update`, which run under a mark. What the answers make of an
+//! entry is for the shard to see to.
+
+use crate::clock::{FOREVER, Moment, Source, nanos};
+use std::time::Duration;
+
+/// What a [`sweep`](crate::Cache::sweep) did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Swept {
+    /// Entries that left as [`Expired`](crate::Cause::Expired).
+    pub expired: u64,
+    /// Whether work was due that the limit left for later.
+    pub more: bool,
+}
+
+/// Says how long an entry lives; `None`: as if it were not asked.
+pub(crate) type Rule<K, V> = Box<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
+
+pub(crate) struct Expiry<K, V> {
+    pub(crate) source: Source,
+    pub(crate) to_live: u64,
+    pub(crate) to_idle: u64,
+    pub(crate) rule: Option<Rule<K, V>>,
+    pub(crate) rule_on_read: Option<Rule<K, V>>,
+}
+
+impl<K, V> Expiry<K, V> {
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        self.source.now()
+    }
+
+    /// The life of a value that is stored. Calls the user's rule.
+    #[inline]
+    pub(crate) fn life(&self, key: &K, value: &V) -> u64 {
+        match &self.rule {
+            Some(rule) => rule(key, value).map_or(self.to_live, nanos),
+            None => self.to_live,
+        }
+    }
+
+    /// Whether reads change lives.
+    #[inline]
+    pub(crate) fn rules_reads(&self) -> bool {
+        self.rule_on_read.is_some()
+    }
+
+    /// The life that a read gives, if it gives one. Calls the user's rule.
+    pub(crate) fn life_on_read(&self, key: &K, value: &V) -> Option<u64> {
+        self.rule_on_read.as_ref()?(key, value).map(nanos)
+    }
+}
+
+/// What a builder has been told of lives.
+pub(crate) struct Told<K, V> {
+    pub(crate) to_live: Option<Duration>,
+    pub(crate) to_idle: Option<Duration>,
+    pub(crate) rule: Option<Rule<K, V>>,
+    pub(crate) rule_on_read: Option<Rule<K, V>>,
+    pub(crate) clock: Option<Source>,
+}
+
+impl<K, V> Told<K, V> {
+    pub(crate) fn nothing() -> Self {
+        Self {
+            to_live: None,
+            to_idle: None,
+            rule: None,
+            rule_on_read: None,
+            clock: None,
+        }
+    }
+
+    /// With a clock only if someone will read it.
+    pub(crate) fn expiry(self, is_timed: bool) -> Expiry<K, V> {
+        let source = match self.clock {
+            _ if !is_timed => Source::Unread,
+            Some(clock) => clock,
+            None => Source::system(),
+        };
+        Expiry {
+            source,
+            to_live: self.to_live.map_or(FOREVER, nanos),
+            to_idle: self.to_idle.map_or(FOREVER, nanos),
+            rule: self.rule,
+            rule_on_read: self.rule_on_read,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Lives: giving, reading and ending them, for one owner.
+
+use super::Cache;
+use crate::clock::{FOREVER, duration, nanos};
+use crate::error::Refused;
+use crate::expiry::Swept;
+use crate::hash::RandomState;
+use crate::leave::{first, go_on};
+use crate::policy::{Duel, Ending, Idle, Meta, Policy, Recorded, Timed};
+use crate::shard::Shard;
+use hashbrown::Equivalent;
+use std::hash::{BuildHasher, Hash};
+use std::time::Duration;
+
+/// A [`Cache`] whose entries have a life, by
+/// [`time_to_live`](crate::Builder::time_to_live) or [`life`](crate::Builder::life).
+pub type TimedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Timed<P>, S>;
+
+/// A [`Cache`] whose entries end when they are not used for a while, by
+/// [`time_to_idle`](crate::Builder::time_to_idle).
+pub type IdleCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Idle<P>, S>;
+
+/// A [`Cache`] that knows how long its values have lived, by
+/// [`record_lives`](crate::Builder::record_lives).
+pub type RecordedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Recorded<P>, S>;
+
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// The life of a value on its way in. Calls the user's rule.
+    #[inline]
+    pub(super) fn life(&self, key: &K, value: &V) -> u64 {
+        if P::Meta::TIMED {
+            self.expiry.life(key, value)
+        } else {
+            FOREVER
+        }
+    }
+}
+
+/// Time: for caches whose entries have lives. How lives combine, and what an entry
+/// past its end is, is told at [`brimful::Cache`](crate::Cache#how-lives-combine).
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Ending,
+    S: BuildHasher,
+{
+    /// Stores a value that lives for so long, whatever the rule and the time to
+    /// live say; otherwise as [`insert`](Cache::insert). Zero: it is not stored and
+    /// leaves at once, as [`Expired`](crate::Cause::Expired).
+    ///
+    /// ```
+    /// use brimful::{Entries, HandClock, unsync};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let mut tokens = unsync::Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::MAX)
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// tokens.insert_with_ttl("ann", "t0k3n", Duration::from_secs(300));
+    /// clock.advance(Duration::from_secs(301));
+    /// assert_eq!(tokens.get("ann"), None);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn insert_with_ttl(&mut self, key: K, value: V, life: Duration) -> Option<V> {
+        let weight = self.scale.weigh::<P>(&key, &value);
+        self.store(key, value, weight, nanos(life))
+    }
+
+    /// The same, with the verdict.
+    ///
+    /// # Errors
+    /// As [`try_insert`](Cache::try_insert); and with
+    /// [`NoLife`](crate::Reason::NoLife) if the life is zero.
+    pub fn try_insert_with_ttl(
+        &mut self,
+        key: K,
+        value: V,
+        life: Duration,
+    ) -> Result<Option<V>, Refused<K, V>> {
+        let weight = self.scale.weigh::<P>(&key, &value);
+        self.put(key, value, weight, nanos(life))
+    }
+
+    /// How long the entry under this key will still live if it is not used:
+    /// [`Duration::MAX`] if it does not end, `None` if it is not there. Does not
+    /// count as a use.
+    pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let now = self.now();
+        let is = |found: &K| key.equivalent(found);
+        let entry = self.shard.peek(self.hash(key).tag(), is, now)?;
+        Some(duration(Shard::<K, V, P>::left_of(&entry.meta, now)))
+    }
+
+    /// Gives the entry under this key a new life from now; says whether there was
+    /// one. Zero ends it at once. Does not count as a use.
+    pub fn set_ttl<Q>(&mut self, key: &Q, life: Duration) -> bool
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.hear();
+        let tag = self.hash(key).tag();
+        let is = |found: &K| key.equivalent(found);
+        let mut leaving = self.leave.open();
+        let out = leaving.outbox();
+        let slot = self.shard.claim(tag, is, &self.budget, out);
+        if let Some(slot) = slot {
+            self.shard.set_life(slot, nanos(life), &self.budget, out);
+        }
+        go_on(leaving.settle_quietly());
+        slot.is_some()
+    }
+}
+
+impl<K, V, P: Ending, S> Cache<K, V, P, S> {
+    /// How many entries are not past their end. O(entries).
+    pub fn len_live(&self) -> usize {
+        self.shard.len_live(self.now())
+    }
+
+    /// Takes out entries past their end, with at most `limit` units of work, as
+    /// [`brimful::Cache::sweep`](crate::Cache::sweep) does.
+    pub fn sweep(&mut self, limit: usize) -> Swept {
+        self.hear();
+        let mut leaving = self.leave.open();
+        let work = self.shard.sweep(limit, &self.budget, leaving.outbox());
+        let mut panic = work.panic;
+        first(&mut panic, leaving.settle_quietly());
+        go_on(panic);
+        Swept {
+            expired: work.expired,
+            more: self.shard.has_due(),
+        }
+    }
+
+    /// In how long the next entry may end: zero if one has, `None` if none will. A
+    /// lower bound, as in [`brimful::Cache::next_deadline`](crate::Cache::next_deadline).
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let next = self.shard.next_deadline()?;
+        Some(Duration::from_nanos(next.saturating_sub(self.now())))
+    }
+}

@@ -1,0 +1,170 @@
+//! What lives cost in memory: bounded whatever comes and goes, given back, and
+//! nothing allocated once a cache is warm. In a process of its own, one test, since
+//! the allocator counts for all threads.
+
+use brimful::policy::{Duel, Lru};
+use brimful::{Cache, Entries, HandClock, IdleCache, RecordedCache, TimedCache};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
+use std::alloc::System;
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Bytes allocated and not freed. Reallocations are in both sums already.
+fn live(change: Stats) -> f64 {
+    change.bytes_allocated as f64 - change.bytes_deallocated as f64
+}
+
+const ENTRIES: u64 = 100_000;
+
+fn timed(clock: &HandClock, life: Duration) -> TimedCache<u64, u64> {
+    Cache::builder(Entries(ENTRIES as usize))
+        .shards(16)
+        .time_to_live(life)
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn faults_38_41_42_45_what_lives_cost_is_bounded_and_given_back() {
+    a_life_costs_at_most_16_bytes();
+    churn_and_changes_of_mind_have_no_slope();
+    clear_and_expiry_give_memory_back();
+    a_warm_cache_allocates_nothing();
+}
+
+/// Bytes an entry, of a cache without lives and of one with, filled alike.
+fn a_life_costs_at_most_16_bytes() {
+    let plain = Region::new(ALLOCATOR);
+    let without: Cache<u64, u64> = Cache::builder(Entries(ENTRIES as usize))
+        .shards(16)
+        .build()
+        .unwrap();
+    without.extend((0..ENTRIES).map(|n| (n, n)));
+    let plain = live(plain.change()) / ENTRIES as f64;
+    drop(without);
+
+    let with = Region::new(ALLOCATOR);
+    let clock = HandClock::new();
+    let cache = timed(&clock, Duration::from_secs(3_600));
+    for n in 0..ENTRIES {
+        cache.insert(n, n);
+        clock.advance(Duration::from_micros(20));
+    }
+    let filled = live(with.change()) / ENTRIES as f64 - plain;
+    for n in ENTRIES..4 * ENTRIES {
+        cache.insert(n, n);
+        clock.advance(Duration::from_micros(20));
+    }
+    let churned = live(with.change()) / ENTRIES as f64 - plain;
+    println!("a life: {filled:.1} bytes when filled, {churned:.1} churned, of {plain:.1} without");
+    assert!(filled <= 16.0, "{filled:.1} bytes for each life");
+    assert!(churned <= 19.0, "{churned:.1} bytes for each life in churn");
+}
+
+/// Keys come and go, ends are put off and brought forward, and the memory stays.
+fn churn_and_changes_of_mind_have_no_slope() {
+    let clock = HandClock::new();
+    let cache: IdleCache<u64, u64, Lru> = Cache::builder(Entries(10_000))
+        .policy::<Lru>()
+        .shards(4)
+        .time_to_live(Duration::from_secs(600))
+        .time_to_idle(Duration::from_secs(60))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let region = Region::new(ALLOCATOR);
+    let mut most = [0.0_f64; 2];
+    for n in 0..1_000_000_u64 {
+        let key = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 49;
+        match n % 4 {
+            0 => drop(cache.insert(key, n)),
+            1 => drop(cache.insert_with_ttl(key, n, Duration::from_millis(n % 100_000 + 1))),
+            2 => drop(cache.set_ttl(&key, Duration::from_millis(n % 7_000 + 1))),
+            _ => drop(cache.get(&key)),
+        }
+        clock.advance(Duration::from_micros(50));
+        if n > 300_000 {
+            let half = usize::from(n > 650_000);
+            most[half] = most[half].max(live(region.change()));
+        }
+    }
+    cache.check();
+    assert!(
+        most[1] <= most[0] * 1.1,
+        "grew from {} to {}",
+        most[0],
+        most[1]
+    );
+    assert!(most[1] <= 10_000.0 * 110.0, "{} bytes", most[1]);
+}
+
+fn clear_and_expiry_give_memory_back() {
+    let clock = HandClock::new();
+    let cache = timed(&clock, Duration::from_secs(10));
+    let region = Region::new(ALLOCATOR);
+    for clears in [true, false] {
+        for n in 0..ENTRIES {
+            cache.insert(n, n);
+        }
+        assert!(live(region.change()) > 30.0 * ENTRIES as f64);
+        if clears {
+            cache.clear();
+        } else {
+            clock.advance(Duration::from_secs(20));
+            while cache.sweep(10_000).more {}
+        }
+        cache.shrink_to_fit();
+        let left = live(region.change());
+        assert!(left < 64.0 * 1_024.0, "{left} bytes of an empty cache");
+    }
+
+    let recorded: RecordedCache<u64, u64, Duel> = Cache::builder(Entries(1_000_000_000))
+        .record_lives()
+        .build()
+        .unwrap();
+    let region = Region::new(ALLOCATOR);
+    recorded.insert(1, 1);
+    assert!(
+        live(region.change()) < 4_096.0,
+        "nothing is kept for lives to come"
+    );
+}
+
+fn a_warm_cache_allocates_nothing() {
+    let clock = HandClock::new();
+    let cache = timed(&clock, Duration::from_secs(4));
+    let turn = |from: u64| {
+        for n in from..from + 2 * ENTRIES {
+            cache.insert(n, n);
+            cache.get(&(n - n.min(7)));
+            cache.set_ttl(&n, Duration::from_secs(n % 5 + 1));
+            // So slow that lives end, and so fast that entries are evicted too.
+            clock.advance(Duration::from_micros(12));
+        }
+    };
+    for round in 0..4 {
+        turn(round * 2 * ENTRIES);
+    }
+    let region = Region::new(ALLOCATOR);
+    turn(8 * ENTRIES);
+    let change = region.change();
+    let calls = (change.allocations + change.reallocations) as u64;
+    // Tables are rebuilt in equal size, once in a turnover or two.
+    assert!(
+        calls <= 16 * 8,
+        "{calls} allocations in {} calls",
+        6 * ENTRIES
+    );
+    let stats = cache.stats();
+    assert!(
+        stats.departures(brimful::Cause::Expired) > ENTRIES,
+        "{stats}"
+    );
+    assert!(
+        stats.departures(brimful::Cause::Evicted) > ENTRIES,
+        "{stats}"
+    );
+}

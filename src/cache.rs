@@ -14,6 +14,9 @@ mod entry;
 mod gather;
 mod insert;
 mod iter;
+mod load;
+mod load_async;
+mod many;
 mod read;
 
 pub use entry::Entry;

@@ -26,12 +26,14 @@
 use crate::budget::{Budget, Hand};
 use crate::cause::Cause;
 use crate::error::{Reason, Updated};
+use crate::flight::{Flight, Flights};
 use crate::leave::{Leaving, Panic, caught, dropped, first, hand_value};
 use crate::outbox::Outbox;
 use crate::policy::{Meta, Ours, Policy, Slot, Tag, Touch};
 use crate::ring::MOST_LIVE;
 use crate::scale::Scale;
 use crate::stats::{Counts, Snapshot};
+use crate::sync::Arc;
 use crate::table::{Entry, Table};
 use crate::weight::Room;
 
@@ -43,6 +45,8 @@ pub(crate) struct Offer<K, V> {
     pub(crate) weight: u64,
     /// Leave an older value under the key alone.
     pub(crate) only_if_absent: bool,
+    /// It comes from the flight of its key, which must not be detached by it.
+    pub(crate) lands: bool,
 }
 
 /// What became of an offer. The offer itself stays with the door until it is in,
@@ -93,6 +97,8 @@ pub(crate) struct Shard<K, V, P: Policy> {
     alone: bool,
     share: u64,
     seed: u64,
+    /// The keys that are being loaded, none of them in the table.
+    pub(crate) flights: Flights<K, V>,
 }
 
 impl<K, V, P: Policy> Shard<K, V, P> {
@@ -109,15 +115,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             alone,
             share,
             seed,
+            flights: Flights::NONE,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.table.len()
-    }
-
-    pub(crate) fn counts(&mut self) -> &mut Counts {
-        &mut self.counts
     }
 
     /// The weight that its entries are charged.
@@ -192,6 +195,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let Some(offered) = offer.as_ref() else {
             return Placed::Present;
         };
+        if self.flights.are_flying() && !offered.lands {
+            self.flights.detach(offered.tag, |key| *key == offered.key);
+        }
         let weight = offered.weight;
         let slot = self.table.slot(offered.tag, |key| *key == offered.key);
         if slot.is_some() && offered.only_if_absent {
@@ -204,6 +210,29 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             Some(slot) => self.replace(slot, weight, offer, hand, out),
             None => self.add(offered.tag, weight, offer, hand, out),
         }
+    }
+
+    /// Puts what a flight has loaded in, and takes the flight out once that is
+    /// done; if the flight was detached meanwhile, the offer is left alone.
+    pub(crate) fn land(
+        &mut self,
+        flight: &Arc<Flight<K, V>>,
+        offer: &mut Option<Offer<K, V>>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> Placed
+    where
+        K: Eq,
+    {
+        let tag = match offer {
+            Some(offer) if self.flights.has(offer.tag, flight) => offer.tag,
+            _ => return Placed::Present,
+        };
+        let placed = self.insert(offer, hand, out);
+        if !matches!(placed, Placed::NeedsRoom(_)) {
+            self.flights.remove(tag, flight);
+        }
+        placed
     }
 
     #[inline]
@@ -501,7 +530,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 
     #[inline]
-    fn touch(&mut self, slot: Slot) {
+    pub(crate) fn touch(&mut self, slot: Slot) {
         match P::TOUCH {
             Touch::Mark => {
                 if let Some(entry) = self.table.get_mut(slot) {
@@ -620,6 +649,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     /// Calls `keep` for every entry, until one panics: entries for which it
     /// answers `false` leave as removed, the others are charged what they weigh then.
+    /// What is being loaded can't be asked about: it is not stored.
     pub(crate) fn retain(
         &mut self,
         scale: &Scale<K, V>,
@@ -627,6 +657,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         keep: &mut impl FnMut(&K, &mut V) -> bool,
         out: &mut Outbox<K, V>,
     ) -> Option<Panic> {
+        self.flights.detach_all();
         for slot in self.table.slots() {
             let Some(entry) = self.table.get_mut(slot) else {
                 continue;
@@ -661,6 +692,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     ) -> impl Iterator<Item = (K, V)> + use<K, V, P> {
         let before = std::mem::replace(&mut self.policy, P::new(self.share, self.seed));
         self.announced = None;
+        self.flights.detach_all();
         let entries = self.table.len() as u64;
         let held = std::mem::replace(&mut self.held, Room::NONE);
         let taken = self.table.empty();
@@ -688,12 +720,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         snapshot.len = self.table.len() as u64;
         snapshot.weight = self.held.weight;
         snapshot.capacity = self.share;
+        snapshot.loaded = self.flights.loaded().cloned().unwrap_or_default();
         snapshot
     }
 
     /// Proves the invariants from scratch; returns what the entries are charged.
     pub(crate) fn check(&mut self) -> Room {
         self.table.check();
+        self.flights.check();
         self.policy.check(&mut self.table);
         let charges = self
             .table

@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "weight", "cause", "error", "heap_size"],
     &[
-        "reentry", "hash", "history", "ring", "sets", "budget", "stats", "outbox", "config",
+        "reentry", "chain", "hash", "history", "ring", "sets", "budget", "stats", "outbox",
+        "config",
     ],
     &["ghost", "sketch"],
     &["policy", "leave"],
-    &["table", "scale"],
+    &["table", "scale", "flight"],
     &["shard", "capacity"],
     &["cache", "unsync"],
     &["builder"],

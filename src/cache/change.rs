@@ -16,7 +16,8 @@ where
     P: Policy,
     S: BuildHasher,
 {
-    /// Takes the entry out and returns its value.
+    /// Takes the entry out and returns its value. A load of this key that has
+    /// begun goes to its callers and is not stored.
     pub fn remove<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -58,6 +59,10 @@ where
         {
             let mut shard = self.shard(hashed).lock();
             let _mark = Mark::set_in_debug();
+            if shard.flights.are_flying() {
+                let is = |found: &K| key.equivalent(found);
+                shard.flights.detach(hashed.tag(), is);
+            }
             let slot = shard.slot(hashed.tag(), |found| key.equivalent(found))?;
             let entry = shard.entry(slot)?;
             if condition(&entry.key, &entry.value) {

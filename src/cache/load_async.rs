@@ -1,0 +1,159 @@
+//! Loading in tasks: the same flights, waited for by wakers.
+//!
+//! The futures need no executor of a kind: a waiter is woken by the waker it was
+//! last polled with, and a leader polls its caller's future itself. They allocate
+//! nothing on a hit. What they do on being dropped is in the guards they hold.
+
+use super::Cache;
+use super::load::{Boarding, Leading, Sought, Waiting, Woken, infallibly};
+use crate::error::LoadError;
+use crate::hash::Hashed;
+use crate::policy::Policy;
+use hashbrown::Equivalent;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::hash::{BuildHasher, Hash};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Instant;
+
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// The value under the key; if there is none, that of the future `load`, stored
+    /// under it: [`get_or_insert_with`](Cache::get_or_insert_with) for tasks, on any
+    /// executor.
+    ///
+    /// Nothing happens before the first poll; a `load` that is not needed is never
+    /// polled. Tasks and threads that miss one key share one load, and a
+    /// write during the load means the same as there. If the task that loads is
+    /// cancelled (its future dropped), one who waits loads in its stead; if one
+    /// who waits is cancelled, nothing of it stays. The future is `Send` if `load`,
+    /// the cache and the key are `Sync` and `Send` as needed.
+    ///
+    /// A future that has begun must be polled when woken, or dropped: the lead may
+    /// have been offered to it, and others wait then.
+    ///
+    /// # Panics
+    /// If `load` panics, and on a cycle, as far as it is known: what is polled
+    /// inside of `load` is inside of that load, and so is what it runs; a task that
+    /// `load` spawns and waits for is not, so if that one asks for
+    /// the key, both wait for ever.
+    ///
+    /// ```
+    /// # smol::block_on(async {
+    /// let cache = brimful::Cache::<String, usize>::new(100);
+    /// let length = cache.get_or_insert_async("word", async { 4 }).await;
+    /// assert_eq!(length, 4);
+    /// assert_eq!(cache.get("word"), Some(4));
+    /// # });
+    /// ```
+    pub async fn get_or_insert_async<Q>(&self, key: &Q, load: impl Future<Output = V>) -> V
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        let load = async { Ok::<V, Infallible>(load.await) };
+        infallibly(self.try_get_or_insert_async(key, load).await)
+    }
+
+    /// The same with a future that can fail. An error is not stored.
+    ///
+    /// # Errors
+    /// [`LoadError::Failed`] with the error of the caller's own `load`, and
+    /// [`LoadError::Cycle`] as far as the cycle is known. To wait no longer than some
+    /// time, drop the future then, as by your executor's `timeout`.
+    ///
+    /// ```
+    /// use brimful::{Cache, LoadError};
+    ///
+    /// # smol::block_on(async {
+    /// let cache = Cache::<u32, u32>::new(100);
+    /// let failed = cache.try_get_or_insert_async(&1, async { Err("no route") }).await;
+    /// assert_eq!(failed, Err(LoadError::Failed("no route")));
+    /// # });
+    /// ```
+    pub async fn try_get_or_insert_async<Q, E>(
+        &self,
+        key: &Q,
+        load: impl Future<Output = Result<V, E>>,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        let hashed = self.hash(key);
+        if let Some(value) = self.read(hashed, key, |_, value| value.clone()) {
+            return Ok(value);
+        }
+        let load = pin!(load);
+        match self.seek_async(hashed, key).await {
+            Ok(Sought::Value(value)) => Ok(value),
+            Ok(Sought::Lead(leading)) => leading.poll_to_end(key, load).await,
+            Err(error) => Err(error.widened()),
+        }
+    }
+
+    /// The value, once someone has loaded it, or the lead of the key's flight.
+    pub(super) async fn seek_async<Q>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+    ) -> Result<Sought<'_, K, V, P, S>, LoadError<Infallible>>
+    where
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        let mut own = None;
+        loop {
+            match self.board(hashed, key, &mut own)? {
+                Boarding::Nobody => own = Some(key.to_owned()),
+                Boarding::Sought(sought) => return Ok(sought.after(own)),
+                Boarding::Waits(waiting) => match waiting.woken().await {
+                    Woken::Sought(sought) => return Ok(sought.after(own)),
+                    Woken::Over => {}
+                },
+            }
+        }
+    }
+}
+
+impl<K, V, P, S> Leading<'_, K, V, P, S>
+where
+    K: Hash + Eq,
+    V: Clone,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// Runs the loader. If this is dropped, the lead is passed on first and the
+    /// loader, which the caller owns, dropped after.
+    async fn poll_to_end<Q, E>(
+        self,
+        key: &Q,
+        mut load: Pin<&mut impl Future<Output = Result<V, E>>>,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        let began = Instant::now();
+        let loaded = poll_fn(|context| {
+            let _inside = self.chain().enter();
+            load.as_mut().poll(context)
+        });
+        let loaded = loaded.await;
+        self.settle(key, loaded, began)
+    }
+}
+
+impl<'a, K, V: Clone, P: Policy, S> Waiting<'a, K, V, P, S> {
+    pub(super) async fn woken(mut self) -> Woken<'a, K, V, P, S> {
+        poll_fn(|context| match self.ask(Some(context.waker())) {
+            Some(woken) => Poll::Ready(woken),
+            None => Poll::Pending,
+        })
+        .await
+    }
+}

@@ -152,13 +152,11 @@ impl<K, V> Flight<K, V> {
 
     /// Asks how far the flight is, for the one with this ticket, who waits as
     /// this `task` or else as a thread. `wake` is how to wake them, if they have
-    /// said it anew.
-    pub(crate) fn ask(&self, ticket: u64, task: Option<&Waker>, wake: Option<Wake>) -> Asked<V>
+    /// said it anew; what it replaces, or is not needed, is left there.
+    pub(crate) fn ask(&self, ticket: u64, task: Option<&Waker>, wake: &mut Option<Wake>) -> Asked<V>
     where
         V: Clone,
     {
-        // Dropped after the lock.
-        let _replaced;
         let mut state = self.state.lock();
         match &mut state.stage {
             Stage::Landed { .. } => return state.share(),
@@ -170,7 +168,7 @@ impl<K, V> Flight<K, V> {
             return Asked::Over;
         };
         if wake.is_some() {
-            _replaced = std::mem::replace(known, wake);
+            std::mem::swap(known, wake);
             return Asked::Later;
         }
         match known {

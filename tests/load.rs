@@ -611,7 +611,7 @@ fn a_removal_while_room_is_gathered_is_not_undone() {
             .shards(8)
             .listener(move |_: &u32, _: &u64, _| {
                 let cache = found.get().and_then(std::sync::Weak::upgrade);
-                drop(cache.map(|cache| cache.remove(&100)));
+                let _ = cache.map(|cache| cache.remove(&100));
             })
             .build()
             .unwrap(),

@@ -122,7 +122,7 @@ where
     {
         let hashed = self.hash(key);
         match self.read(hashed, key, |_, value| value.clone()) {
-            Some(value) => Ok(value),
+            Some(value) => Ok(hand_value(value, || dropped(load))),
             None => self.load(hashed, key, Patience::ENDLESS, load),
         }
     }
@@ -159,7 +159,7 @@ where
     {
         let hashed = self.hash(key);
         match self.read(hashed, key, |_, value| value.clone()) {
-            Some(value) => Ok(value),
+            Some(value) => Ok(hand_value(value, || dropped(load))),
             None => self.load(hashed, key, Patience::of(most), load),
         }
     }
@@ -179,7 +179,7 @@ where
         V: Clone,
     {
         match self.seek(hashed, key, patience) {
-            Ok(Sought::Value(value)) => Ok(value),
+            Ok(Sought::Value(value)) => Ok(hand_value(value, || dropped(load))),
             Ok(Sought::Lead(leading)) => leading.run(key, load),
             Err(error) => Err(error.widened()),
         }
@@ -499,11 +499,13 @@ impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
         V: Clone,
     {
         let flight = self.flight.as_ref()?;
-        let asked = match flight.ask(self.ticket, task, None) {
+        let asked = match flight.ask(self.ticket, task, &mut None) {
             Asked::Unknown => {
                 let wake =
                     task.map_or_else(|| Wake::Thread(current()), |task| Wake::Task(task.clone()));
-                flight.ask(self.ticket, task, Some(wake))
+                let mut wake = Some(wake);
+                let asked = flight.ask(self.ticket, task, &mut wake);
+                hand_value(asked, || dropped(wake))
             }
             asked => asked,
         };

@@ -6,8 +6,10 @@
 
 use super::Cache;
 use super::load::{Boarding, Leading, Sought, Waiting, Woken, infallibly};
+use crate::chain::Chain;
 use crate::error::LoadError;
 use crate::hash::Hashed;
+use crate::leave::{Panic, caught, dropped, hand_value};
 use crate::policy::Policy;
 use hashbrown::Equivalent;
 use std::convert::Infallible;
@@ -56,8 +58,7 @@ where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
     {
-        let load = async { Ok::<V, Infallible>(load.await) };
-        infallibly(self.try_get_or_insert_async(key, load).await)
+        infallibly(self.load_async(key, load, Ok).await)
     }
 
     /// The same with a future that can fail. An error is not stored.
@@ -85,16 +86,33 @@ where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
     {
+        self.load_async(key, load, |loaded| loaded).await
+    }
+
+    /// A value that is handed over while something of the caller's is dropped is
+    /// never lost to a panic of that: so `load` is dropped here, when it is done.
+    async fn load_async<Q, F, E>(
+        &self,
+        key: &Q,
+        load: F,
+        finish: impl FnOnce(F::Output) -> Result<V, E>,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+        F: Future,
+    {
         let hashed = self.hash(key);
         if let Some(value) = self.read(hashed, key, |_, value| value.clone()) {
-            return Ok(value);
+            return Ok(hand_value(value, || dropped(load)));
         }
-        let load = pin!(load);
-        match self.seek_async(hashed, key).await {
+        let mut load = pin!(Some(load));
+        let loaded = match self.seek_async(hashed, key).await {
             Ok(Sought::Value(value)) => Ok(value),
-            Ok(Sought::Lead(leading)) => leading.poll_to_end(key, load).await,
+            Ok(Sought::Lead(leading)) => leading.poll_to_end(key, load.as_mut(), finish).await,
             Err(error) => Err(error.widened()),
-        }
+        };
+        hand_value(loaded, || emptied(load))
     }
 
     /// The value, once someone has loaded it, or the lead of the key's flight.
@@ -130,22 +148,40 @@ where
 {
     /// Runs the loader. If this is dropped, the lead is passed on first and the
     /// loader, which the caller owns, dropped after.
-    async fn poll_to_end<Q, E>(
+    async fn poll_to_end<Q, F, E>(
         self,
         key: &Q,
-        mut load: Pin<&mut impl Future<Output = Result<V, E>>>,
+        load: Pin<&mut Option<F>>,
+        finish: impl FnOnce(F::Output) -> Result<V, E>,
     ) -> Result<V, LoadError<E>>
     where
         Q: ToOwned<Owned = K> + ?Sized,
+        F: Future,
     {
         let began = Instant::now();
-        let loaded = poll_fn(|context| {
-            let _inside = self.chain().enter();
-            load.as_mut().poll(context)
-        });
-        let loaded = loaded.await;
-        self.settle(key, loaded, began)
+        let loaded = polled_inside(self.chain(), load).await;
+        self.settle(key, finish(loaded), began)
     }
+}
+
+/// What a loader's future comes to; it is polled inside of its load. There must be one.
+pub(super) async fn polled_inside<F: Future>(
+    chain: &Chain,
+    mut load: Pin<&mut Option<F>>,
+) -> F::Output {
+    poll_fn(|context| {
+        let _inside = chain.enter();
+        match load.as_mut().as_pin_mut() {
+            Some(load) => load.poll(context),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Drops a loader's future where it is; returns its panic, if any.
+pub(super) fn emptied<F>(mut load: Pin<&mut Option<F>>) -> Option<Panic> {
+    caught(|| load.set(None)).err()
 }
 
 impl<'a, K, V: Clone, P: Policy, S> Waiting<'a, K, V, P, S> {

@@ -17,17 +17,17 @@
 
 use super::Cache;
 use super::load::{Leading, Patience, Sought, infallibly};
+use super::load_async::{emptied, polled_inside};
 use crate::chain::Chain;
 use crate::error::LoadError;
 use crate::flight::Flight;
 use crate::hash::Hashed;
-use crate::leave::{caught, drop_apart, go_on, hand_value};
+use crate::leave::{caught, drop_apart, dropped, first, go_on, hand_value};
 use crate::policy::Policy;
 use crate::reentry::Mark;
 use crate::sync::Arc;
 use hashbrown::Equivalent;
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::hash::{BuildHasher, Hash};
 use std::pin::{Pin, pin};
 use std::time::Instant;
@@ -89,7 +89,9 @@ where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
         V: Clone,
     {
-        self.look_up_many(keys).0
+        let mut found = Vec::new();
+        self.look_up_many(keys, &mut found);
+        found
     }
 
     /// The values under these keys, in their order; those that are missing are
@@ -145,25 +147,39 @@ where
         V: Clone,
         I: IntoIterator<Item = (K, V)>,
     {
-        let (mut found, missing) = self.look_up_many(keys);
+        let mut found = Vec::new();
+        let loaded = self.load_many(keys, &mut load, &mut found);
+        all_found(hand_value(loaded, || dropped(load)), found)
+    }
+
+    fn load_many<'q, Q, I, E>(
+        &self,
+        keys: impl IntoIterator<Item = &'q Q>,
+        load: &mut impl FnMut(&[&'q Q]) -> Result<I, E>,
+        found: &mut Vec<Option<V>>,
+    ) -> Result<(), LoadError<E>>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
+        V: Clone,
+        I: IntoIterator<Item = (K, V)>,
+    {
+        let missing = self.look_up_many(keys, found);
         if missing.is_empty() {
-            return Ok(found);
+            return Ok(());
         }
-        let missing = self.take_off_many(missing, &mut found);
-        missing.batch.run(&mut load, &mut found)?;
+        let missing = self.take_off_many(missing, found);
+        missing.batch.run(load, found)?;
         for (place, first) in missing.again {
             found[place] = found[first].clone();
         }
         for wanted in missing.later {
             match self.seek(wanted.hashed, wanted.key, Patience::ENDLESS) {
                 Ok(Sought::Value(value)) => found[wanted.place] = Some(value),
-                Ok(Sought::Lead(leading)) => {
-                    Batch::of(self, wanted, leading).run(&mut load, &mut found)?
-                }
+                Ok(Sought::Lead(leading)) => Batch::of(self, wanted, leading).run(load, found)?,
                 Err(error) => return Err(error.widened()),
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// [`get_or_insert_many`](Cache::get_or_insert_many) for tasks, on any executor:
@@ -193,11 +209,10 @@ where
         I: IntoIterator<Item = (K, V)>,
         F: Future<Output = I>,
     {
-        let load = |missing| {
-            let loading = load(missing);
-            async { Ok::<I, Infallible>(loading.await) }
-        };
-        infallibly(self.try_get_or_insert_many_async(keys, load).await)
+        let mut found = Vec::new();
+        let loaded = self.load_many_async(keys, &mut load, &Ok::<I, Infallible>, &mut found);
+        let loaded = loaded.await;
+        infallibly(all_found(hand_value(loaded, || dropped(load)), found))
     }
 
     /// The same with a future that can fail.
@@ -215,12 +230,31 @@ where
         I: IntoIterator<Item = (K, V)>,
         F: Future<Output = Result<I, E>>,
     {
-        let (mut found, missing) = self.look_up_many(keys);
+        let mut found = Vec::new();
+        let loaded = self.load_many_async(keys, &mut load, &|loaded| loaded, &mut found);
+        let loaded = loaded.await;
+        all_found(hand_value(loaded, || dropped(load)), found)
+    }
+
+    async fn load_many_async<'q, Q, I, E, F>(
+        &self,
+        keys: impl IntoIterator<Item = &'q Q>,
+        load: &mut impl FnMut(Vec<&'q Q>) -> F,
+        finish: &impl Fn(F::Output) -> Result<I, E>,
+        found: &mut Vec<Option<V>>,
+    ) -> Result<(), LoadError<E>>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
+        V: Clone,
+        I: IntoIterator<Item = (K, V)>,
+        F: Future,
+    {
+        let missing = self.look_up_many(keys, found);
         if missing.is_empty() {
-            return Ok(found);
+            return Ok(());
         }
-        let missing = self.take_off_many(missing, &mut found);
-        missing.batch.run_async(&mut load, &mut found).await?;
+        let missing = self.take_off_many(missing, found);
+        missing.batch.run_async(load, finish, found).await?;
         for (place, first) in missing.again {
             found[place] = found[first].clone();
         }
@@ -229,19 +263,20 @@ where
                 Ok(Sought::Value(value)) => found[wanted.place] = Some(value),
                 Ok(Sought::Lead(leading)) => {
                     let batch = Batch::of(self, wanted, leading);
-                    batch.run_async(&mut load, &mut found).await?;
+                    batch.run_async(load, finish, found).await?;
                 }
                 Err(error) => return Err(error.widened()),
             }
         }
-        Ok(found)
+        Ok(())
     }
 
-    /// Looks all keys up; the values that are there by place, and the others.
+    /// Looks all keys up: finds the values that are there, and returns the others.
     fn look_up_many<'q, Q>(
         &self,
         keys: impl IntoIterator<Item = &'q Q>,
-    ) -> (Vec<Option<V>>, Vec<Wanted<'q, Q>>)
+        found: &mut Vec<Option<V>>,
+    ) -> Vec<Wanted<'q, Q>>
     where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
         V: Clone,
@@ -253,7 +288,6 @@ where
         };
         let mut wanted: Vec<_> = keys.into_iter().enumerate().map(wanted).collect();
         wanted.sort_unstable_by_key(|wanted| (wanted.hashed, wanted.place));
-        let mut found = Vec::new();
         found.resize_with(wanted.len(), || None);
         let mut missing = Vec::new();
         for run in self.by_shard(&wanted) {
@@ -267,7 +301,7 @@ where
                 }
             }
         }
-        (found, missing)
+        missing
     }
 
     /// Runs of keys of one shard each.
@@ -296,11 +330,11 @@ where
         };
         let mut own: Vec<Option<K>> = Vec::with_capacity(wanted.len());
         own.extend(wanted.iter().map(|wanted| Some(wanted.key.to_owned())));
-        let mut own = own.iter_mut();
+        let mut unused = own.iter_mut();
         for run in self.by_shard(&wanted) {
             let mut shard = self.shard(run[0].hashed).lock();
             let _mark = Mark::set_in_debug();
-            for (wanted, own) in run.iter().zip(&mut own) {
+            for (wanted, own) in run.iter().zip(&mut unused) {
                 let tag = wanted.hashed.tag();
                 let is = |found: &K| wanted.key.equivalent(found);
                 if let Some(slot) = shard.slot(tag, is) {
@@ -320,7 +354,7 @@ where
                 }
             }
         }
-        missing
+        hand_value(missing, || dropped(own))
     }
 }
 
@@ -400,11 +434,12 @@ where
     async fn run_async<I, E, F>(
         self,
         load: &mut impl FnMut(Vec<&'q Q>) -> F,
+        finish: &impl Fn(F::Output) -> Result<I, E>,
         found: &mut [Option<V>],
     ) -> Result<(), LoadError<E>>
     where
         I: IntoIterator<Item = (K, V)>,
-        F: Future<Output = Result<I, E>>,
+        F: Future,
     {
         if self.led.is_empty() {
             return Ok(());
@@ -414,27 +449,30 @@ where
             let _inside = self.chain.enter();
             load(self.asked())
         };
-        self.poll_to_end(pin!(loading), began, found).await
+        let mut loading = pin!(Some(loading));
+        let settled = self.poll_to_end(loading.as_mut(), began, finish, found);
+        let settled = settled.await;
+        hand_value(settled, || emptied(loading))
     }
 
     /// If this is dropped, the leads are passed on first and the loader, which
     /// the caller owns, dropped after.
     async fn poll_to_end<I, E, F>(
         self,
-        mut loading: Pin<&mut F>,
+        loading: Pin<&mut Option<F>>,
         began: Instant,
+        finish: &impl Fn(F::Output) -> Result<I, E>,
         found: &mut [Option<V>],
     ) -> Result<(), LoadError<E>>
     where
         I: IntoIterator<Item = (K, V)>,
-        F: Future<Output = Result<I, E>>,
+        F: Future,
     {
-        let loaded = poll_fn(|context| {
+        let loaded = polled_inside(&self.chain, loading).await;
+        let loaded = {
             let _inside = self.chain.enter();
-            let polled = loading.as_mut().poll(context);
-            polled.map(|loaded| loaded.map(collected))
-        });
-        let loaded = loaded.await;
+            finish(loaded).map(collected)
+        };
         self.settle(loaded, began, found)
     }
 
@@ -477,7 +515,26 @@ where
     }
 }
 
+/// The values, or the error once those that were found are dropped.
+fn all_found<V, E>(
+    loaded: Result<(), LoadError<E>>,
+    found: Vec<Option<V>>,
+) -> Result<Vec<Option<V>>, LoadError<E>> {
+    let Err(error) = loaded else {
+        return Ok(found);
+    };
+    Err(hand_value(error, || {
+        let mut panic = None;
+        for value in found {
+            first(&mut panic, dropped(value));
+        }
+        panic
+    }))
+}
+
 /// What a loader returned, taken from it while the thread is inside of the load.
 fn collected<K, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Vec<(K, V)> {
-    pairs.into_iter().collect()
+    let mut pairs = pairs.into_iter();
+    let collected = pairs.by_ref().collect();
+    hand_value(collected, || dropped(pairs))
 }

@@ -153,10 +153,9 @@ impl<T> Clone for Gate<T> {
 
 impl<T> Gate<T> {
     pub fn open(&self, with: T) {
-        let waker = {
+        let (_before, waker) = {
             let mut gate = self.0.lock().unwrap();
-            gate.0 = Some(with);
-            gate.1.take()
+            (gate.0.replace(with), gate.1.take())
         };
         if let Some(waker) = waker {
             waker.wake();

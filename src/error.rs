@@ -1,4 +1,4 @@
-//! What can be refused, and why: errors of building and of inserting.
+//! What can be refused, and why: errors of building, of inserting and of loading.
 
 use std::error::Error;
 use std::fmt;
@@ -125,6 +125,54 @@ impl<K, V> fmt::Debug for Refused<K, V> {
 }
 
 impl<K, V> Error for Refused<K, V> {}
+
+/// Why a loading call has no value.
+///
+/// Each caller gets its own loader's error: those who waited for a load that
+/// failed load anew, one of them, and the others wait for that one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum LoadError<E> {
+    /// The caller's own loader failed, with this.
+    Failed(E),
+    /// Waiting would never end: the call was made inside of a load that the
+    /// awaited load waits for itself, or that it is.
+    Cycle,
+    /// Another caller's load took longer than this one would wait for it.
+    TimedOut,
+}
+
+impl LoadError<std::convert::Infallible> {
+    /// The same for a loader that can fail.
+    pub(crate) fn widened<E>(self) -> LoadError<E> {
+        match self {
+            Self::Failed(never) => match never {},
+            Self::Cycle => LoadError::Cycle,
+            Self::TimedOut => LoadError::TimedOut,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for LoadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => write!(f, "the loader failed: {error}"),
+            Self::Cycle => f.write_str(
+                "a loader asked for a key whose load waits for that loader: it would wait for ever",
+            ),
+            Self::TimedOut => f.write_str("another caller's load of this key took too long"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for LoadError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Cycle | Self::TimedOut => None,
+        }
+    }
+}
 
 /// What became of a value changed in place.
 ///

@@ -83,8 +83,8 @@ impl std::hash::Hasher for Hasher {
     }
 }
 
-/// A key's mixed hash.
-#[derive(Clone, Copy, Debug)]
+/// A key's mixed hash; in its order the shards are in order too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Hashed(u64);
 
 impl Hashed {

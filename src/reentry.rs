@@ -19,6 +19,11 @@ pub(crate) fn check() {
     }
 }
 
+/// Whether this thread is inside such a closure.
+pub(crate) fn is_marked() -> bool {
+    MARKED.with(Cell::get)
+}
+
 /// The same for a destructor: while unwinding it answers `false` instead, since
 /// a second panic would abort the process.
 pub(crate) fn may_lock_while_dropping() -> bool {

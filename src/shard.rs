@@ -33,12 +33,14 @@ use crate::budget::{Budget, Hand};
 use crate::cause::{Cause, Times};
 use crate::clock::Moment;
 use crate::error::{Reason, Updated};
+use crate::flight::{Flight, Flights};
 use crate::leave::{Leaving, Panic, caught, dropped, first, hand_value};
 use crate::outbox::{Departure, Outbox};
 use crate::policy::{Meta, Ours, Policy, Slot, Tag, Touch};
 use crate::ring::MOST_LIVE;
 use crate::scale::Scale;
 use crate::stats::{Counts, Snapshot};
+use crate::sync::Arc;
 use crate::table::{Entry, Table};
 use crate::weight::Room;
 use std::mem::ManuallyDrop;
@@ -53,6 +55,8 @@ pub(crate) struct Offer<K, V> {
     pub(crate) life: u64,
     /// Leave an older value under the key alone.
     pub(crate) only_if_absent: bool,
+    /// It comes from the flight of its key, which must not be detached by it.
+    pub(crate) lands: bool,
 }
 
 /// What became of an offer. The offer itself stays with the door until it is in,
@@ -116,6 +120,8 @@ pub(crate) struct Shard<K, V, P: Policy> {
     now: Moment,
     to_idle: u64,
     timer: Option<Box<timer::Timer>>,
+    /// The keys that are being loaded, none of them in the table.
+    pub(crate) flights: Flights<K, V>,
 }
 
 impl<K, V, P: Policy> Shard<K, V, P> {
@@ -135,15 +141,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             now: 0,
             to_idle,
             timer: None,
+            flights: Flights::NONE,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.table.len()
-    }
-
-    pub(crate) fn counts(&mut self) -> &mut Counts {
-        &mut self.counts
     }
 
     /// The weight that its entries are charged.
@@ -223,6 +226,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             return Placed::Present;
         };
         self.work(hand.budget(), out);
+        if self.flights.are_flying() && !offered.lands {
+            self.flights.detach(offered.tag, |key| *key == offered.key);
+        }
         if self.table.is_due() || self.table.len() >= MOST_LIVE {
             self.prepare(hand, out);
         }
@@ -249,6 +255,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                     weight,
                     life,
                     only_if_absent,
+                    lands,
                 }) = offer.take()
                 else {
                     return Placed::Present;
@@ -269,10 +276,34 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                     weight,
                     life,
                     only_if_absent,
+                    lands,
                 };
                 unpaid.pay(tag, hand, out)
             }
         }
+    }
+
+    /// Puts what a flight has loaded in, and takes the flight out once that is
+    /// done; if the flight was detached meanwhile, the offer is left alone.
+    pub(crate) fn land(
+        &mut self,
+        flight: &Arc<Flight<K, V>>,
+        offer: &mut Option<Offer<K, V>>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> Placed
+    where
+        K: Eq,
+    {
+        let tag = match offer {
+            Some(offer) if self.flights.has(offer.tag, flight) => offer.tag,
+            _ => return Placed::Present,
+        };
+        let placed = self.insert(offer, hand, out);
+        if !matches!(placed, Placed::NeedsRoom(_)) {
+            self.flights.remove(tag, flight);
+        }
+        placed
     }
 
     /// Before a place is looked for: there must be one.
@@ -597,7 +628,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 
     #[inline]
-    fn touch(&mut self, slot: Slot) {
+    pub(crate) fn touch(&mut self, slot: Slot) {
         match P::TOUCH {
             Touch::Mark => {
                 if let Some(entry) = self.table.get_mut(slot) {
@@ -744,6 +775,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     /// Calls `keep` for every entry, until one panics: entries for which it
     /// answers `false` leave as removed, the others are charged what they weigh then.
+    /// What is being loaded can't be asked about: it is not stored.
     pub(crate) fn retain(
         &mut self,
         scale: &Scale<K, V>,
@@ -751,6 +783,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         keep: &mut impl FnMut(&K, &mut V) -> bool,
         out: &mut Outbox<K, V>,
     ) -> Option<Panic> {
+        self.flights.detach_all();
         for slot in self.table.every_slot() {
             if self.unless_past(Some(slot), budget, out).is_none() {
                 continue;
@@ -792,6 +825,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
         let before = std::mem::replace(&mut self.policy, P::new(self.share, self.seed));
         self.announced = None;
+        self.flights.detach_all();
         let entries = self.table.len() as u64;
         let held = std::mem::replace(&mut self.held, Room::NONE);
         let now = self.now;
@@ -825,12 +859,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         snapshot.capacity = self.share;
         snapshot.lateness = self.lateness();
         snapshot.lives = self.lives();
+        snapshot.loaded = self.flights.loaded().cloned().unwrap_or_default();
         snapshot
     }
 
     /// Proves the invariants from scratch; returns what the entries are charged.
     pub(crate) fn check(&mut self) -> Room {
         self.table.check();
+        self.flights.check();
         self.policy.check(&mut self.table);
         self.check_timer();
         let charges = self
@@ -871,6 +907,7 @@ struct Unpaid<'a, K, V, P: Policy> {
     weight: u64,
     life: u64,
     only_if_absent: bool,
+    lands: bool,
 }
 
 impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
@@ -909,6 +946,7 @@ impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
                 weight: self.weight,
                 life: self.life,
                 only_if_absent: self.only_if_absent,
+                lands: self.lands,
             });
         }
         self.shard.table.paid();

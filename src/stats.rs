@@ -1,7 +1,7 @@
 //! Statistics: always on, counted per shard, read as a [`Snapshot`].
 //!
 //! What they cost: a plain addition under the lock that the call holds anyway.
-//! 150 bytes a shard.
+//! 150 bytes a shard, and 300 more ([`Loads`]) once something was loaded there.
 //!
 //! Invariant, when nobody is writing: `inserts - departures = len` and
 //! `weight_in - weight_out = weight`, where a refused value that was never
@@ -17,14 +17,63 @@ use std::time::Duration;
 pub(crate) struct Counts {
     hits: u64,
     misses: u64,
-    loads: u64,
-    load_nanos: u64,
     inserts: u64,
     departures: [u64; Cause::ALL.len()],
     weight_in: u64,
     weight_out: u64,
     evicted_unhit: u64,
     ghost_hits: u64,
+}
+
+/// How many classes of load times are counted.
+const CLASSES: usize = 32;
+
+/// What one shard has loaded.
+#[derive(Clone, Default)]
+pub(crate) struct Loads {
+    ended: u64,
+    failed: u64,
+    waits: u64,
+    nanos: u64,
+    /// By the number of bits of the time in microseconds.
+    by_time: [u64; CLASSES],
+}
+
+impl Loads {
+    /// A loader has run to its end.
+    pub(crate) fn ended(&mut self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.ended += 1;
+        self.nanos = self.nanos.saturating_add(nanos);
+        self.by_time[class(nanos / 1_000)] += 1;
+    }
+
+    /// A loader failed, panicked or was dropped.
+    pub(crate) fn failed(&mut self) {
+        self.failed += 1;
+    }
+
+    /// A call waits for another's load.
+    pub(crate) fn waits(&mut self) {
+        self.waits += 1;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.ended += other.ended;
+        self.failed += other.failed;
+        self.waits += other.waits;
+        self.nanos = self.nanos.saturating_add(other.nanos);
+        for (sum, more) in self.by_time.iter_mut().zip(other.by_time) {
+            *sum += more;
+        }
+    }
+}
+
+/// The class of a load time: 0 for less than a microsecond, else one more than
+/// its binary logarithm, up to the last.
+fn class(micros: u64) -> usize {
+    let bits = u64::BITS - micros.leading_zeros();
+    (bits as usize).min(CLASSES - 1)
 }
 
 impl Counts {
@@ -36,12 +85,6 @@ impl Counts {
     #[inline]
     pub(crate) fn missed(&mut self) {
         self.misses += 1;
-    }
-
-    pub(crate) fn loaded(&mut self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.loads += 1;
-        self.load_nanos = self.load_nanos.saturating_add(nanos);
     }
 
     #[inline]
@@ -93,8 +136,6 @@ impl Counts {
         Snapshot {
             hits: self.hits,
             misses: self.misses,
-            loads: self.loads,
-            load_nanos: self.load_nanos,
             inserts: self.inserts,
             departures: self.departures,
             weight_in: self.weight_in,
@@ -138,10 +179,9 @@ pub struct Snapshot {
     pub(crate) weight: u64,
     pub(crate) capacity: u64,
     pub(crate) listener_panics: u64,
+    pub(crate) loaded: Loads,
     hits: u64,
     misses: u64,
-    loads: u64,
-    load_nanos: u64,
     inserts: u64,
     departures: [u64; Cause::ALL.len()],
     weight_in: u64,
@@ -312,14 +352,47 @@ impl Snapshot {
         self.weight_out
     }
 
-    /// Loaders run to their end by `get_or_insert_with`.
+    /// Loaders that ended with a value, whether it was stored or not: of
+    /// `get_or_insert_with` and its relatives. A loader of many keys counts once.
     pub fn loads(&self) -> u64 {
-        self.loads
+        self.loaded.ended
     }
 
-    /// Time spent in those loaders, summed over threads.
+    /// Time spent in those loaders, summed over callers: from its start, or the
+    /// first poll of its future, to the value.
     pub fn load_time(&self) -> Duration {
-        Duration::from_nanos(self.load_nanos)
+        Duration::from_nanos(self.loaded.nanos)
+    }
+
+    /// How long those loads took, as a histogram: pairs of a time and the number
+    /// of loads that took less than it, but not less than that of the pair
+    /// before. The times are 1 µs and its doubles; the last is [`Duration::MAX`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let cache = brimful::Cache::new(100);
+    /// cache.get_or_insert_with(&1, || std::thread::sleep(Duration::from_millis(2)));
+    /// let quick = |(below, _): &(Duration, u64)| *below <= Duration::from_millis(1);
+    /// assert_eq!(cache.stats().load_times().filter(quick).map(|(_, loads)| loads).sum::<u64>(), 0);
+    /// ```
+    pub fn load_times(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+        let below = |class| match class {
+            last if last == CLASSES - 1 => Duration::MAX,
+            class => Duration::from_micros(1_u64 << class),
+        };
+        let counted = self.loaded.by_time.iter().enumerate();
+        counted.map(move |(class, &loads)| (below(class), loads))
+    }
+
+    /// Loaders that failed, panicked or, as futures, were dropped half-way.
+    pub fn load_failures(&self) -> u64 {
+        self.loaded.failed
+    }
+
+    /// How often a call waited for another call's load of the same key.
+    pub fn load_waits(&self) -> u64 {
+        self.loaded.waits
     }
 
     /// Entries evicted that were never hit: room spent for nothing.
@@ -360,8 +433,7 @@ impl Snapshot {
     pub(crate) fn add(&mut self, other: &Snapshot) {
         self.hits += other.hits;
         self.misses += other.misses;
-        self.loads += other.loads;
-        self.load_nanos = self.load_nanos.saturating_add(other.load_nanos);
+        self.loaded.add(&other.loaded);
         self.inserts += other.inserts;
         for (sum, more) in self.departures.iter_mut().zip(other.departures) {
             *sum += more;
@@ -392,8 +464,10 @@ impl Snapshot {
             ("weight in", self.weight_in),
             ("weight out", self.weight_out),
             ("evicted unhit", self.evicted_unhit),
-            ("loads", self.loads),
-            ("load nanoseconds", self.load_nanos),
+            ("loads", self.loaded.ended),
+            ("load nanoseconds", self.loaded.nanos),
+            ("load failures", self.loaded.failed),
+            ("load waits", self.loaded.waits),
             ("late nanoseconds", self.lateness.sum),
             ("most late", self.lateness.most),
             ("listener panics", self.listener_panics),

@@ -34,6 +34,7 @@ use crate::stats::Snapshot;
 use crate::sync::{AtomicU64, Ordering};
 use crate::table;
 use hashbrown::Equivalent;
+use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::ops::{Deref, DerefMut};
@@ -407,6 +408,7 @@ where
             weight,
             life,
             only_if_absent: false,
+            lands: false,
         });
         let mut leaving = self.leave.open();
         let mut hand = self.budget.hand();
@@ -452,17 +454,68 @@ where
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
+        let loaded = self.try_get_or_insert_with(key, || Ok(load()));
+        loaded.unwrap_or_else(|never: Infallible| match never {})
+    }
+
+    /// The same with a loader that can fail. An error is not stored.
+    ///
+    /// # Errors
+    /// The outer one is the loader's, the inner one the cache's, if the loaded
+    /// value is heavier than the whole capacity.
+    ///
+    /// ```
+    /// use brimful::unsync::Cache;
+    ///
+    /// let mut numbers = Cache::<String, u64>::new(100);
+    /// assert!(numbers.try_get_or_insert_with("twelve", || "twelve".parse()).is_err());
+    /// assert_eq!(numbers.try_get_or_insert_with("12", || "12".parse())?.ok(), Some(&12));
+    /// # Ok::<(), std::num::ParseIntError>(())
+    /// ```
+    pub fn try_get_or_insert_with<Q, E>(
+        &mut self,
+        key: &Q,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<Result<&V, Refused<K, V>>, E>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    {
         let tag = self.hash(key).tag();
-        let slot = match self.read(tag, |found| key.equivalent(found)) {
-            Some(slot) => slot,
+        let placed = match self.read(tag, |found| key.equivalent(found)) {
+            Some(slot) => Ok(slot),
             None => {
                 let began = Instant::now();
-                let value = load();
-                self.shard.counts().loaded(began.elapsed());
-                self.place_new(tag, key.to_owned(), value)?
+                let loaded = load();
+                let loads = self.shard.flights.loads();
+                match loaded {
+                    Ok(value) => {
+                        loads.ended(began.elapsed());
+                        self.place_new(tag, key.to_owned(), value)
+                    }
+                    Err(error) => {
+                        loads.failed();
+                        return Err(error);
+                    }
+                }
             }
         };
-        Ok(self.value_in(slot))
+        Ok(placed.map(|slot| self.value_in(slot)))
+    }
+
+    /// The values under these keys, in their order. Each counts as a use.
+    ///
+    /// ```
+    /// let mut cache = brimful::unsync::Cache::new(100);
+    /// cache.extend([("a", 1), ("b", 2)]);
+    /// assert_eq!(cache.get_many(["b", "c", "a"]), [Some(&2), None, Some(&1)]);
+    /// ```
+    pub fn get_many<'q, Q>(&mut self, keys: impl IntoIterator<Item = &'q Q>) -> Vec<Option<&V>>
+    where
+        Q: Hash + Equivalent<K> + ?Sized + 'q,
+    {
+        let slots: Vec<_> = keys.into_iter().map(|key| self.look_up(key)).collect();
+        let value = |slot| self.shard.entry(slot).map(|entry| &entry.value);
+        slots.into_iter().map(|slot| slot.and_then(value)).collect()
     }
 
     fn value_in(&self, slot: Slot) -> &V {

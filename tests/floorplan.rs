@@ -21,11 +21,11 @@ const FLOORS: &[&[&str]] = &[
         "heap_size",
     ],
     &[
-        "reentry", "hash", "history", "ring", "sets", "budget", "stats", "outbox", "clock",
+        "reentry", "chain", "hash", "history", "ring", "sets", "budget", "stats", "outbox", "clock",
     ],
     &["ghost", "sketch", "wheel", "expiry"],
     &["policy", "leave", "config"],
-    &["table", "scale"],
+    &["table", "scale", "flight"],
     &["shard", "capacity"],
     &["cache", "unsync"],
     &["builder"],

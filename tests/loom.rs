@@ -1,5 +1,5 @@
-//! Every interleaving, by the model checker: the bound, the way out and the
-//! progress of the room's gatherer, through the public API.
+//! Every interleaving, by the model checker: the bound, the way out, the
+//! progress of the room's gatherer, and loads, through the public API.
 //!
 //! Each model runs two or three threads of a few calls each through all
 //! schedules (those of three threads with the stated number of preemptions)
@@ -17,17 +17,22 @@
 //! ```
 //!
 //! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound. Covers faults 21,
-//! 23, 25, 27, 30, 52, 66 and goal G5.
+//! 23, 25, 27, 30, 52, 66 to 71 and goal G5.
 #![cfg(brimful_loom)]
 
 use brimful::policy::{Duel, Fifo, Lfu, Lru, Policy, S3Fifo, Sieve};
-use brimful::{BuildError, Cache, Capacity, Cause, Entries, Updated, WeighedCache, Weight};
+use brimful::{
+    BuildError, Cache, Capacity, Cause, Entries, LoadError, Updated, WeighedCache, Weight,
+};
+use loom::future::block_on;
 use loom::thread::{self, JoinHandle};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
 
 /// Keys as they are: the crate mixes them, and every run is the same.
 #[derive(Default)]
@@ -826,4 +831,197 @@ fn a_value_that_grows_and_a_lowered_capacity() {
         watcher.join().unwrap();
         settled(&cache);
     });
+}
+
+// ---- loads ----
+
+/// How many preemptions models of loads explore: a load takes three locks.
+const LOADS: Option<usize> = Some(3);
+
+/// A load that fails.
+fn fails(cache: &Counted) -> Option<u32> {
+    cache.try_get_or_insert_with(&7, || Err(())).ok()
+}
+
+/// When all is quiet no flight is left, so the next load is one's own.
+fn landed(cache: &Counted) {
+    settled(cache);
+    cache.remove(&7);
+    assert_eq!(cache.get_or_insert_with(&7, || 99), 99);
+    settled(cache);
+}
+
+#[test]
+fn one_load_for_three_threads() {
+    let ends = explore("three load one key", LOADS, || {
+        let cache = counted::<Fifo>(2, 1);
+        let others = [1, 2].map(|n| go(&cache, move |cache| cache.get_or_insert_with(&7, || n)));
+        let mine = cache.get_or_insert_with(&7, || 3);
+        let theirs = others.map(|other| other.join().unwrap());
+        assert_eq!(theirs, [mine, mine]);
+        assert_eq!(cache.stats().loads(), 1);
+        landed(&cache);
+        mine
+    });
+    assert_eq!(ends, BTreeSet::from([1, 2, 3]), "any may be the leader");
+}
+
+#[test]
+fn two_wait_for_a_load_that_fails() {
+    let ends = explore("one fails, two load", LOADS, || {
+        let cache = counted::<Fifo>(2, 1);
+        let failing = go(&cache, fails);
+        let other = go(&cache, |cache| cache.get_or_insert_with(&7, || 1));
+        let mine = cache.get_or_insert_with(&7, || 2);
+        let failed = failing.join().unwrap().is_none();
+        assert_eq!(other.join().unwrap(), mine);
+        let stats = cache.stats();
+        assert_eq!((stats.loads(), stats.load_failures()), (1, failed.into()));
+        landed(&cache);
+        (failed, mine)
+    });
+    assert_eq!(ends.len(), 4, "{ends:?}");
+}
+
+#[test]
+fn two_wait_for_a_load_that_is_dropped() {
+    let ends = explore("one is dropped, two load", LOADS, || {
+        let cache = counted::<Fifo>(2, 1);
+        let other = go(&cache, |cache| cache.get_or_insert_with(&7, || 1));
+        let third = go(&cache, |cache| cache.get_or_insert_with(&7, || 2));
+        {
+            let never = pin!(cache.get_or_insert_async(&7, std::future::pending()));
+            let _ = never.poll(&mut Context::from_waker(Waker::noop()));
+        }
+        let (one, two) = (other.join().unwrap(), third.join().unwrap());
+        assert_eq!(one, two);
+        landed(&cache);
+        (one, cache.stats().load_failures())
+    });
+    assert_eq!(ends.len(), 4, "{ends:?}");
+}
+
+#[test]
+fn a_waiter_that_gives_up_passes_an_offer_on() {
+    let ends = explore("one fails, one gives up, one loads", LOADS, || {
+        let cache = counted::<Fifo>(2, 1);
+        let failing = go(&cache, fails);
+        let impatient = go(&cache, |cache| {
+            cache.try_get_or_insert_within(&7, Duration::ZERO, || Ok::<_, ()>(1))
+        });
+        let mine = cache.get_or_insert_with(&7, || 2);
+        failing.join().unwrap();
+        let end = impatient.join().unwrap();
+        assert!(matches!(end, Ok(1 | 2) | Err(LoadError::TimedOut)));
+        landed(&cache);
+        (format!("{end:?}"), mine)
+    });
+    assert!(ends.len() >= 4, "{ends:?}");
+}
+
+#[test]
+fn a_write_against_a_flight() {
+    type Case = (&'static str, fn(&Counted), [Option<u32>; 2]);
+    let cases: [Case; 3] = [
+        (
+            "insert",
+            |cache| drop(cache.insert(7, 5)),
+            [Some(5), Some(5)],
+        ),
+        ("remove", |cache| drop(cache.remove(&7)), [None, Some(1)]),
+        ("clear", |cache| cache.clear(), [None, Some(1)]),
+    ];
+    for (name, write, stored) in cases {
+        let name = format!("two load, {name}");
+        let ends = explore(&name, LOADS, move || {
+            let cache = counted::<Fifo>(2, 1);
+            let other = go(&cache, |cache| cache.get_or_insert_with(&7, || 1));
+            let writer = go(&cache, write);
+            let mine = cache.get_or_insert_with(&7, || 1);
+            let theirs = other.join().unwrap();
+            writer.join().unwrap();
+            assert!([1, 5].contains(&mine) && [1, 5].contains(&theirs));
+            let kept = cache.peek(&7);
+            assert!(stored.contains(&kept), "{kept:?}");
+            landed(&cache);
+            kept
+        });
+        assert_eq!(ends, BTreeSet::from(stored), "before and after");
+    }
+}
+
+#[test]
+fn one_load_for_tasks_and_a_thread() {
+    let ends = explore("two tasks and a thread load one key", LOADS, || {
+        let cache = counted::<Fifo>(2, 1);
+        let others = [1, 2].map(|n| {
+            go(&cache, move |cache| {
+                block_on(cache.get_or_insert_async(&7, async { n }))
+            })
+        });
+        let mine = cache.get_or_insert_with(&7, || 3);
+        let theirs = others.map(|other| other.join().unwrap());
+        assert_eq!(theirs, [mine, mine]);
+        landed(&cache);
+        mine
+    });
+    assert_eq!(ends.len(), 3, "{ends:?}");
+}
+
+#[test]
+fn a_task_that_fails_and_a_task_that_waits() {
+    let ends = explore("one task fails, one loads", UNBOUNDED, || {
+        let cache = counted::<Fifo>(2, 1);
+        let failing = go(&cache, |cache| {
+            let load = async { Err::<u32, _>(()) };
+            block_on(cache.try_get_or_insert_async(&7, load)).ok()
+        });
+        assert_eq!(block_on(cache.get_or_insert_async(&7, async { 2 })), 2);
+        let failed = failing.join().unwrap();
+        assert!(failed.is_none_or(|value| value == 2));
+        landed(&cache);
+        failed
+    });
+    assert_eq!(ends, BTreeSet::from([None, Some(2)]));
+}
+
+#[test]
+fn a_waker_that_is_replaced_while_the_leader_lands() {
+    explore("a waker is replaced, the leader lands", UNBOUNDED, || {
+        let cache = counted::<Fifo>(2, 1);
+        let leader = go(&cache, |cache| cache.get_or_insert_with(&7, || 1));
+        let mut waiting = pin!(cache.get_or_insert_async(&7, async { 2 }));
+        let first = waiting
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        let mine = match first {
+            std::task::Poll::Ready(value) => value,
+            std::task::Poll::Pending => block_on(waiting),
+        };
+        assert_eq!(leader.join().unwrap(), mine);
+        landed(&cache);
+    });
+}
+
+#[test]
+fn two_loads_that_ask_for_each_other() {
+    let ends = explore("1 asks for 2, 2 asks for 1", LOADS, || {
+        let cache = counted::<Fifo>(4, 1);
+        let ask = |cache: &Counted, own: u32, other: u32| {
+            cache.try_get_or_insert_with(&own, || {
+                cache.try_get_or_insert_with(&other, || Ok::<_, ()>(5))
+            })
+        };
+        let other = go(&cache, move |cache| ask(cache, 2, 1));
+        let mine = ask(&cache, 1, 2);
+        let ends = [mine, other.join().unwrap()].map(|end| match end {
+            Ok(5) => true,
+            Err(LoadError::Failed(LoadError::Cycle)) => false,
+            other => panic!("{other:?}"),
+        });
+        assert!(ends.contains(&true), "one at least goes on");
+        settled(&cache);
+        ends
+    });
+    assert_eq!(ends.len(), 3, "{ends:?}");
 }

@@ -18,7 +18,8 @@ where
     P: Policy,
     S: BuildHasher,
 {
-    /// Takes the entry out and returns its value.
+    /// Takes the entry out and returns its value. A load of this key that has
+    /// begun goes to its callers and is not stored.
     pub fn remove<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -60,8 +61,11 @@ where
         {
             let mut shard = self.lock(hashed);
             let _mark = Mark::set_in_debug();
-            let out = leaving.outbox();
             let is = |found: &K| key.equivalent(found);
+            if shard.flights.are_flying() {
+                shard.flights.detach(hashed.tag(), is);
+            }
+            let out = leaving.outbox();
             if let Some(slot) = shard.claim(hashed.tag(), is, &self.budget, out) {
                 let entry = shard.entry(slot)?;
                 if condition(&entry.key, &entry.value) {

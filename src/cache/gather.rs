@@ -17,11 +17,13 @@
 use super::{Cache, lock_at, share, weighed};
 use crate::budget::Hand;
 use crate::clock::Moment;
+use crate::flight::Flight;
 use crate::hash::Hashed;
 use crate::outbox::Outbox;
 use crate::policy::{Policy, Slot};
 use crate::reentry::Mark;
 use crate::shard::{Offer, Placed, Shard};
+use crate::sync::Arc;
 use crate::weight::Room;
 use std::hash::{BuildHasher, Hash};
 
@@ -32,7 +34,7 @@ where
     S: BuildHasher,
 {
     /// Makes room for an offer whose own shard cannot, or should not alone, and
-    /// places it.
+    /// places it: for its flight, if it has one.
     ///
     /// The value it replaces is spared; if that one left meanwhile (another
     /// thread took it) a second turn gathers for the whole weight, which always
@@ -43,6 +45,7 @@ where
         &self,
         hashed: Hashed,
         offer: &mut Option<Offer<K, V>>,
+        flight: Option<&Arc<Flight<K, V>>>,
         mut need: Room,
         now: Moment,
         out: &mut Outbox<K, V>,
@@ -55,7 +58,11 @@ where
             self.gather_into(&mut hand, hashed, spared, need, now, out);
             let mut home = lock_at(self.shard(hashed), now);
             let _mark = Mark::set_in_debug();
-            match home.insert(offer, &mut hand, out) {
+            let placed = match flight {
+                Some(flight) => home.land(flight, offer, &mut hand, out),
+                None => home.insert(offer, &mut hand, out),
+            };
+            match placed {
                 Placed::NeedsRoom(_) => spare = false,
                 placed => return placed,
             }

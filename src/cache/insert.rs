@@ -10,9 +10,7 @@ use crate::outbox::Outbox;
 use crate::policy::Policy;
 use crate::reentry::Mark;
 use crate::shard::{Offer, Placed};
-use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
-use std::time::Instant;
 
 impl<K, V, P, S> Cache<K, V, P, S>
 where
@@ -85,6 +83,7 @@ where
             weight,
             life,
             only_if_absent: false,
+            lands: false,
         });
         let mut leaving = self.leave.open();
         match self.place(hashed, &mut offer, leaving.outbox()) {
@@ -106,6 +105,7 @@ where
             key,
             value,
             only_if_absent: true,
+            lands: false,
         });
         let mut leaving = self.leave.open();
         self.place(hashed, &mut offer, leaving.outbox());
@@ -139,39 +139,9 @@ where
             shard.insert(offer, &mut hand, out)
         };
         match placed {
-            Placed::NeedsRoom(need) => self.gather(hashed, offer, need, now, out),
+            Placed::NeedsRoom(need) => self.gather(hashed, offer, None, need, now, out),
             placed => placed,
         }
-    }
-
-    /// The value under the key; if there is none, that of `load`, stored under it.
-    ///
-    /// `load` runs without any lock and may use this cache. Callers that miss
-    /// the same key at the same time each run their own `load` for now, and the
-    /// first value stored is what all of them return; a later version will let
-    /// them share one load. A loaded value that the cache refuses is returned
-    /// all the same.
-    ///
-    /// ```
-    /// let cache = brimful::Cache::new(100);
-    /// let length = cache.get_or_insert_with("word", || 4);
-    /// assert_eq!(length, 4);
-    /// assert_eq!(cache.get_or_insert_with("word", || unreachable!()), 4);
-    /// # let _: Option<usize> = cache.get(&"word".to_string());
-    /// ```
-    pub fn get_or_insert_with<Q>(&self, key: &Q, load: impl FnOnce() -> V) -> V
-    where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-        V: Clone,
-    {
-        let hashed = self.hash(key);
-        if let Some(value) = self.read(hashed, key, |_, value| value.clone()) {
-            return value;
-        }
-        let began = Instant::now();
-        let value = load();
-        self.shard(hashed).lock().counts().loaded(began.elapsed());
-        self.put_if_absent(hashed, key.to_owned(), value)
     }
 
     /// Inserts all of them, one after another.

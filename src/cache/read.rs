@@ -5,6 +5,7 @@ use crate::clock::Moment;
 use crate::hash::Hashed;
 use crate::policy::{Meta, Ours, Policy};
 use crate::reentry::Mark;
+use crate::shard::Shard;
 use crate::table::Entry;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
@@ -29,8 +30,23 @@ where
     {
         let mut shard = self.lock(hashed);
         let _mark = Mark::set_in_debug();
+        self.read_in(&mut shard, hashed, key, read)
+    }
+
+    /// The same in a shard that is locked already.
+    #[inline]
+    pub(super) fn read_in<Q, R>(
+        &self,
+        shard: &mut Shard<K, V, P>,
+        hashed: Hashed,
+        key: &Q,
+        read: impl FnOnce(&K, &V) -> R,
+    ) -> Option<R>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
         if P::Meta::TIMED && self.expiry.rules_reads() {
-            return self.read_by_rule(&mut shard, hashed, key, read);
+            return self.read_by_rule(shard, hashed, key, read);
         }
         let (key, value) = shard.get(hashed.tag(), |found| key.equivalent(found))?;
         Some(read(key, value))

@@ -13,7 +13,7 @@
 use super::Cache;
 use crate::leave::caught;
 use crate::policy::Ending;
-use crate::sync::{Arc, AtomicU64, Bell, Mutex, Ordering, Thread, Weak, join, start};
+use crate::sync::{Arc, AtomicU64, Bell, Mutex, Ordering, Started, Weak, join, start};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Drop for Bells {
 #[must_use = "the sweeper ends when its handle is dropped: keep it, or `detach` it"]
 pub struct Sweeper {
     bell: Option<Arc<Bell>>,
-    thread: Option<Thread>,
+    thread: Option<Started>,
     panics: Arc<AtomicU64>,
 }
 

@@ -266,7 +266,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// A use puts the end of the idle time off. That end is later than before,
     /// so the wheel need not know.
     #[inline]
-    pub(super) fn used(&mut self, slot: Slot) {
+    pub(crate) fn used(&mut self, slot: Slot) {
         let (now, to_idle) = (self.now, self.to_idle);
         if P::Meta::IDLES {
             if let Some(entry) = self.table.get_mut(slot) {

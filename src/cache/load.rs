@@ -1,0 +1,619 @@
+//! Loading: one miss, one load, and nobody left waiting.
+//!
+//! ```text
+//! a loading call: the value is there?  a hit like any other
+//!     board, under the shard's lock: the value is there by now?  it
+//!                                    someone loads it?  wait, without a lock
+//!                                    else lead: run the loader, land what it made
+//!     woken:  landed?  the value    offered the lead?  lead    over?  board again
+//! ```
+//!
+//! Two guards see to it that nobody is left waiting, whatever panics or is
+//! cancelled: [`Leading`] passes the lead on unless it landed, [`Waiting`] leaves
+//! the queue, and passes on a lead that was offered to it. The room `flight`
+//! tells the rest.
+
+use super::{Cache, lock_at};
+use crate::chain::{Chain, Cycle, Wait};
+use crate::error::LoadError;
+use crate::flight::{Asked, Flight, Joined, Wake};
+use crate::hash::Hashed;
+use crate::leave::{caught, drop_apart, dropped, first, go_on, hand_value};
+use crate::outbox::Outbox;
+use crate::policy::Policy;
+use crate::reentry::{self, Mark};
+use crate::shard::{Offer, Placed};
+use crate::sync::{Arc, current, park};
+use hashbrown::Equivalent;
+use std::convert::Infallible;
+use std::hash::{BuildHasher, Hash};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+impl<K, V, P, S> Cache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Policy,
+    S: BuildHasher,
+{
+    /// The value under the key; if there is none, that of `load`, stored under it.
+    ///
+    /// Callers that miss one key at the same time share one load: the first runs
+    /// its `load`, the others wait for it and get clones. If that `load` panics,
+    /// one who waits runs its own; so does everyone in turn, until a value is there.
+    /// Other keys never wait for it. A value that the cache refuses is returned all the same.
+    ///
+    /// `load` runs on the caller's thread without any lock, and may use this and
+    /// other caches. The calling thread sleeps while it waits: in a task use
+    /// [`get_or_insert_async`](Cache::get_or_insert_async).
+    ///
+    /// # What others do meanwhile
+    ///
+    /// A load that began before a key was written or removed is never stored
+    /// after it:
+    ///
+    /// | during the load of a key | its callers get | is stored | later callers |
+    /// |---|---|---|---|
+    /// | `insert` of the key, or `entry(…).or_insert…` | what it loads | what was inserted | find that |
+    /// | an `insert` of the key that is refused | what it loads | nothing | load anew |
+    /// | `remove`, `remove_entry`, `remove_if` of the key | what it loads | nothing | load anew |
+    /// | `clear`, `drain`, `retain` | what it loads | nothing | load anew |
+    /// | other keys are evicted or removed | what it loads | what it loads | find it |
+    /// | `set_capacity`, and the value fits | what it loads | what it loads | find it |
+    /// | `set_capacity`, and it is too heavy now | what it loads | nothing: refused | load anew |
+    /// | the load fails, and the key was not written | one loads in its stead, the others wait for that one | | |
+    /// | the load fails, and the key was written | start over from the look-up | | |
+    ///
+    /// `remove_if` and `retain` can't ask their condition of a value that is not there
+    /// yet, so they too keep what is being loaded from being stored.
+    ///
+    /// # Panics
+    /// If `load` panics: that panic reaches its own caller only. If the call is
+    /// made inside of a load that waits for this very key, by itself or through others:
+    /// see [`LoadError::Cycle`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// let length = cache.get_or_insert_with("word", || 4);
+    /// assert_eq!(length, 4);
+    /// assert_eq!(cache.get_or_insert_with("word", || unreachable!()), 4);
+    /// # let _: Option<usize> = cache.get(&"word".to_string());
+    /// ```
+    #[inline]
+    pub fn get_or_insert_with<Q>(&self, key: &Q, load: impl FnOnce() -> V) -> V
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        infallibly(self.try_get_or_insert_with(key, || Ok(load())))
+    }
+
+    /// The same with a loader that can fail. An error is not stored.
+    ///
+    /// # Errors
+    /// [`LoadError::Failed`] with the error of the caller's own `load`: an
+    /// error of another caller's is never seen, since then one who waits loads in
+    /// its stead. [`LoadError::Cycle`] if the call is made inside of a load that waits
+    /// for this key.
+    ///
+    /// # Panics
+    /// If `load` does.
+    ///
+    /// ```
+    /// use brimful::{Cache, LoadError};
+    ///
+    /// let numbers = Cache::<String, u64>::new(100);
+    /// let number = |text: &str| numbers.try_get_or_insert_with(text, || text.parse());
+    /// assert_eq!(number("12"), Ok(12));
+    /// assert!(matches!(number("twelve"), Err(LoadError::Failed(_))));
+    /// assert_eq!(numbers.len(), 1);
+    /// ```
+    #[inline]
+    pub fn try_get_or_insert_with<Q, E>(
+        &self,
+        key: &Q,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        let hashed = self.hash(key);
+        match self.read(hashed, key, |_, value| value.clone()) {
+            Some(value) => Ok(hand_value(value, || dropped(load))),
+            None => self.load(hashed, key, Patience::ENDLESS, load),
+        }
+    }
+
+    /// The same, for a caller who waits at most so long for another's load: zero
+    /// means not at all. A load of its own takes the time it takes.
+    ///
+    /// # Errors
+    /// [`LoadError::TimedOut`] after that time, and those of
+    /// [`try_get_or_insert_with`](Cache::try_get_or_insert_with).
+    ///
+    /// ```
+    /// use brimful::{Cache, LoadError};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::<u32, u32>::new(100);
+    /// let impatient = || cache.try_get_or_insert_within(&1, Duration::ZERO, || Err("not asked"));
+    /// cache.get_or_insert_with(&1, || {
+    ///     std::thread::scope(|scope| {
+    ///         assert_eq!(scope.spawn(impatient).join().unwrap(), Err(LoadError::TimedOut));
+    ///     });
+    ///     7
+    /// });
+    /// ```
+    pub fn try_get_or_insert_within<Q, E>(
+        &self,
+        key: &Q,
+        most: Duration,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        let hashed = self.hash(key);
+        match self.read(hashed, key, |_, value| value.clone()) {
+            Some(value) => Ok(hand_value(value, || dropped(load))),
+            None => self.load(hashed, key, Patience::of(most), load),
+        }
+    }
+
+    /// After a miss: waits for the key's load, or leads it.
+    #[cold]
+    #[inline(never)]
+    fn load<Q, E>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        patience: Patience,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        match self.seek(hashed, key, patience) {
+            Ok(Sought::Value(value)) => Ok(hand_value(value, || dropped(load))),
+            Ok(Sought::Lead(leading)) => leading.run(key, load),
+            Err(error) => Err(error.widened()),
+        }
+    }
+
+    /// The value, once someone has loaded it, or the lead of the key's flight.
+    pub(super) fn seek<Q>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        mut patience: Patience,
+    ) -> Result<Sought<'_, K, V, P, S>, LoadError<Infallible>>
+    where
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        let mut own = None;
+        loop {
+            match self.board(hashed, key, &mut own)? {
+                Boarding::Nobody => own = Some(key.to_owned()),
+                Boarding::Sought(sought) => return Ok(sought.after(own)),
+                Boarding::Waits(waiting) => match waiting.sleep(&mut patience) {
+                    None => return Err(LoadError::TimedOut),
+                    Some(Woken::Sought(sought)) => return Ok(sought.after(own)),
+                    Some(Woken::Over) => {}
+                },
+            }
+        }
+    }
+
+    /// One look under one lock: the value, else the flight of the key, else, with
+    /// a key of one's `own` to give it, a new one. The miss was counted before.
+    pub(super) fn board<Q>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        own: &mut Option<K>,
+    ) -> Result<Boarding<'_, K, V, P, S>, LoadError<Infallible>>
+    where
+        Q: Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        let tag = hashed.tag();
+        let is = |found: &K| key.equivalent(found);
+        let mut shard = self.lock(hashed);
+        let _mark = Mark::set_in_debug();
+        if let Some(slot) = shard.slot(tag, is) {
+            shard.touch(slot);
+            shard.used(slot);
+            if let Some(entry) = shard.entry(slot) {
+                return Ok(Boarding::Sought(Sought::Value(entry.value.clone())));
+            }
+        }
+        let joined = shard.flights.join(tag, is);
+        if let Joined::Waits(flight, ticket, wait) = joined.map_err(|Cycle| LoadError::Cycle)? {
+            return Ok(Boarding::Waits(Waiting {
+                cache: self,
+                hashed,
+                flight: Some(flight),
+                ticket,
+                _wait: wait,
+            }));
+        }
+        let Some(key) = own.take() else {
+            return Ok(Boarding::Nobody);
+        };
+        let chain = Chain::begin();
+        let flight = shard.flights.take_off(tag, key, chain.load());
+        let leading = Leading::new(self, hashed, flight, chain);
+        Ok(Boarding::Sought(Sought::Lead(leading)))
+    }
+
+    /// Stores what a flight has loaded, if it is still in the shard.
+    fn store_landing(
+        &self,
+        hashed: Hashed,
+        flight: &Arc<Flight<K, V>>,
+        offer: &mut Option<Offer<K, V>>,
+        took: Option<Duration>,
+        out: &mut Outbox<K, V>,
+    ) {
+        let now = self.now();
+        let placed = {
+            let mut shard = lock_at(self.shard(hashed), now);
+            if let Some(took) = took {
+                shard.flights.loads().ended(took);
+            }
+            // Dropped before the lock: no ordinary hand holds room outside of one.
+            let mut hand = self.budget.hand();
+            let _mark = Mark::set_in_debug();
+            shard.land(flight, offer, &mut hand, out)
+        };
+        if let Placed::NeedsRoom(need) = placed {
+            self.gather(hashed, offer, Some(flight), need, now, out);
+        }
+    }
+}
+
+impl<K, V, P: Policy, S> Cache<K, V, P, S> {
+    /// The lead of a flight is given up, by who had it or who was offered it.
+    ///
+    /// Under a mark this thread may be holding the shard's lock. The flight then
+    /// stays, over, until the key's next call finds it; it is never let go of, since
+    /// that might be under the lock.
+    fn pass_on(&self, hashed: Hashed, flight: Arc<Flight<K, V>>, failed: bool) {
+        if reentry::is_marked() {
+            let panic = flight.end().wake();
+            std::mem::forget(flight);
+            go_on(panic);
+            reentry::may_lock_while_dropping();
+            return;
+        }
+        let called = {
+            let mut shard = self.shards[hashed.shard(self.shards.len())].lock();
+            if failed {
+                shard.flights.loads().failed();
+            }
+            shard.flights.pass_on(hashed.tag(), &flight)
+        };
+        let mut panic = called.wake();
+        first(&mut panic, dropped(flight));
+        go_on(panic);
+    }
+}
+
+/// How a loading call that missed goes on.
+pub(super) enum Boarding<'a, K, V, P: Policy, S> {
+    Sought(Sought<'a, K, V, P, S>),
+    /// Nobody loads the key, and there was no key of one's own for a flight.
+    Nobody,
+    Waits(Waiting<'a, K, V, P, S>),
+}
+
+/// How one who waited goes on.
+pub(super) enum Woken<'a, K, V, P: Policy, S> {
+    Sought(Sought<'a, K, V, P, S>),
+    /// From the look-up.
+    Over,
+}
+
+/// What a loading call was after.
+pub(super) enum Sought<'a, K, V, P: Policy, S> {
+    Value(V),
+    Lead(Leading<'a, K, V, P, S>),
+}
+
+impl<K, V, P: Policy, S> Sought<'_, K, V, P, S> {
+    /// The same, once a key that was not needed is dropped.
+    pub(super) fn after(self, own: Option<K>) -> Self {
+        hand_value(self, || dropped(own))
+    }
+}
+
+/// The lead of a flight: to be landed; else it is passed on.
+pub(super) struct Leading<'a, K, V, P: Policy, S> {
+    cache: &'a Cache<K, V, P, S>,
+    hashed: Hashed,
+    /// Until it has landed.
+    flight: Option<Arc<Flight<K, V>>>,
+    chain: Chain,
+    /// Whether it counts as a failure that it does not land.
+    counts: bool,
+}
+
+impl<'a, K, V, P: Policy, S> Leading<'a, K, V, P, S> {
+    pub(super) fn new(
+        cache: &'a Cache<K, V, P, S>,
+        hashed: Hashed,
+        flight: Arc<Flight<K, V>>,
+        chain: Chain,
+    ) -> Self {
+        Self {
+            cache,
+            hashed,
+            flight: Some(flight),
+            chain,
+            counts: true,
+        }
+    }
+
+    pub(super) fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    pub(super) fn leads(&self, flight: &Arc<Flight<K, V>>) -> bool {
+        let own = self.flight.as_ref();
+        own.is_some_and(|own| Arc::ptr_eq(own, flight))
+    }
+
+    /// That it does not land is no failure, or counted as one already.
+    pub(super) fn is_counted_elsewhere(&mut self) {
+        self.counts = false;
+    }
+
+    /// The loader has run to its end, and returns what is yet to be landed.
+    pub(super) fn ended(&mut self, took: Duration) {
+        let mut shard = self.cache.shards[self.hashed.shard(self.cache.shards.len())].lock();
+        shard.flights.loads().ended(took);
+    }
+}
+
+impl<K, V, P, S> Leading<'_, K, V, P, S>
+where
+    K: Hash + Eq,
+    V: Clone,
+    P: Policy,
+    S: BuildHasher,
+{
+    fn run<Q, E>(self, key: &Q, load: impl FnOnce() -> Result<V, E>) -> Result<V, LoadError<E>>
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        let began = Instant::now();
+        let loaded = {
+            let _inside = self.chain.enter();
+            load()
+        };
+        self.settle(key, loaded, began)
+    }
+
+    /// Lands what was loaded, or fails.
+    pub(super) fn settle<Q, E>(
+        self,
+        key: &Q,
+        loaded: Result<V, E>,
+        began: Instant,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        match loaded {
+            Ok(value) => Ok(self.land(|| key.to_owned(), value, Some(began.elapsed()))),
+            Err(error) => Err(hand_value(LoadError::Failed(error), || {
+                caught(|| drop(self)).err()
+            })),
+        }
+    }
+
+    /// Stores the value, unless the flight was detached, and hands it to all who
+    /// wait, before the listener hears of what had to leave for it.
+    ///
+    /// The thread is inside of the load until the flight has left the shard, so
+    /// that a weigher that asks for the key is told of the cycle.
+    pub(super) fn land(mut self, key: impl FnOnce() -> K, value: V, took: Option<Duration>) -> V {
+        let Some(flight) = &self.flight else {
+            return value;
+        };
+        let cache = self.cache;
+        let mut offer;
+        let mut leaving = cache.leave.open();
+        let copy = {
+            let _inside = self.chain.enter();
+            let copy = value.clone();
+            let key = key();
+            offer = Some(Offer {
+                tag: self.hashed.tag(),
+                weight: cache.scale.weigh::<P>(&key, &value),
+                life: cache.life(&key, &value),
+                key,
+                value,
+                only_if_absent: false,
+                lands: true,
+            });
+            cache.store_landing(self.hashed, flight, &mut offer, took, leaving.outbox());
+            copy
+        };
+        let flight = self.flight.take();
+        let mut panic = flight
+            .as_ref()
+            .and_then(|flight| flight.land(|| copy.clone()));
+        first(&mut panic, leaving.settle_quietly());
+        if let Some(offer) = offer {
+            first(&mut panic, drop_apart(offer.key, offer.value));
+        }
+        first(&mut panic, dropped(flight));
+        hand_value(copy, || panic)
+    }
+}
+
+impl<K, V, P: Policy, S> Drop for Leading<'_, K, V, P, S> {
+    fn drop(&mut self) {
+        if let Some(flight) = self.flight.take() {
+            self.cache.pass_on(self.hashed, flight, self.counts);
+        }
+    }
+}
+
+/// A place in the queue of a flight: left when dropped.
+pub(super) struct Waiting<'a, K, V, P: Policy, S> {
+    cache: &'a Cache<K, V, P, S>,
+    hashed: Hashed,
+    /// Until the wait has ended.
+    flight: Option<Arc<Flight<K, V>>>,
+    ticket: u64,
+    _wait: Option<Wait>,
+}
+
+impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
+    /// Sleeps until the wait has ended; `None` if patience ends first.
+    fn sleep(mut self, patience: &mut Patience) -> Option<Woken<'a, K, V, P, S>>
+    where
+        V: Clone,
+    {
+        loop {
+            if let Some(woken) = self.ask(None) {
+                return Some(woken);
+            }
+            let until = patience.until();
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return None;
+            }
+            park(until);
+        }
+    }
+
+    /// How the wait has ended, if it has; else this task, or this thread, will
+    /// be woken.
+    pub(super) fn ask(&mut self, task: Option<&Waker>) -> Option<Woken<'a, K, V, P, S>>
+    where
+        V: Clone,
+    {
+        let flight = self.flight.as_ref()?;
+        let asked = match flight.ask(self.ticket, task, &mut None) {
+            Asked::Unknown => {
+                let wake =
+                    task.map_or_else(|| Wake::Thread(current()), |task| Wake::Task(task.clone()));
+                let mut wake = Some(wake);
+                let asked = flight.ask(self.ticket, task, &mut wake);
+                hand_value(asked, || dropped(wake))
+            }
+            asked => asked,
+        };
+        match asked {
+            Asked::Later | Asked::Unknown => None,
+            Asked::Offered => Some(self.take_up()),
+            Asked::Landed(value) => {
+                let flight = self.flight.take();
+                let value = hand_value(value, || dropped(flight));
+                Some(Woken::Sought(Sought::Value(value)))
+            }
+            Asked::Over => {
+                go_on(dropped(self.flight.take()));
+                Some(Woken::Over)
+            }
+        }
+    }
+
+    /// Leads the flight on, unless it was detached.
+    fn take_up(&mut self) -> Woken<'a, K, V, P, S> {
+        let Some(flight) = self.flight.take() else {
+            return Woken::Over;
+        };
+        let chain = Chain::begin();
+        let taken = {
+            let shards = &self.cache.shards;
+            let mut shard = shards[self.hashed.shard(shards.len())].lock();
+            shard
+                .flights
+                .take_up(self.hashed.tag(), &flight, chain.load())
+        };
+        match taken {
+            Ok(()) => {
+                let leading = Leading::new(self.cache, self.hashed, flight, chain);
+                Woken::Sought(Sought::Lead(leading))
+            }
+            Err(called) => {
+                let mut panic = called.wake();
+                first(&mut panic, dropped(flight));
+                go_on(panic);
+                Woken::Over
+            }
+        }
+    }
+}
+
+impl<K, V, P: Policy, S> Drop for Waiting<'_, K, V, P, S> {
+    fn drop(&mut self) {
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
+        match caught(|| flight.quit(self.ticket)) {
+            Ok(true) => self.cache.pass_on(self.hashed, flight, false),
+            Ok(false) => go_on(dropped(flight)),
+            Err(panic) => {
+                let mut panic = Some(panic);
+                first(&mut panic, dropped(flight));
+                go_on(panic);
+            }
+        }
+    }
+}
+
+/// How long a caller waits for others in all, from its first wait on.
+pub(super) struct Patience {
+    most: Option<Duration>,
+    until: Option<Instant>,
+}
+
+impl Patience {
+    pub(super) const ENDLESS: Self = Self {
+        most: None,
+        until: None,
+    };
+
+    fn of(most: Duration) -> Self {
+        Self {
+            most: Some(most),
+            until: None,
+        }
+    }
+
+    /// When it ends: never, if that is too far off to be told.
+    fn until(&mut self) -> Option<Instant> {
+        if let Some(most) = self.most.take() {
+            self.until = Instant::now().checked_add(most);
+        }
+        self.until
+    }
+}
+
+/// The value of a loader that cannot fail.
+#[inline]
+pub(super) fn infallibly<V>(loaded: Result<V, LoadError<Infallible>>) -> V {
+    match loaded {
+        Ok(value) => value,
+        Err(LoadError::Failed(never)) => match never {},
+        Err(LoadError::Cycle | LoadError::TimedOut) => refuse(),
+    }
+}
+
+#[cold]
+fn refuse() -> ! {
+    panic!(
+        "brimful: a loader asked for a key whose load waits for that loader, and would wait for \
+         ever; the `try_` forms answer LoadError::Cycle instead"
+    )
+}

@@ -578,8 +578,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// what it was charged.
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
+        let meta = &self.table.get(slot)?.meta;
+        let unhit = cause == Cause::Evicted && P::was_hit(meta) == Some(false);
         let entry = self.table.take(slot)?;
-        if cause == Cause::Evicted && P::was_hit(&entry.meta) == Some(false) {
+        if unhit {
             self.counts.evicted_unhit();
         }
         Some(self.left(entry, cause, out))

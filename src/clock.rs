@@ -64,7 +64,7 @@ pub(crate) fn end(now: Moment, life: u64) -> Moment {
 /// The clock runs in every call of the cache and should be quick. It must not
 /// call into a cache with lives that it drives: that call would ask it again.
 ///
-/// Without one a cache reads [`Instant`], on most systems some 25 ns. On targets
+/// Without one a cache reads [`Instant`]: some 25 to 50 ns. On targets
 /// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock.
 ///
 /// ```

@@ -1595,6 +1595,71 @@ fn a_sweeper_can_be_stopped_by_the_listener_that_it_runs() {
     assert_eq!(stopped.recv_timeout(PATIENCE), Ok(()));
 }
 
+// --- threads ------------------------------------------------------------------------
+
+const STEPS: u64 = 60_000;
+
+#[test]
+fn threads_read_nothing_that_had_ended_before_they_asked() {
+    let clock = HandClock::new();
+    let told = Arc::new(AtomicU64::new(0));
+    let offered = AtomicU64::new(0);
+    let count = told.clone();
+    // A value is the index of its end, as late as that may be: known once it is stored.
+    let ends: Vec<_> = (0..4 * STEPS).map(|_| AtomicU64::new(u64::MAX)).collect();
+    let cache: IdleCache<u64, u64> = Cache::builder(Entries(500))
+        .shards(4)
+        .time_to_live(Duration::MAX)
+        .time_to_idle(Duration::from_millis(80))
+        .clock(clock.clone())
+        .on_departure(move |left: Departed<'_, u64, u64>| {
+            assert_eq!(left.cause == Cause::Expired, left.late.is_some());
+            count.fetch_add(1, Ordering::Relaxed);
+        })
+        .build()
+        .unwrap();
+    std::thread::scope(|scope| {
+        for thread in 1..4_u64 {
+            let (cache, clock, offered, ends) = (&cache, &clock, &offered, &ends);
+            scope.spawn(move || {
+                let mut random = thread;
+                for step in 0..STEPS {
+                    random ^= random << 13;
+                    random ^= random >> 7;
+                    random ^= random << 17;
+                    let key = (random >> 40) % 900;
+                    let value = thread * STEPS + step;
+                    let before = clock.now().as_nanos() as u64;
+                    match random % 8 {
+                        0..=2 => {
+                            let life = Duration::from_micros(random >> 20 & 0xFFFF);
+                            cache.insert_with_ttl(key, value, life);
+                            let end = end_after(clock.now().as_nanos() as u64, life);
+                            ends[value as usize].store(end, Ordering::Release);
+                            offered.fetch_add(1, Ordering::Relaxed);
+                        }
+                        3 => done(cache.sweep(5)),
+                        4 => done(cache.remove(&key)),
+                        5 => clock.advance(Duration::from_micros(30)),
+                        _ => {
+                            if let Some(value) = cache.get(&key) {
+                                let end = ends[value as usize].load(Ordering::Acquire);
+                                assert!(end > before, "{end} at {before}");
+                            }
+                        }
+                    }
+                    assert!(cache.len() <= 500);
+                }
+            });
+        }
+    });
+    cache.check();
+    assert_eq!(
+        told.load(Ordering::Relaxed) + cache.len() as u64,
+        offered.load(Ordering::Relaxed)
+    );
+}
+
 // --- at random ---------------------------------------------------------------------
 
 /// What a cache with room for all must agree with.

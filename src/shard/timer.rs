@@ -345,6 +345,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     ) {
         if life == 0 {
             self.cut(slot);
+            // Should the policy panic, the wheel must know where to find it.
+            self.schedule(slot);
             self.leave(slot, Cause::Expired, budget, out);
         } else {
             self.ends_after(slot, life);

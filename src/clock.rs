@@ -25,7 +25,7 @@ pub(crate) type Moment = u64;
 pub(crate) const TICK: u64 = 1 << 10;
 
 /// The end of what does not end.
-pub(crate) const NEVER: Moment = u64::MAX & !(TICK - 1);
+pub(crate) const NEVER: Moment = !(TICK - 1);
 
 /// How long what never ends lives, in nanoseconds.
 pub(crate) const FOREVER: u64 = u64::MAX;

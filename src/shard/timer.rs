@@ -157,11 +157,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         budget: &Budget,
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
-        if P::Meta::TIMED {
-            if self.is_past(self.table.get(slot?)?) {
-                self.leave(slot?, Cause::Expired, budget, out);
-                return None;
-            }
+        if P::Meta::TIMED && self.is_past(self.table.get(slot?)?) {
+            self.leave(slot?, Cause::Expired, budget, out);
+            return None;
         }
         slot
     }

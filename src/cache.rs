@@ -479,3 +479,14 @@ where
     S: RefUnwindSafe,
 {
 }
+
+#[cfg(test)]
+#[cfg(not(brimful_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_takes_512_bytes_at_most() {
+        assert!(size_of::<Apart<u64, u64, Duel>>() <= 512);
+    }
+}

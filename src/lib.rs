@@ -34,7 +34,7 @@
 //!
 //! # Features
 //!
-//! None: no background thread, no runtime, no `unsafe`, 12 crates in the tree.
+//! None: no background thread unless asked for, no runtime, no `unsafe`, 12 crates in the tree.
 
 mod budget;
 mod builder;

@@ -5,7 +5,8 @@
 //! Tests named `fault_NN` hold a line of the list of rivals' faults.
 
 use brimful::policy::{
-    Duel, Ending, Fifo, Forever, Gdsf, Idle, Lfu, Life, Lru, Policy, Recorded, S3Fifo, Sieve, Timed,
+    Duel, Ending, Fifo, Forever, Gdsf, Idle, Lfu, Life, Lru, Policy, Recorded, Residents, S3Fifo,
+    Sieve, Slot, Tag, Timed, Touch,
 };
 use brimful::{
     BuildError, Builder, Cache, Cause, Clock, Departed, Entries, HandClock, IdleCache, Reason,
@@ -364,7 +365,7 @@ fn policies_weights_and_lives_compose_in_any_order_of_calls() {
         .unwrap();
     cache.insert(1, 60);
     cache.insert_weighted(2, 1, 30);
-    cache.insert_with_ttl(3, 10, secs(1));
+    cache.insert_weighted_with_ttl(3, 1, 10, secs(1));
     assert_eq!((cache.weight(), cache.weight_of(&1)), (100, Some(60)));
     clock.advance(secs(2));
     assert_eq!((cache.weight_of(&3), cache.weight()), (None, 100));
@@ -1405,32 +1406,20 @@ struct Forgetless(Fifo, bool);
 
 impl Policy for Forgetless {
     type Meta = <Fifo as Policy>::Meta;
-    const TOUCH: brimful::policy::Touch = Fifo::TOUCH;
+    const TOUCH: Touch = Fifo::TOUCH;
 
     fn new(share: u64, seed: u64) -> Self {
         Self(Fifo::new(share, seed), false)
     }
-    fn admit(
-        &mut self,
-        slot: brimful::policy::Slot,
-        tag: brimful::policy::Tag,
-        residents: &mut impl brimful::policy::Residents<Self::Meta>,
-    ) {
+    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>) {
         self.0.admit(slot, tag, residents);
     }
-    fn forget(
-        &mut self,
-        slot: brimful::policy::Slot,
-        residents: &mut impl brimful::policy::Residents<Self::Meta>,
-    ) {
+    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>) {
         self.0.forget(slot, residents);
         self.1 = !self.1;
         assert!(!self.1, "the policy's own panic");
     }
-    fn victim(
-        &mut self,
-        residents: &mut impl brimful::policy::Residents<Self::Meta>,
-    ) -> Option<brimful::policy::Slot> {
+    fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
         self.0.victim(residents)
     }
 }
@@ -1465,6 +1454,57 @@ fn a_policy_that_panics_loses_nothing_that_has_ended() {
         cache.stats().departures(Cause::Expired),
         cache.stats().inserts()
     );
+    cache.check();
+}
+
+/// Panics when it is asked about a hit, every third time.
+struct Unsure(Fifo);
+
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+impl Policy for Unsure {
+    type Meta = <Fifo as Policy>::Meta;
+    const TOUCH: Touch = Fifo::TOUCH;
+
+    fn new(share: u64, seed: u64) -> Self {
+        Self(Fifo::new(share, seed))
+    }
+    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>) {
+        self.0.admit(slot, tag, residents);
+    }
+    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>) {
+        self.0.forget(slot, residents);
+    }
+    fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
+        self.0.victim(residents)
+    }
+    fn was_hit(_: &Self::Meta) -> Option<bool> {
+        assert_ne!(
+            ASKED.fetch_add(1, Ordering::Relaxed) % 3,
+            2,
+            "the policy's own panic"
+        );
+        Some(true)
+    }
+}
+
+#[test]
+fn a_policy_that_panics_over_a_victim_leaves_the_timer_right() {
+    let clock = HandClock::new();
+    let log = Log::default();
+    let cache = builder(&clock, &log, 20)
+        .policy::<Unsure>()
+        .time_to_live(secs(100))
+        .build()
+        .unwrap();
+    for n in 0..300 {
+        let _ = catch_unwind(AssertUnwindSafe(|| cache.insert(n, n)));
+        clock.advance(secs(1));
+        cache.check();
+    }
+    clock.advance(secs(200));
+    while cache.sweep(100).more {}
+    assert_eq!(cache.len(), 0);
     cache.check();
 }
 

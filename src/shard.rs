@@ -402,7 +402,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             (Cause::Refused, Reason::TooHeavy { weight, capacity })
         };
         self.counts.refused_outright(cause);
-        out.keep(offer.key, offer.value, cause, Times::stillborn(cause));
+        out.keep(offer.key, offer.value, cause, Times::of_refused(cause));
         Placed::Refused(reason)
     }
 
@@ -557,9 +557,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[cold]
     fn evict_unasked(&mut self, out: &mut Outbox<K, V>) -> Option<Room> {
         let slot = self.table.slot_from(0, None)?;
-        let parted = self.part(slot, Cause::Evicted);
         let entry = self.table.take(slot)?;
-        Some(self.left(entry, parted, out))
+        let (cause, times) = timer::parted(&entry.meta, Cause::Evicted, self.now);
+        Some(self.left(entry, cause, times, out))
     }
 
     /// Hands out the entries of a shard that will not be used again.
@@ -688,14 +688,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// what it was charged.
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
-        let (cause, times) = self.part(slot, cause);
         let meta = &self.table.get(slot)?.meta;
+        let (cause, times) = timer::parted(meta, cause, self.now);
         let unhit = cause == Cause::Evicted && P::was_hit(meta) == Some(false);
         let entry = self.table.take(slot)?;
         if unhit {
             self.counts.evicted_unhit();
         }
-        Some(self.left(entry, (cause, times), out))
+        Some(self.left(entry, cause, times, out))
     }
 
     /// Counts an entry that was taken out; what it was charged.
@@ -703,15 +703,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     fn left(
         &mut self,
         entry: Entry<K, V, P::Meta>,
-        (cause, times): (Cause, Times),
+        cause: Cause,
+        times: Times,
         out: &mut Outbox<K, V>,
     ) -> Room {
         let weight = entry.meta.weight(Ours);
         let room = charge::<P>(weight);
         self.held = self.held.minus(room);
         self.counts.left(weight, cause);
+        self.part(&entry.meta, times);
         out.put(entry.key, entry.value, cause, times);
-        self.tidy();
         room
     }
 

@@ -61,7 +61,9 @@ impl Sweeper {
     pub fn stop(mut self) {
         let thread = self.thread.take();
         drop(self);
-        thread.map(join);
+        if let Some(thread) = thread {
+            join(thread);
+        }
     }
 
     /// Lets the thread run for as long as the cache lives.
@@ -181,7 +183,7 @@ mod tests {
         cache.bells.add(&bell);
         let held = Arc::downgrade(&cache);
         let run = move || sweep_until(&bell, Duration::MAX, &held, &AtomicU64::new(0));
-        let thread = std::thread::spawn(run);
+        let thread = start("sweeps", run).unwrap();
         drop(cache);
         thread.join().unwrap();
     }
@@ -207,9 +209,9 @@ mod tests {
             let bell = bell.clone();
             move || sweep_until(&bell, Duration::from_millis(1), &held, &AtomicU64::new(0))
         };
-        let thread = std::thread::spawn(run);
+        let thread = start("sweeps", run).unwrap();
         while !cache.is_empty() {
-            std::thread::yield_now();
+            Bell::new().wait(Duration::from_millis(1));
         }
         bell.ring();
         thread.join().unwrap();

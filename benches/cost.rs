@@ -48,6 +48,33 @@ fn hit<P: Policy>(count: u64) {
     assert!(found > count / 10 * 9, "{found} hits of {count}");
 }
 
+/// A hit of a loading call.
+fn loading<P: Policy>(count: u64) {
+    let cache = plain::<P>();
+    cache.extend((0..CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    let mut loads = 0_u64;
+    for _ in 0..count {
+        let load = || {
+            loads += 1;
+            0
+        };
+        black_box(cache.get_or_insert_with(&black_box(keys.resident()), load));
+    }
+    assert!(loads < count / 10, "{loads} loads of {count}");
+}
+
+/// A load of a key that nobody else wants, into a full cache.
+fn load<P: Policy>(count: u64) {
+    let cache = plain::<P>();
+    cache.extend((0..3 * CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    for _ in 0..count {
+        cache.get_or_insert_with(&black_box(keys.next() | 1 << 63), || 1);
+    }
+    assert_eq!(cache.len() as u64, CAPACITY);
+}
+
 fn miss<P: Policy>(count: u64) {
     let cache = plain::<P>();
     cache.extend((0..CAPACITY).map(|key| (key, key)));
@@ -83,10 +110,12 @@ fn weighted<P: Policy>(count: u64) {
 fn run<P: Policy>(operation: &str, count: u64) {
     match operation {
         "hit" => hit::<P>(count),
+        "loading" => loading::<P>(count),
+        "load" => load::<P>(count),
         "miss" => miss::<P>(count),
         "insert" => insert::<P>(count),
         "weighted" => weighted::<P>(count),
-        other => panic!("{other}: hit, miss, insert or weighted"),
+        other => panic!("{other}: hit, loading, load, miss, insert or weighted"),
     }
 }
 
@@ -97,7 +126,7 @@ fn main() {
         .filter(|arg| arg != "--bench")
         .collect();
     let [operation, policy, count] = &given[..] else {
-        for operation in ["hit", "miss", "insert", "weighted"] {
+        for operation in ["hit", "loading", "load", "miss", "insert", "weighted"] {
             run::<Duel>(operation, 100_000);
         }
         println!("cost: counts need callgrind; see the head of benches/cost.rs");

@@ -55,11 +55,7 @@ where
             self.gather_into(&mut hand, hashed, spared, need, out);
             let mut home = self.shard(hashed).lock();
             let _mark = Mark::set_in_debug();
-            let placed = match flight {
-                Some(flight) => home.land(flight, offer, &mut hand, out),
-                None => home.insert(offer, &mut hand, out),
-            };
-            match placed {
+            match home.insert_for(flight, offer, &mut hand, out) {
                 Placed::NeedsRoom(_) => spare = false,
                 placed => return placed,
             }

@@ -181,7 +181,9 @@ fn measure(name: &str, work: Work) {
     // Full, and everything replaced.
     for cache in &caches {
         let keys = 2 * ENTRIES / work(&**cache, &next);
-        (0..keys.min(40)).for_each(|_| drop(work(&**cache, &next)));
+        for _ in 0..keys.min(40) {
+            work(&**cache, &next);
+        }
     }
     let mut rounds = vec![Vec::new(); caches.len()];
     for round in 0..ROUNDS {
@@ -196,7 +198,10 @@ fn measure(name: &str, work: Work) {
     for (cache, times) in caches.iter().zip(&rounds) {
         let ratios = times.iter().zip(&rounds[0]).map(|(time, ours)| time / ours);
         let (time, ratio) = (median(times.iter().copied()), median(ratios));
-        println!("  {:<12}{time:>10.0} ns   brimful is {ratio:>5.2} times as fast", cache.name());
+        println!(
+            "  {:<12}{time:>10.0} ns   brimful is {ratio:>5.2} times as fast",
+            cache.name()
+        );
     }
 }
 

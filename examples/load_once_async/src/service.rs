@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, spawn, spawn_blocking};
 
 /// Why there is no article.
+#[derive(Debug)]
 enum Missing {
     Unknown,
     Broken(String),
@@ -45,7 +46,7 @@ impl Service {
         let found = cache.try_get_or_insert_async(&id, self.query(id)).await;
         found.map_err(|error| match error {
             LoadError::Failed(missing) => missing,
-            other => Missing::Broken(other.to_string()),
+            other => Missing::Broken(format!("{other:?}")),
         })
     }
 

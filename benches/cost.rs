@@ -17,8 +17,10 @@ use std::time::{Duration, Instant};
 
 const CAPACITY: u64 = 100_000;
 
-const OPERATIONS: [&str; 8] = [
+const OPERATIONS: [&str; 10] = [
     "hit",
+    "loading",
+    "load",
     "miss",
     "insert",
     "weighted",
@@ -59,6 +61,33 @@ fn hit<P: Policy>(count: u64) {
         found += u64::from(cache.get(&black_box(keys.resident())).is_some());
     }
     assert!(found > count / 10 * 9, "{found} hits of {count}");
+}
+
+/// A hit of a loading call.
+fn loading<P: Policy>(count: u64) {
+    let cache = plain::<P>();
+    cache.extend((0..CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    let mut loads = 0_u64;
+    for _ in 0..count {
+        let load = || {
+            loads += 1;
+            0
+        };
+        black_box(cache.get_or_insert_with(&black_box(keys.resident()), load));
+    }
+    assert!(loads < count / 10, "{loads} loads of {count}");
+}
+
+/// A load of a key that nobody else wants, into a full cache.
+fn load<P: Policy>(count: u64) {
+    let cache = plain::<P>();
+    cache.extend((0..3 * CAPACITY).map(|key| (key, key)));
+    let mut keys = Keys(1);
+    for _ in 0..count {
+        cache.get_or_insert_with(&black_box(keys.next() | 1 << 63), || 1);
+    }
+    assert_eq!(cache.len() as u64, CAPACITY);
 }
 
 fn miss<P: Policy>(count: u64) {
@@ -151,6 +180,8 @@ fn clock(count: u64) {
 fn run<P: Policy>(operation: &str, count: u64) {
     match operation {
         "hit" => hit::<P>(count),
+        "loading" => loading::<P>(count),
+        "load" => load::<P>(count),
         "miss" => miss::<P>(count),
         "insert" => insert::<P>(count),
         "weighted" => weighted::<P>(count),

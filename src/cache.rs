@@ -72,7 +72,9 @@ const A_BATCH: usize = 256;
 /// lock of one shard run `Eq` of keys, `Clone` of a hit, and the closures of
 /// [`view`](Cache::view), [`update`](Cache::update), [`remove_if`](Cache::remove_if),
 /// [`retain`](Cache::retain) and [`Entry::and_modify`], with the weigher and the rule
-/// that follow a change, and the rule for reads; these must not call into any brimful cache. The closures panic if
+/// that follow a change, and the rule for reads; these must not call into any brimful
+/// cache. Under the lock of one load runs `Clone` of what was loaded, for those who
+/// waited. The closures panic if
 /// they do; `Eq` and `Clone` panic in debug builds and may deadlock otherwise.
 ///
 /// # Panics

@@ -42,8 +42,8 @@ pub(crate) struct Chain {
     outer: Option<Arc<Chain>>,
 }
 
-sync::thread_local! {
-    static INSIDE: Cell<Option<Chain>> = const { Cell::new(None) };
+sync::thread_wide! {
+    static INSIDE: Cell<Option<Chain>> = const { Cell::new(None) }
 }
 
 /// Exchanges what this thread is inside of. A thread on its way out, whose

@@ -23,6 +23,8 @@
 //!
 //! - [`Cache`]: shared by threads, `&self`. [`unsync::Cache`]: one owner,
 //!   `&mut self`, references instead of clones.
+//! - [`Cache::get_or_insert_with`], [`Cache::get_or_insert_async`],
+//!   [`Cache::get_or_insert_many`]: one load for all who miss a key at the same time.
 //! - [`Entries`], [`Weight`], [`Bytes`]: capacities, with their unit in the type.
 //! - [`policy`]: who is evicted first; S3-FIFO unless you choose otherwise.
 //! - [`Builder::time_to_live`], [`Builder::time_to_idle`], [`Cache::insert_with_ttl`]:

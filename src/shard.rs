@@ -226,8 +226,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             return Placed::Present;
         };
         self.work(hand.budget(), out);
-        if self.flights.are_flying() && !offered.lands {
-            self.flights.detach(offered.tag, |key| *key == offered.key);
+        if self.flights.are_flying() {
+            self.make_way(offered);
         }
         if self.table.is_due() || self.table.len() >= MOST_LIVE {
             self.prepare(hand, out);
@@ -283,11 +283,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
     }
 
-    /// Puts what a flight has loaded in, and takes the flight out once that is
-    /// done; if the flight was detached meanwhile, the offer is left alone.
-    pub(crate) fn land(
+    /// The same for an offer that a flight has loaded, if it comes from one: then
+    /// the flight is taken out once that is done, or, if it was detached meanwhile, the
+    /// offer is left alone.
+    #[inline(never)]
+    pub(crate) fn insert_for(
         &mut self,
-        flight: &Arc<Flight<K, V>>,
+        flight: Option<&Arc<Flight<K, V>>>,
         offer: &mut Option<Offer<K, V>>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
@@ -295,15 +297,28 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     where
         K: Eq,
     {
-        let tag = match offer {
-            Some(offer) if self.flights.has(offer.tag, flight) => offer.tag,
-            _ => return Placed::Present,
-        };
+        let tag = offer.as_ref().map(|offer| offer.tag);
+        let lands = flight.zip(tag);
+        if lands.is_some_and(|(flight, tag)| !self.flights.has(tag, flight)) {
+            return Placed::Present;
+        }
         let placed = self.insert(offer, hand, out);
-        if !matches!(placed, Placed::NeedsRoom(_)) {
+        if let (Some((flight, tag)), false) = (lands, matches!(placed, Placed::NeedsRoom(_))) {
             self.flights.remove(tag, flight);
         }
         placed
+    }
+
+    /// Detaches the flight of a key that someone else writes.
+    #[cold]
+    #[inline(never)]
+    fn make_way(&mut self, offered: &Offer<K, V>)
+    where
+        K: Eq,
+    {
+        if !offered.lands {
+            self.flights.detach(offered.tag, |key| *key == offered.key);
+        }
     }
 
     /// Before a place is looked for: there must be one.

@@ -315,13 +315,14 @@ impl Snapshot {
         self.capacity
     }
 
-    /// Look-ups that found their key: `get`, `view`, `update`, `get_or_insert_with`
-    /// and the calls of `entry`. `peek` and `contains_key` are not counted.
+    /// Look-ups that found their key: `get`, `get_many`, `view`, `update`,
+    /// `get_or_insert_with` and its relatives, and the calls of `entry`. `peek` and `contains_key` are not counted.
     pub fn hits(&self) -> u64 {
         self.hits
     }
 
-    /// Look-ups of the same calls that did not find their key.
+    /// Look-ups of the same calls that did not find their key. A loading call counts
+    /// as it found things at first, whether it then loads or waits.
     pub fn misses(&self) -> u64 {
         self.misses
     }

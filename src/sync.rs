@@ -18,7 +18,6 @@ mod chosen {
     pub(crate) use parking_lot::{Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     pub(crate) use std::thread::{Thread, current};
-    pub(crate) use std::thread_local;
 
     std::thread_local! {
         /// See `reentry`.
@@ -40,6 +39,16 @@ mod chosen {
         }
     }
 
+    /// A value for each thread.
+    macro_rules! thread_wide {
+        (static $name:ident: $type:ty = const $value:block) => {
+            std::thread_local! {
+                static $name: $type = const $value;
+            }
+        };
+    }
+    pub(crate) use thread_wide;
+
     /// A value behind a lock, for the whole process.
     macro_rules! process_wide {
         ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr) => {
@@ -58,7 +67,6 @@ mod chosen {
     pub(crate) use loom::lazy_static;
     pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-    pub(crate) use loom::thread_local;
 
     loom::thread_local! {
         /// See `reentry`.
@@ -132,6 +140,16 @@ mod chosen {
         }
         *token = false;
     }
+
+    /// A value for each thread.
+    macro_rules! thread_wide {
+        (static $name:ident: $type:ty = const $value:block) => {
+            loom::thread_local! {
+                static $name: $type = $value;
+            }
+        };
+    }
+    pub(crate) use thread_wide;
 
     /// A value behind a lock, for the whole of one execution.
     macro_rules! process_wide {

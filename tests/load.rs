@@ -1197,10 +1197,8 @@ async fn crowd(cache: &Cache<u32, u64>, runs: &AtomicUsize, wait: impl Future<Ou
             n => Ok(n as u64),
         }
     };
-    match cache.try_get_or_insert_async(&1, load).await {
-        Ok(value) => value,
-        Err(_) => 1,
-    }
+    let loaded = cache.try_get_or_insert_async(&1, load).await;
+    loaded.unwrap_or(1)
 }
 
 #[test]

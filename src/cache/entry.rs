@@ -101,7 +101,8 @@ where
 
     /// A clone of the value under the key; if there is none, that of `make`,
     /// which runs without any lock, is stored. If another thread stores one
-    /// meanwhile, that one stays and is returned.
+    /// meanwhile, that one stays and is returned. Each caller runs its own `make`; to
+    /// share one use [`get_or_insert_with`](Cache::get_or_insert_with).
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> V
     where
         V: Clone,

@@ -58,11 +58,7 @@ where
             self.gather_into(&mut hand, hashed, spared, need, now, out);
             let mut home = lock_at(self.shard(hashed), now);
             let _mark = Mark::set_in_debug();
-            let placed = match flight {
-                Some(flight) => home.land(flight, offer, &mut hand, out),
-                None => home.insert(offer, &mut hand, out),
-            };
-            match placed {
+            match home.insert_for(flight, offer, &mut hand, out) {
                 Placed::NeedsRoom(_) => spare = false,
                 placed => return placed,
             }

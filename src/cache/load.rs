@@ -240,7 +240,7 @@ where
                 hashed,
                 flight: Some(flight),
                 ticket,
-                _wait: wait,
+                wait,
             }));
         }
         let Some(key) = own.take() else {
@@ -270,7 +270,7 @@ where
             // Dropped before the lock: no ordinary hand holds room outside of one.
             let mut hand = self.budget.hand();
             let _mark = Mark::set_in_debug();
-            shard.land(flight, offer, &mut hand, out)
+            shard.insert_for(Some(flight), offer, &mut hand, out)
         };
         if let Placed::NeedsRoom(need) = placed {
             self.gather(hashed, offer, Some(flight), need, now, out);
@@ -474,7 +474,7 @@ pub(super) struct Waiting<'a, K, V, P: Policy, S> {
     /// Until the wait has ended.
     flight: Option<Arc<Flight<K, V>>>,
     ticket: u64,
-    _wait: Option<Wait>,
+    wait: Option<Wait>,
 }
 
 impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
@@ -557,6 +557,8 @@ impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
 
 impl<K, V, P: Policy, S> Drop for Waiting<'_, K, V, P, S> {
     fn drop(&mut self) {
+        // First: whoever leads the flight from now on is not waited for from here.
+        self.wait = None;
         let Some(flight) = self.flight.take() else {
             return;
         };

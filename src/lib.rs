@@ -26,7 +26,7 @@
 //! - [`Cache::get_or_insert_with`], [`Cache::get_or_insert_async`],
 //!   [`Cache::get_or_insert_many`]: one load for all who miss a key at the same time.
 //! - [`Entries`], [`Weight`], [`Bytes`]: capacities, with their unit in the type.
-//! - [`policy`]: who is evicted first; S3-FIFO unless you choose otherwise.
+//! - [`policy`]: who is evicted first; [`policy::Duel`] unless you choose otherwise.
 //! - [`Builder::time_to_live`], [`Builder::time_to_idle`], [`Cache::insert_with_ttl`]:
 //!   entries that end; [`Clock`]: by whose time.
 //! - [`Cause`] and [`Builder::listener`]: who removed it, and when.

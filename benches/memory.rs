@@ -9,12 +9,13 @@
 
 mod over;
 
-use brimful::Bytes;
 use brimful::policy::{Duel, Policy};
+use brimful::{Builder, Bytes, Cache, Entries};
 use over::{cache, each_policy, is_wanted, sized};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use std::alloc::System;
 use std::hash::Hash;
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -44,8 +45,31 @@ fn say_entries() {
     measure::<u32, u32, Duel>("duel", "u32 -> u32", 1_000_000, |n| (n as u32, n as u32));
     measure::<[u64; 3], u64, Duel>("duel", "24 B -> u64", 300_000, |n| ([n; 3], n));
     measure::<u64, [u64; 32], Duel>("duel", "u64 -> 256 B", 300_000, |n| (n, [n; 32]));
+    lives("no lives", cache::<u64, u64, Duel>);
+    lives("to live", |entries| {
+        built(entries).time_to_live(LIFE).build().expect("plain")
+    });
+    lives("to idle", |entries| {
+        built(entries).time_to_idle(LIFE).build().expect("plain")
+    });
+    lives("recorded", |entries| {
+        let builder = built(entries).time_to_live(LIFE);
+        builder.record_lives().build().expect("plain")
+    });
     let overhead = Bytes::overhead::<u64, u64, Duel>();
     println!("a Bytes capacity charges {overhead} for an entry u64 -> u64, payload included");
+}
+
+/// Longer than any run.
+const LIFE: Duration = Duration::from_secs(3_600);
+
+fn built(entries: u64) -> Builder<u64, u64, Entries> {
+    Cache::builder(Entries(entries as usize))
+}
+
+/// What lives cost in each entry, by their form.
+fn lives<P: Policy>(name: &str, cache: impl FnOnce(u64) -> Cache<u64, u64, P>) {
+    measure_in(name, "u64 -> u64", 1_000_000, cache, |n| (n, n));
 }
 
 fn measure<K: Hash + Eq, V, P: Policy>(
@@ -54,9 +78,19 @@ fn measure<K: Hash + Eq, V, P: Policy>(
     entries: u64,
     entry: impl Fn(u64) -> (K, V),
 ) {
+    measure_in(name, what, entries, cache::<K, V, P>, entry);
+}
+
+fn measure_in<K: Hash + Eq, V, P: Policy>(
+    name: &str,
+    what: &str,
+    entries: u64,
+    cache: impl FnOnce(u64) -> Cache<K, V, P>,
+    entry: impl Fn(u64) -> (K, V),
+) {
     let entries = sized(entries);
     let region = Region::new(ALLOCATOR);
-    let cache = cache::<K, V, P>(entries);
+    let cache = cache(entries);
     let birth = live(region.change());
     let payload = size_of::<(K, V)>() as f64;
     let beyond = |region: &Region<'_, System>| live(region.change()) / entries as f64 - payload;

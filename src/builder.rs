@@ -43,6 +43,12 @@ pub struct Builder<K, V, C, P = Duel, S = RandomState, L = Forever> {
     policy: PhantomData<fn() -> (P, L)>,
 }
 
+/// What the entries carry: a weight outside, a life inside, then what the policy keeps.
+type Form<K, V, C, P, L> = <C as Capacity<K, V>>::Form<<L as Life>::Form<P>>;
+
+type Shared<K, V, C, P, S, L> = Cache<K, V, Form<K, V, C, P, L>, S>;
+type Owned<K, V, C, P, S, L> = unsync::Cache<K, V, Form<K, V, C, P, L>, S>;
+
 impl<K, V, C> Builder<K, V, C> {
     pub(crate) fn new(capacity: C) -> Self {
         Self {
@@ -285,7 +291,7 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     ///
     /// # Errors
     /// If the configuration makes no sense; see [`BuildError`].
-    pub fn build(self) -> Result<Cache<K, V, C::Form<L::Form<P>>, S>, BuildError>
+    pub fn build(self) -> Result<Shared<K, V, C, P, S, L>, BuildError>
     where
         C: Capacity<K, V>,
         P: Policy,
@@ -299,7 +305,7 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     ///
     /// # Errors
     /// If the configuration makes no sense; see [`BuildError`].
-    pub fn build_unsync(self) -> Result<unsync::Cache<K, V, C::Form<L::Form<P>>, S>, BuildError>
+    pub fn build_unsync(self) -> Result<Owned<K, V, C, P, S, L>, BuildError>
     where
         C: Capacity<K, V>,
         P: Policy,

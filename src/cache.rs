@@ -64,12 +64,12 @@ const A_BATCH: usize = 256;
 ///
 /// Each call locks one shard, reads too, so calls on keys of different shards don't
 /// meet. A hit holds the lock for some 10 ns and the clone of the value.
-/// Weighers (at insert), loaders, listeners and the drop of keys and values run
-/// without any lock and may call back into this or any other cache. Under the
+/// Weighers and rules for lives (at insert), loaders, listeners and the drop of keys and
+/// values run without any lock and may call back into this or any other cache. Under the
 /// lock of one shard run `Eq` of keys, `Clone` of a hit, and the closures of
 /// [`view`](Cache::view), [`update`](Cache::update), [`remove_if`](Cache::remove_if),
-/// [`retain`](Cache::retain) and [`Entry::and_modify`], with the weigher that follows a
-/// change; these must not call into any brimful cache. The closures panic if
+/// [`retain`](Cache::retain) and [`Entry::and_modify`], with the weigher and the rule
+/// that follow a change, and the rule for reads; these must not call into any brimful cache. The closures panic if
 /// they do; `Eq` and `Clone` panic in debug builds and may deadlock otherwise.
 ///
 /// # Panics
@@ -263,7 +263,8 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         false
     }
 
-    /// Takes every entry out, with cause [`Cleared`](Cause::Cleared).
+    /// Takes every entry out, with cause [`Cleared`](Cause::Cleared), or
+    /// [`Expired`](Cause::Expired) if it was past the end of its life.
     ///
     /// An entry whose insert returned before this call began is gone when it
     /// returns. Shards are emptied one after another in O(1) each under their
@@ -439,7 +440,8 @@ impl<K, V, P: Policy, S> fmt::Debug for Cache<K, V, P, S> {
 }
 
 impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
-    /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped).
+    /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped), or
+    /// [`Expired`](Cause::Expired) if it was past its end.
     fn drop(&mut self) {
         if self.leave.is_silent() {
             return;
@@ -476,4 +478,15 @@ where
     P: Policy,
     S: RefUnwindSafe,
 {
+}
+
+#[cfg(test)]
+#[cfg(not(brimful_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_takes_512_bytes_at_most() {
+        assert!(size_of::<Apart<u64, u64, Duel>>() <= 512);
+    }
 }

@@ -111,7 +111,7 @@ impl Times {
     };
 
     /// Of a value that was never resident.
-    pub(crate) fn stillborn(cause: Cause) -> Self {
+    pub(crate) fn of_refused(cause: Cause) -> Self {
         let late = if cause == Cause::Expired { 0 } else { u64::MAX };
         Times {
             late,

@@ -25,7 +25,7 @@ pub(crate) type Moment = u64;
 pub(crate) const TICK: u64 = 1 << 10;
 
 /// The end of what does not end.
-pub(crate) const NEVER: Moment = u64::MAX & !(TICK - 1);
+pub(crate) const NEVER: Moment = !(TICK - 1);
 
 /// How long what never ends lives, in nanoseconds.
 pub(crate) const FOREVER: u64 = u64::MAX;
@@ -64,7 +64,7 @@ pub(crate) fn end(now: Moment, life: u64) -> Moment {
 /// The clock runs in every call of the cache and should be quick. It must not
 /// call into a cache with lives that it drives: that call would ask it again.
 ///
-/// Without one a cache reads [`Instant`], on most systems some 25 ns. On targets
+/// Without one a cache reads [`Instant`]: some 25 to 50 ns. On targets
 /// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock.
 ///
 /// ```

@@ -25,6 +25,8 @@
 //!   `&mut self`, references instead of clones.
 //! - [`Entries`], [`Weight`], [`Bytes`]: capacities, with their unit in the type.
 //! - [`policy`]: who is evicted first; S3-FIFO unless you choose otherwise.
+//! - [`Builder::time_to_live`], [`Builder::time_to_idle`], [`Cache::insert_with_ttl`]:
+//!   entries that end; [`Clock`]: by whose time.
 //! - [`Cause`] and [`Builder::listener`]: who removed it, and when.
 //! - [`Cache::stats`]: hits, misses and departures, always on; two
 //!   [`Snapshot`]s subtracted show what grew.
@@ -32,7 +34,7 @@
 //!
 //! # Features
 //!
-//! None: no background thread, no runtime, no `unsafe`, 12 crates in the tree.
+//! None: no background thread unless asked for, no runtime, no `unsafe`, 12 crates in the tree.
 
 mod budget;
 mod builder;

@@ -344,7 +344,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             (Cause::Refused, Reason::TooHeavy { weight, capacity })
         };
         self.counts.refused_outright(cause);
-        out.keep(offer.key, offer.value, cause, Times::stillborn(cause));
+        out.keep(offer.key, offer.value, cause, Times::of_refused(cause));
         Placed::Refused(reason)
     }
 
@@ -470,15 +470,15 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let Some(slot) = self.table.slot_from(0, None) else {
             return false;
         };
-        let (cause, times) = self.part(slot, Cause::Evicted);
         let Some(entry) = self.table.take(slot) else {
             return false;
         };
+        let (cause, times) = timer::parted(&entry.meta, Cause::Evicted, self.now);
         let weight = entry.meta.weight(Ours);
         self.held = self.held.minus(charge::<P>(weight));
         self.counts.left(weight, cause);
+        self.part(&entry.meta, times);
         out.put(entry.key, entry.value, cause, times);
-        self.tidy();
         budget.give(charge::<P>(weight));
         true
     }
@@ -610,8 +610,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// what it was charged.
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
-        let (cause, times) = self.part(slot, cause);
         let meta = &self.table.get(slot)?.meta;
+        let (cause, times) = timer::parted(meta, cause, self.now);
         let weight = meta.weight(Ours);
         let unhit = cause == Cause::Evicted && P::was_hit(meta) == Some(false);
         let entry = self.table.take(slot)?;
@@ -621,8 +621,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         if unhit {
             self.counts.evicted_unhit();
         }
+        self.part(&entry.meta, times);
         out.put(entry.key, entry.value, cause, times);
-        self.tidy();
         Some(room)
     }
 

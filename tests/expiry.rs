@@ -5,7 +5,8 @@
 //! Tests named `fault_NN` hold a line of the list of rivals' faults.
 
 use brimful::policy::{
-    Duel, Ending, Fifo, Forever, Gdsf, Idle, Lfu, Life, Lru, Policy, Recorded, S3Fifo, Sieve, Timed,
+    Duel, Ending, Fifo, Forever, Gdsf, Idle, Lfu, Life, Lru, Policy, Recorded, Residents, S3Fifo,
+    Sieve, Slot, Tag, Timed, Touch,
 };
 use brimful::{
     BuildError, Builder, Cache, Cause, Clock, Departed, Entries, HandClock, IdleCache, Reason,
@@ -364,7 +365,7 @@ fn policies_weights_and_lives_compose_in_any_order_of_calls() {
         .unwrap();
     cache.insert(1, 60);
     cache.insert_weighted(2, 1, 30);
-    cache.insert_with_ttl(3, 10, secs(1));
+    cache.insert_weighted_with_ttl(3, 1, 10, secs(1));
     assert_eq!((cache.weight(), cache.weight_of(&1)), (100, Some(60)));
     clock.advance(secs(2));
     assert_eq!((cache.weight_of(&3), cache.weight()), (None, 100));
@@ -1361,7 +1362,196 @@ fn lateness_and_lives_are_told_and_counted() {
     assert!(lives.iter().all(|(most, _)| most < secs(26)));
     cache.clear();
     cache.check();
-    assert_eq!(stats.to_string().contains("late nanoseconds"), true);
+    assert!(stats.to_string().contains("late nanoseconds"));
+}
+
+// --- panics ------------------------------------------------------------------------
+
+/// Runs a call that is to panic.
+fn panics<R>(call: impl FnOnce() -> R) {
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+}
+
+#[test]
+fn a_listener_that_panics_keeps_no_one_else_from_being_told() {
+    let told = Arc::new(AtomicU64::new(0));
+    let count = told.clone();
+    let clock = HandClock::new();
+    let cache = Cache::builder(Entries(100))
+        .time_to_live(secs(1))
+        .clock(clock.clone())
+        .listener(move |key: &u32, _: &u32, cause| {
+            count.fetch_add(u64::from(cause == Cause::Expired), Ordering::Relaxed);
+            assert_ne!(key % 3, 0, "the listener's own panic");
+        })
+        .build()
+        .unwrap();
+    cache.extend((0..50).map(|n| (n, n)));
+    clock.advance(secs(2));
+    panics(|| cache.sweep(1_000));
+    cache.check();
+    while catch_unwind(AssertUnwindSafe(|| cache.sweep(1_000))).is_err() {}
+    assert_eq!((cache.len(), told.load(Ordering::Relaxed)), (0, 50));
+    cache.insert(0, 0);
+    clock.advance(secs(2));
+    panics(|| cache.insert(0, 1));
+    assert_eq!(cache.get(&0), Some(1), "the new value is in");
+    cache.check();
+    panics(|| drop(cache));
+    assert_eq!(told.load(Ordering::Relaxed), 51);
+}
+
+/// Panics when it is to forget, every other time.
+struct Forgetless(Fifo, bool);
+
+impl Policy for Forgetless {
+    type Meta = <Fifo as Policy>::Meta;
+    const TOUCH: Touch = Fifo::TOUCH;
+
+    fn new(share: u64, seed: u64) -> Self {
+        Self(Fifo::new(share, seed), false)
+    }
+    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>) {
+        self.0.admit(slot, tag, residents);
+    }
+    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>) {
+        self.0.forget(slot, residents);
+        self.1 = !self.1;
+        assert!(!self.1, "the policy's own panic");
+    }
+    fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
+        self.0.victim(residents)
+    }
+}
+
+#[test]
+fn a_policy_that_panics_loses_nothing_that_has_ended() {
+    let clock = HandClock::new();
+    let log = Log::default();
+    let cache = builder(&clock, &log, 20)
+        .policy::<Forgetless>()
+        .time_to_live(secs(1))
+        .build()
+        .unwrap();
+    let mut offered = 0;
+    let mut told = 0;
+    for round in 0..200_u32 {
+        for n in 0..10 {
+            let insert = || cache.insert(round * 10 + n, n);
+            // A panic on the way to its own place: it is told as it is dropped.
+            let _ = catch_unwind(AssertUnwindSafe(insert));
+            offered += 1;
+        }
+        clock.advance(secs(2));
+        let _ = catch_unwind(AssertUnwindSafe(|| cache.sweep(round as usize % 7)));
+        cache.check();
+        told += log.take().len();
+        assert!(told + cache.len() <= offered);
+    }
+    while catch_unwind(AssertUnwindSafe(|| cache.sweep(100))).map_or(true, |swept| swept.more) {}
+    assert_eq!(cache.len(), 0, "an entry without an item is never found");
+    assert_eq!(
+        cache.stats().departures(Cause::Expired),
+        cache.stats().inserts()
+    );
+    cache.check();
+}
+
+/// Panics when it is asked about a hit, every third time.
+struct Unsure(Fifo);
+
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+impl Policy for Unsure {
+    type Meta = <Fifo as Policy>::Meta;
+    const TOUCH: Touch = Fifo::TOUCH;
+
+    fn new(share: u64, seed: u64) -> Self {
+        Self(Fifo::new(share, seed))
+    }
+    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>) {
+        self.0.admit(slot, tag, residents);
+    }
+    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>) {
+        self.0.forget(slot, residents);
+    }
+    fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
+        self.0.victim(residents)
+    }
+    fn was_hit(_: &Self::Meta) -> Option<bool> {
+        assert_ne!(
+            ASKED.fetch_add(1, Ordering::Relaxed) % 3,
+            2,
+            "the policy's own panic"
+        );
+        Some(true)
+    }
+}
+
+#[test]
+fn a_policy_that_panics_over_a_victim_leaves_the_timer_right() {
+    let clock = HandClock::new();
+    let log = Log::default();
+    let cache = builder(&clock, &log, 20)
+        .policy::<Unsure>()
+        .time_to_live(secs(100))
+        .build()
+        .unwrap();
+    for n in 0..300 {
+        let _ = catch_unwind(AssertUnwindSafe(|| cache.insert(n, n)));
+        clock.advance(secs(1));
+        cache.check();
+    }
+    clock.advance(secs(200));
+    while cache.sweep(100).more {}
+    assert_eq!(cache.len(), 0);
+    cache.check();
+}
+
+#[test]
+fn a_clock_and_a_rule_that_panic_change_nothing() {
+    struct Broken(Arc<AtomicUsize>);
+    impl Clock for Broken {
+        fn now(&self) -> Duration {
+            let read = self.0.fetch_add(1, Ordering::Relaxed);
+            assert_ne!(read % 3, 2, "the clock's own panic");
+            secs(read as u64)
+        }
+    }
+    let dropped = Arc::new(AtomicU64::new(0));
+    let mut made = 0;
+    let cache = Cache::builder(Entries(100))
+        .time_to_live(secs(5))
+        .life(|key: &u32, _: &Counted| {
+            assert_ne!(key % 5, 4, "the rule's own panic");
+            None
+        })
+        .life_on_read(|key: &u32, _: &Counted| {
+            assert_ne!(key % 7, 6, "the rule's own panic");
+            None
+        })
+        .clock(Broken(Arc::default()))
+        .build()
+        .unwrap();
+    for n in 0..600_u32 {
+        made += 1;
+        let value = Counted(dropped.clone());
+        let _ = catch_unwind(AssertUnwindSafe(|| cache.insert(n % 50, value)));
+        let _ = catch_unwind(AssertUnwindSafe(|| cache.view(&(n % 50), |_, _| ())));
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            cache.update(&(n % 11), |_| ()).was_present()
+        }));
+        let _ = catch_unwind(AssertUnwindSafe(|| cache.sweep(2)));
+        if n % 100 == 0 {
+            let _ = catch_unwind(AssertUnwindSafe(|| cache.clear()));
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(cache.drain())));
+        }
+        cache.check();
+    }
+    let resident = cache.len() as u64;
+    assert_eq!(dropped.load(Ordering::Relaxed) + resident, made);
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(cache)));
+    assert_eq!(dropped.load(Ordering::Relaxed), made);
 }
 
 // --- the sweeper -------------------------------------------------------------------
@@ -1445,6 +1635,71 @@ fn a_sweeper_can_be_stopped_by_the_listener_that_it_runs() {
     assert_eq!(stopped.recv_timeout(PATIENCE), Ok(()));
 }
 
+// --- threads ------------------------------------------------------------------------
+
+const STEPS: u64 = 60_000;
+
+#[test]
+fn threads_read_nothing_that_had_ended_before_they_asked() {
+    let clock = HandClock::new();
+    let told = Arc::new(AtomicU64::new(0));
+    let offered = AtomicU64::new(0);
+    let count = told.clone();
+    // A value is the index of its end, as late as that may be: known once it is stored.
+    let ends: Vec<_> = (0..4 * STEPS).map(|_| AtomicU64::new(u64::MAX)).collect();
+    let cache: IdleCache<u64, u64> = Cache::builder(Entries(500))
+        .shards(4)
+        .time_to_live(Duration::MAX)
+        .time_to_idle(Duration::from_millis(80))
+        .clock(clock.clone())
+        .on_departure(move |left: Departed<'_, u64, u64>| {
+            assert_eq!(left.cause == Cause::Expired, left.late.is_some());
+            count.fetch_add(1, Ordering::Relaxed);
+        })
+        .build()
+        .unwrap();
+    std::thread::scope(|scope| {
+        for thread in 1..4_u64 {
+            let (cache, clock, offered, ends) = (&cache, &clock, &offered, &ends);
+            scope.spawn(move || {
+                let mut random = thread;
+                for step in 0..STEPS {
+                    random ^= random << 13;
+                    random ^= random >> 7;
+                    random ^= random << 17;
+                    let key = (random >> 40) % 900;
+                    let value = thread * STEPS + step;
+                    let before = clock.now().as_nanos() as u64;
+                    match random % 8 {
+                        0..=2 => {
+                            let life = Duration::from_micros(random >> 20 & 0xFFFF);
+                            cache.insert_with_ttl(key, value, life);
+                            let end = end_after(clock.now().as_nanos() as u64, life);
+                            ends[value as usize].store(end, Ordering::Release);
+                            offered.fetch_add(1, Ordering::Relaxed);
+                        }
+                        3 => done(cache.sweep(5)),
+                        4 => done(cache.remove(&key)),
+                        5 => clock.advance(Duration::from_micros(30)),
+                        _ => {
+                            if let Some(value) = cache.get(&key) {
+                                let end = ends[value as usize].load(Ordering::Acquire);
+                                assert!(end > before, "{end} at {before}");
+                            }
+                        }
+                    }
+                    assert!(cache.len() <= 500);
+                }
+            });
+        }
+    });
+    cache.check();
+    assert_eq!(
+        told.load(Ordering::Relaxed) + cache.len() as u64,
+        offered.load(Ordering::Relaxed)
+    );
+}
+
 // --- at random ---------------------------------------------------------------------
 
 /// What a cache with room for all must agree with.
@@ -1455,7 +1710,7 @@ struct Model {
     idle_end: u64,
 }
 
-const NEVER: u64 = u64::MAX & !1_023;
+const NEVER: u64 = !1_023;
 
 fn end_after(now: u64, life: Duration) -> u64 {
     let nanos = u64::try_from(life.as_nanos()).unwrap_or(u64::MAX);

@@ -76,7 +76,8 @@ where
     ///
     /// The value is weighed anew before the lock is left. If it grew, entries of
     /// its own shard make room; if that is not enough, it leaves with cause
-    /// [`Refused`](Cause::Refused) and the answer says so. If `change` panics,
+    /// [`Refused`](Cause::Refused) and the answer says so. Where entries have lives a
+    /// new one begins, as for a value that is stored. If `change` panics,
     /// the value stays as `change` left it and is weighed all the same.
     ///
     /// # Panics
@@ -133,7 +134,8 @@ where
     }
 
     /// Keeps the entries for which `keep` answers `true`; the others leave with
-    /// cause [`Removed`](Cause::Removed).
+    /// cause [`Removed`](Cause::Removed), and those past the end of their life, which
+    /// are not shown to `keep`, as [`Expired`](Cause::Expired).
     ///
     /// Runs now, one shard at a time under its lock; values may be changed and
     /// are weighed anew, and one that finds no room leaves with cause

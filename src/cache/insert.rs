@@ -29,8 +29,9 @@ where
     ///
     /// An older value is readable until the new one is in its place. The entry
     /// is never the victim of its own insert: a `get` that follows finds it,
-    /// unless it was refused or another thread wrote in between. As with std's
-    /// maps, the older *key* stays.
+    /// unless it was refused, its life has ended, or another thread wrote in between.
+    /// As with std's maps, the older *key* stays; but a value past its end is not
+    /// replaced: it leaves as [`Expired`](Cause::Expired) and is not returned.
     #[inline]
     pub fn insert(&self, key: K, value: V) -> Option<V> {
         let weight = self.scale.weigh::<P>(&key, &value);
@@ -42,8 +43,8 @@ where
     /// place of an older value.
     ///
     /// # Errors
-    /// If the entry is heavier than the whole capacity it is refused; key and
-    /// value, the reason, and the older value that left with them are handed back.
+    /// If the entry is heavier than the whole capacity, or its life is zero, it is
+    /// refused; key and value, the reason, and the older value that left with them are handed back.
     ///
     /// ```
     /// use brimful::Cache;

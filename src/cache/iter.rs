@@ -50,7 +50,8 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     /// Takes every entry out, one shard's at a time, with cause
-    /// [`Removed`](Cause::Removed). What the iterator has not yielded when it
+    /// [`Removed`](Cause::Removed); those past the end of their life are not yielded
+    /// and leave as [`Expired`](Cause::Expired). What the iterator has not yielded when it
     /// is dropped leaves too.
     ///
     /// ```

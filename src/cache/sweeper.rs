@@ -64,7 +64,9 @@ impl Sweeper {
     pub fn stop(mut self) {
         let thread = self.thread.take();
         drop(self);
-        thread.map(join);
+        if let Some(thread) = thread {
+            join(thread);
+        }
     }
 
     /// Lets the thread run for as long as the cache lives.
@@ -168,5 +170,59 @@ fn sweep_until<K, V, P: Ending, S>(
                 break;
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(brimful_loom))]
+mod tests {
+    use super::*;
+    use crate::{Entries, HandClock, TimedCache};
+
+    fn cache(clock: &HandClock) -> Arc<TimedCache<u32, u32>> {
+        let builder = Cache::builder(Entries(10_000)).time_to_live(Duration::from_secs(1));
+        Arc::new(builder.clock(clock.clone()).build().unwrap())
+    }
+
+    #[test]
+    fn the_drop_of_the_cache_wakes_a_thread_that_would_wait_for_ever() {
+        let cache = cache(&HandClock::new());
+        let bell = Arc::new(Bell::new());
+        cache.bells.add(&bell);
+        let held = Arc::downgrade(&cache);
+        let run = move || sweep_until(&bell, Duration::MAX, &held, &AtomicU64::new(0));
+        let thread = start("sweeps", run).unwrap();
+        drop(cache);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn bells_of_threads_that_have_ended_do_not_pile_up() {
+        let cache = cache(&HandClock::new());
+        for _ in 0..50 {
+            cache.sweeper(Duration::MAX).unwrap().stop();
+        }
+        assert!(cache.bells.0.lock().len() <= 1);
+    }
+
+    #[test]
+    fn one_waking_works_off_all_that_is_due() {
+        let clock = HandClock::new();
+        let cache = cache(&clock);
+        cache.extend((0..5_000).map(|n| (n, n)));
+        clock.advance(Duration::from_secs(2));
+        let bell = Arc::new(Bell::new());
+        let held = Arc::downgrade(&cache);
+        let run = {
+            let bell = bell.clone();
+            move || sweep_until(&bell, Duration::from_millis(1), &held, &AtomicU64::new(0))
+        };
+        let thread = start("sweeps", run).unwrap();
+        while !cache.is_empty() {
+            Bell::new().wait(Duration::from_millis(1));
+        }
+        bell.ring();
+        thread.join().unwrap();
+        cache.check();
     }
 }

@@ -1,6 +1,6 @@
 //! Lives: giving, reading and ending them.
 
-use super::{A_BATCH, Apart, Cache, lock_at};
+use super::{A_BATCH, Apart, Cache, WeighedCache, lock_at};
 use crate::clock::{FOREVER, Moment, duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
@@ -180,6 +180,25 @@ where
         drop(shard);
         go_on(leaving.settle_quietly());
         slot.is_some()
+    }
+}
+
+impl<K, V, P, S> WeighedCache<K, V, P, S>
+where
+    K: Hash + Eq,
+    P: Ending,
+    S: BuildHasher,
+{
+    /// Stores a value with a weight and a life of its own: neither the weigher nor
+    /// the rule is asked, until it is changed in place.
+    pub fn insert_weighted_with_ttl(
+        &self,
+        key: K,
+        value: V,
+        weight: u64,
+        life: Duration,
+    ) -> Option<V> {
+        self.store(key, value, self.scale.charge(weight), nanos(life))
     }
 }
 

@@ -115,7 +115,7 @@ fn end_of<M: Meta>(meta: &M) -> Moment {
 
 /// The cause and the times of an entry that leaves at `now`.
 #[inline]
-fn parted<M: Meta>(meta: &M, cause: Cause, now: Moment) -> (Cause, Times) {
+pub(super) fn parted<M: Meta>(meta: &M, cause: Cause, now: Moment) -> (Cause, Times) {
     let mut times = Times::UNKNOWN;
     if !M::TIMED {
         return (cause, times);
@@ -158,33 +158,24 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         budget: &Budget,
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
-        if P::Meta::TIMED {
-            if self.is_past(self.table.get(slot?)?) {
-                self.leave(slot?, Cause::Expired, budget, out);
-                return None;
-            }
+        if P::Meta::TIMED && self.is_past(self.table.get(slot?)?) {
+            self.leave(slot?, Cause::Expired, budget, out);
+            return None;
         }
         slot
     }
 
-    /// What time has to say of an entry that is about to leave; it is one of the
-    /// timer's no more.
+    /// An entry has left the table: it is one of the timer's no more.
     #[inline]
-    pub(super) fn part(&mut self, slot: Slot, cause: Cause) -> (Cause, Times) {
+    pub(super) fn part(&mut self, meta: &P::Meta, times: Times) {
         if !P::Meta::TIMED {
-            return (cause, Times::UNKNOWN);
+            return;
         }
-        let Some(entry) = self.table.get(slot) else {
-            return (cause, Times::UNKNOWN);
-        };
-        let (cause, times) = parted(&entry.meta, cause, self.now);
         if let Some(timer) = &mut self.timer {
-            if bucket_in(entry.meta.end(Ours)) != NOWHERE {
-                timer.scheduled -= 1;
-            }
+            timer.scheduled -= usize::from(bucket_in(meta.end(Ours)) != NOWHERE);
             note(timer, times);
+            self.tidy();
         }
-        (cause, times)
     }
 
     /// What time has to say of a value that is being replaced.
@@ -346,6 +337,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     ) {
         if life == 0 {
             self.cut(slot);
+            // Should the policy panic, the wheel must know where to find it.
+            self.schedule(slot);
             self.leave(slot, Cause::Expired, budget, out);
         } else {
             self.ends_after(slot, life);
@@ -446,6 +439,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 continue;
             };
             if !self.lower(slot, keep) {
+                self.tidy();
                 continue;
             }
             // Out of the order first, then out of the table, whatever a policy's

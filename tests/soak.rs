@@ -7,6 +7,8 @@
 //! or queue grows. Caches of a capacity in bytes are held to that capacity, plus
 //! 256 KiB, at every sample. Births are measured too.
 //!
+//! Lives are in `soak/time.rs`.
+//!
 //! - `BRIMFUL_SOAK=1`: all capacities up to 300,000, all policies, all patterns
 //!   (minutes); the default takes seconds.
 //! - `BRIMFUL_SEED`: replays a run.

@@ -26,8 +26,8 @@ use brimful::{Bytes, Cache, Cause, Clock, Entries, HandClock, TimedCache, Weighe
 use std::time::Duration;
 
 /// What `wheel` takes in a shard beside the items: a chunk that is not full in
-/// each of 512 buckets, of 64 bytes and an eighth, and the heads of 8 levels.
-const BUCKETS: i64 = 512 * 72 + 8 * 256;
+/// each of 512 buckets, of 32 bytes and an eighth, and the heads of 8 levels.
+const BUCKETS: i64 = 512 * 36 + 8 * 256;
 
 /// What a shard may take beside its entries.
 const SHARD: i64 = BUCKETS + 2 * KIB;
@@ -36,7 +36,7 @@ const SHARD: i64 = BUCKETS + 2 * KIB;
 /// by their choice of shards, with its places in rings, history and wheel.
 fn an_entry<P: Ending>() -> i64 {
     let entry = (size_of::<(u64, u64)>() + size_of::<P::Meta>() + 4).next_multiple_of(8);
-    (entry as i64 + 1) * 10 / 7 + 20 + 7
+    (entry as i64 + 1) * 10 / 7 + 20 + 8
 }
 
 /// The most that may be live in a cache of so many entries.
@@ -357,6 +357,9 @@ fn one_shard(entries: u64, clock: &HandClock) -> TimedCache<u64, u64> {
         .expect("a plain configuration")
 }
 
+/// What happens to the key 0.
+type Pattern = fn(&TimedCache<u64, u64>, &mut Random);
+
 fn set_and_removed(cache: &TimedCache<u64, u64>, random: &mut Random) {
     cache.insert_with_ttl(0, 0, nanos(random.next() >> random.below(20)));
     cache.remove(&0);
@@ -390,7 +393,7 @@ fn sooner_and_later(cache: &TimedCache<u64, u64>, random: &mut Random) {
 fn one_key_whose_life_changes_for_ever_leaves_nothing_behind() {
     let _alone = alone();
     let turns = if in_full() { 3_000_000 } else { 30_000 };
-    let patterns: [(&str, fn(&TimedCache<u64, u64>, &mut Random)); 4] = [
+    let patterns: [(&str, Pattern); 4] = [
         ("set and removed", set_and_removed),
         ("set over itself", set_over_itself),
         ("sooner and sooner", sooner_and_sooner),
@@ -409,12 +412,7 @@ fn one_key_whose_life_changes_for_ever_leaves_nothing_behind() {
 }
 
 /// The most that is live while one key goes through a pattern, beside others.
-fn changed_for_ever(
-    turns: u64,
-    pattern: fn(&TimedCache<u64, u64>, &mut Random),
-    others: u64,
-    life: Duration,
-) -> i64 {
+fn changed_for_ever(turns: u64, pattern: Pattern, others: u64, life: Duration) -> i64 {
     let birth = live();
     let clock = HandClock::new();
     let cache = one_shard(others + 1, &clock);

@@ -152,7 +152,7 @@ pub(crate) fn drop_all<K, V>(entries: impl Iterator<Item = (K, V)>) -> Option<Pa
 }
 
 /// Drops the payload of a panic that goes nowhere, which could itself panic.
-fn silence(panic: Panic) {
+pub(crate) fn silence(panic: Panic) {
     if let Some(again) = dropped(panic) {
         std::mem::forget(again);
     }

@@ -140,10 +140,11 @@ impl Wheel {
         self.items
     }
 
-    /// Whether far more memory is held than the items need.
+    /// Whether far more memory is held than the items need, and more than is worth
+    /// a look at all of so many entries.
     #[inline]
-    pub(crate) fn is_sparse(&self) -> bool {
-        self.chunks.capacity() / 4 > self.items / TAGS + SLOTS
+    pub(crate) fn is_sparse(&self, entries: usize) -> bool {
+        self.chunks.capacity() / 4 > (self.items + entries / 8) / TAGS + SLOTS
     }
 
     /// When there is something to pop: no item is due before.

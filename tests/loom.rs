@@ -1,5 +1,5 @@
-//! Every interleaving, by the model checker: the bound, the way out, the
-//! progress of the room's gatherer, and loads, through the public API.
+//! Every interleaving, by the model checker: the bound, the way out, the progress
+//! of the room's gatherer, the ends of lives and loads, through the public API.
 //!
 //! Each model runs two or three threads of a few calls each through all
 //! schedules (those of three threads with the stated number of preemptions)
@@ -16,9 +16,12 @@
 //! RUSTFLAGS="--cfg brimful_loom" cargo test --release --test loom -- --nocapture
 //! ```
 //!
-//! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound. Covers faults 21,
-//! 23, 25, 27, 30, 52, 66 to 71 and goal G5.
+//! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound. Models of lives are in
+//! `loom/time.rs`. Covers faults 21, 23, 25, 27, 30, 38, 49, 50, 52, 66 to 71 and goal G5.
 #![cfg(brimful_loom)]
+
+#[path = "loom/time.rs"]
+mod time;
 
 use brimful::policy::{Duel, Fifo, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{

@@ -7,6 +7,8 @@
 //! or queue grows. Caches of a capacity in bytes are held to that capacity, plus
 //! 256 KiB, at every sample. Births are measured too.
 //!
+//! Lives are in `soak/time.rs`.
+//!
 //! - `BRIMFUL_SOAK=1`: all capacities up to 300,000, all policies, all patterns
 //!   (minutes); the default takes seconds.
 //! - `BRIMFUL_SEED`: replays a run.
@@ -21,6 +23,9 @@ use std::any::type_name;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+#[path = "soak/time.rs"]
+mod time;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

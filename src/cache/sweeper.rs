@@ -11,7 +11,7 @@
 //! does the handle's.
 
 use super::Cache;
-use crate::leave::caught;
+use crate::leave::{caught, silence};
 use crate::policy::Ending;
 use crate::sync::{Arc, AtomicU64, Bell, Mutex, Ordering, Started, Weak, join, start};
 use std::fmt;
@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// How many units are worked off before the cache is let go of.
 const A_TURN: usize = 1_024;
+
+/// The least that it waits: without, an interval of zero would keep a processor busy.
+const A_BREATH: Duration = Duration::from_millis(1);
 
 /// The bells that a cache rings when it is dropped.
 pub(super) struct Bells(Mutex<Vec<Weak<Bell>>>);
@@ -107,7 +110,7 @@ where
     /// a turn of at most 1,024 units of work. The listener runs on it; a panic there
     /// is caught and [counted](Sweeper::panics), and the thread goes on.
     ///
-    /// It waits in real time, whatever clock the cache has.
+    /// It waits in real time, whatever clock the cache has, for a millisecond at least.
     ///
     /// # Errors
     /// If the system can't start a thread.
@@ -148,17 +151,22 @@ fn sweep_until<K, V, P: Ending, S>(
     cache: &Weak<Cache<K, V, P, S>>,
     panics: &AtomicU64,
 ) {
-    while !bell.wait(every) {
+    while !bell.wait(every.max(A_BREATH)) {
         loop {
             let Some(cache) = cache.upgrade() else {
                 return;
             };
             // Also the drop of a cache that everybody else has let go of.
             let swept = caught(move || cache.sweep(A_TURN));
-            if swept.is_err() {
-                panics.fetch_add(1, Ordering::Relaxed);
-            }
-            if bell.wait(Duration::ZERO) || !swept.is_ok_and(|swept| swept.more) {
+            let more = swept.map_or_else(
+                |panic| {
+                    silence(panic);
+                    panics.fetch_add(1, Ordering::Relaxed);
+                    false
+                },
+                |swept| swept.more,
+            );
+            if bell.wait(Duration::ZERO) || !more {
                 break;
             }
         }

@@ -14,7 +14,7 @@
 //! 2. An entry that ends has an item in the bucket it names, which comes up no
 //!    later than it ends, or now. One that never ends may have none.
 //! 3. `scheduled` is the number of entries that name a bucket. All other items are
-//!    stale, and no more than half of it and 64: then the wheel is laid anew.
+//!    stale, and no more than half of all entries and 64: then the wheel is laid anew.
 //! 4. An entry past its end leaves as expired, whoever takes it out, and no call
 //!    hands it over.
 //!
@@ -59,12 +59,13 @@ impl Timer {
         self.wheel.len() - self.scheduled
     }
 
-    fn is_mostly_stale(&self) -> bool {
-        self.stale() > self.scheduled / 2 + 64
+    fn is_mostly_stale(&self, entries: usize) -> bool {
+        self.stale() > entries / 2 + 64
     }
 
-    fn wants_laying(&self) -> bool {
-        self.is_mostly_stale() || self.wheel.is_sparse()
+    /// Laying anew looks at each of so many entries, so it has to pay.
+    fn wants_laying(&self, entries: usize) -> bool {
+        self.is_mostly_stale(entries) || self.wheel.is_sparse(entries)
     }
 }
 
@@ -207,7 +208,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             && self
                 .timer
                 .as_ref()
-                .is_some_and(|timer| timer.wants_laying())
+                .is_some_and(|timer| timer.wants_laying(self.table.len()))
         {
             self.lay_anew();
         }
@@ -586,7 +587,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             *item.expect("an item for each entry that names its bucket") -= 1;
         }
         assert_eq!(scheduled, timer.scheduled, "entries with an item");
-        assert!(!timer.is_mostly_stale(), "stale items pile up");
+        let entries = self.table.len();
+        assert!(!timer.is_mostly_stale(entries), "stale items pile up");
     }
 
     pub(super) fn lateness(&self) -> Lateness {
@@ -641,5 +643,76 @@ pub(super) fn departed<K, V, M: Meta>(
         value: entry.value,
         cause,
         times,
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(brimful_loom))]
+mod tests {
+    use super::super::{Offer, Placed};
+    use super::*;
+    use crate::policy::{Fifo, Timed};
+
+    /// A shard alone, and all that a door brings along.
+    struct Alone {
+        shard: Shard<u64, u64, Timed<Fifo>>,
+        budget: Budget,
+        out: Outbox<u64, u64>,
+    }
+
+    impl Alone {
+        fn new() -> Self {
+            Self {
+                shard: Shard::new(1 << 20, true, 0, FOREVER),
+                budget: Budget::new(1 << 20, None),
+                out: Outbox::new(true),
+            }
+        }
+
+        fn insert(&mut self, key: u64, life: u64) {
+            let mut offer = Some(Offer {
+                tag: Tag::of(key),
+                key,
+                value: key,
+                weight: 1,
+                life,
+                only_if_absent: false,
+            });
+            let mut hand = self.budget.hand();
+            let placed = self.shard.insert(&mut offer, &mut hand, &mut self.out);
+            assert!(matches!(placed, Placed::Stored(_)));
+        }
+
+        fn remove(&mut self, key: u64) {
+            let is = |found: &u64| *found == key;
+            let slot = self.shard.slot(Tag::of(key), is).unwrap();
+            let (budget, out) = (&self.budget, &mut self.out);
+            self.shard.leave(slot, Cause::Removed, budget, out);
+        }
+
+        fn items(&self) -> usize {
+            self.shard.timer.as_ref().map_or(0, |it| it.wheel.len())
+        }
+    }
+
+    #[test]
+    fn a_wheel_is_laid_anew_only_when_that_pays() {
+        for (others, life) in [(10_000, FOREVER), (10_000, 1 << 50), (0, FOREVER)] {
+            let mut alone = Alone::new();
+            for key in 1..=others {
+                alone.insert(key, life);
+            }
+            let (turns, mut looks) = (20_000, 0);
+            for _ in 0..turns {
+                alone.insert(0, 1 << 40);
+                let before = alone.items();
+                alone.remove(0);
+                if alone.items() < before {
+                    looks += others;
+                }
+            }
+            assert!(looks <= 4 * turns, "{looks} looks in {turns} turns");
+            alone.shard.check();
+        }
     }
 }

@@ -54,7 +54,7 @@ pub struct Weight<F>(pub u64, pub F);
 /// holes (see [`Bytes::overhead`]), so what is allocated stays below the
 /// capacity. On top come: what does not grow with the entries, at most 256 KiB, and
 /// 2 KiB a shard where entries have lives; for a shard of less than some thousand
-/// such entries with very different lives, up to 28 bytes each of 512 of them;
+/// such entries with very different lives, up to 60 bytes each of 512 of them;
 /// one shard's table, for the moment in which it is rebuilt; while many small
 /// entries give way to few large ones, up to half a bucket more for each entry;
 /// and the allocator's own rounding.

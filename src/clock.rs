@@ -55,14 +55,15 @@ pub(crate) fn end(now: Moment, life: u64) -> Moment {
 
 /// Tells a cache the time: the span since a moment that stays the same.
 ///
-/// A cache with lives reads its clock once in each call, before it locks, and
-/// takes the latest time that a shard was told for the shard's time. So a clock
+/// A cache with lives reads its clock once in each call, before it locks (again after
+/// a loader has run, and for each shard of an iteration), and takes the latest time
+/// that a shard was told for the shard's time. So a clock
 /// that goes back resurrects nothing; one that jumps ahead ends lives early, and
 /// until it is past that time again no further life ends. Times beyond 584 years
 /// count as 584 years.
 ///
-/// The clock runs in every call of the cache and should be quick. It must not
-/// call into a cache with lives that it drives: that call would ask it again.
+/// The clock runs in every call of the cache, outside of its locks, and should be
+/// quick. It must not call into a cache that it drives: that would ask it again.
 ///
 /// Without one a cache reads [`Instant`]: some 25 to 50 ns. On targets
 /// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock.

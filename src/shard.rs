@@ -937,12 +937,14 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
             return Placed::NeedsRoom(need);
         }
         shard.announce(tag, self.weight);
+        // Asked before room is paid, which a panic would lose.
+        let is_ghost = shard.policy.missed_a_ghost();
         if free {
             hand.pay(need);
         } else if !shard.settle(need, hand, out) {
             return Placed::NeedsRoom(need);
         }
-        if shard.policy.missed_a_ghost() {
+        if is_ghost {
             shard.counts.ghost_hit();
         }
         let (slot, life) = (self.slot, self.life);

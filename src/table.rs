@@ -119,7 +119,7 @@ impl<K, V, M> Table<K, V, M> {
         tag: Tag,
         mut is: impl FnMut(&K) -> bool,
     ) -> Result<Slot, Vacant<'_, K, V, M>> {
-        debug_assert!(!self.is_due());
+        debug_assert!(self.raw.capacity() > self.raw.len(), "a rebuild is due");
         let is = |entry: &Entry<K, V, M>| is(&entry.key);
         match self.raw.entry(tag.hash(), is, |entry| entry.tag.hash()) {
             hash_table::Entry::Occupied(found) => Ok(Slot(found.bucket_index())),

@@ -35,7 +35,7 @@
 //!
 //! An entry that leaves before its time leaves its item behind. Whoever counts
 //! the entries knows how many items are stale and lays the wheel anew before they
-//! are many. An item takes 4 bytes, and 4.6 with its share of a chunk's link.
+//! are many. An item takes 4 bytes, and 4.3 with its share of a chunk's link.
 
 use crate::tag::Tag;
 
@@ -71,9 +71,8 @@ pub(crate) fn moment_of(beat: Beat) -> u64 {
     beat.saturating_mul(1 << BEAT_BITS)
 }
 
-/// As many tags as fill half a cache line with the link: more would waste memory
-/// where few items share a bucket.
-const TAGS: usize = 7;
+/// As many tags as fill a cache line with the link.
+const TAGS: usize = 15;
 
 /// No chunk.
 const NONE: u32 = (1 << 28) - 1;
@@ -244,8 +243,8 @@ impl Wheel {
             return chunk;
         }
         if self.chunks.len() == self.chunks.capacity() {
-            // By an eighth: doubling would leave half of it unused.
-            self.chunks.reserve_exact((self.chunks.len() / 8).max(4));
+            // By a sixteenth: doubling would leave half of it unused.
+            self.chunks.reserve_exact((self.chunks.len() / 16).max(4));
         }
         self.chunks.push(Chunk {
             tags: [0; TAGS],
@@ -460,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_is_half_a_cache_line() {
-        assert_eq!(size_of::<Chunk>(), 32);
+    fn a_chunk_is_a_cache_line() {
+        assert_eq!(size_of::<Chunk>(), 64);
     }
 }

@@ -173,6 +173,11 @@ impl Policy for Halting {
         self.order.victim(residents)
     }
 
+    fn moved(&mut self, residents: &mut impl Residents<Self::Meta>) {
+        self.halt();
+        self.order.moved(residents);
+    }
+
     fn resized(&mut self, share: u64) {
         self.halt();
         self.order.resized(share);

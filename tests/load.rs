@@ -1107,6 +1107,37 @@ fn a_loader_of_many_that_asks_for_one_of_its_own_keys_is_told() {
     });
 }
 
+/// The listener hears of what the first key drove out while the second is not yet in.
+#[test]
+fn a_listener_that_asks_for_what_is_being_landed_is_told() {
+    ends(|| {
+        type Heard = Cache<u32, u64, brimful::policy::Duel>;
+        let slot: Arc<std::sync::OnceLock<std::sync::Weak<Heard>>> = Arc::default();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (found, answers) = (slot.clone(), asked.clone());
+        let listener = move |key: &u32, _: &u64, _: Cause| {
+            if let (0, Some(cache)) = (*key, found.get().and_then(std::sync::Weak::upgrade)) {
+                let ask = |key: u32| cache.try_get_or_insert_with(&key, || Err(()));
+                answers.lock().unwrap().extend([1, 2].map(ask));
+            }
+        };
+        let cache = Cache::builder(Entries(1))
+            .listener(listener)
+            .build()
+            .unwrap();
+        let cache = Arc::new(cache);
+        slot.set(Arc::downgrade(&cache)).unwrap();
+        cache.insert(0, 0);
+        assert_eq!(
+            cache.get_or_insert_many(&[1, 2], squares),
+            [Some(1), Some(4)]
+        );
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 2);
+        assert!(asked.contains(&Err(LoadError::Cycle)), "{asked:?}");
+    });
+}
+
 #[test]
 fn many_keys_in_a_task() {
     let cache = cache();
@@ -1171,6 +1202,29 @@ fn a_load_from_under_a_lock_is_refused_and_one_dropped_there_strands_nobody() {
     gates[1].open(Ok(2));
     assert_eq!(tasks[1].end(), Ok(2));
     cache.check();
+}
+
+/// A waiter that is polled there, too, when the lead was offered to it.
+#[test]
+fn a_waiter_polled_under_a_lock_is_refused_and_strands_nobody() {
+    ends(|| {
+        let cache = cache::<u64>();
+        cache.insert(0, 0);
+        let gates = [(); 3].map(|()| Gate::default());
+        let key = 1;
+        let mut tasks = gates.each_ref().map(|gate| task(&cache, &key, gate));
+        assert!(tasks.iter_mut().all(Task::waits));
+        tasks[0].cancel();
+        assert!(tasks[1].rang());
+        let refused = panic_of(|| {
+            let _ = cache.view(&0, |_, _| tasks[1].waits());
+        });
+        assert!(refused.contains("under a cache's lock"), "{refused}");
+        assert!(tasks[2].rang());
+        gates[2].open(Ok(2));
+        assert_eq!(tasks[2].end(), Ok(2));
+        cache.check();
+    });
 }
 
 // ---- executors ----

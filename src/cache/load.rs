@@ -240,6 +240,7 @@ where
                 hashed,
                 flight: Some(flight),
                 ticket,
+                known: false,
                 wait,
             }));
         }
@@ -375,7 +376,7 @@ impl<'a, K, V, P: Policy, S> Leading<'a, K, V, P, S> {
     }
 
     /// The loader has run to its end, and returns what is yet to be landed.
-    pub(super) fn ended(&mut self, took: Duration) {
+    pub(super) fn ended(&self, took: Duration) {
         let mut shard = self.cache.shards[self.hashed.shard(self.cache.shards.len())].lock();
         shard.flights.loads().ended(took);
     }
@@ -474,6 +475,8 @@ pub(super) struct Waiting<'a, K, V, P: Policy, S> {
     /// Until the wait has ended.
     flight: Option<Arc<Flight<K, V>>>,
     ticket: u64,
+    /// Whether it has said how to wake it.
+    known: bool,
     wait: Option<Wait>,
 }
 
@@ -501,8 +504,13 @@ impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
     where
         V: Clone,
     {
+        reentry::check();
         let flight = self.flight.as_ref()?;
-        let asked = match flight.ask(self.ticket, task, &mut None) {
+        let asked = match std::mem::replace(&mut self.known, true) {
+            true => flight.ask(self.ticket, task, &mut None),
+            false => Asked::Unknown,
+        };
+        let asked = match asked {
             Asked::Unknown => {
                 let wake =
                     task.map_or_else(|| Wake::Thread(current()), |task| Wake::Task(task.clone()));

@@ -479,7 +479,8 @@ where
         self.settle(loaded, began, found)
     }
 
-    /// Lands what was loaded and passes the other leads on; or all of them.
+    /// Lands what was loaded and passes the other leads on; or all of them. Until
+    /// then the thread is inside of the load: the keys may be asked for by a listener.
     fn settle<E>(
         mut self,
         loaded: Result<Vec<(K, V)>, E>,
@@ -497,6 +498,7 @@ where
             first.ended(began.elapsed());
             first.is_counted_elsewhere();
         }
+        let _inside = self.chain.enter();
         for (key, value) in loaded {
             let led = self.led_for(&key);
             let lead = led.and_then(|led| Some((led.wanted.place, led.leading.take()?)));

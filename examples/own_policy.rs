@@ -33,6 +33,9 @@ impl Policy for AtRandom {
         self.0 = dice(self.0);
         residents.nth(self.0)
     }
+
+    // It keeps no slots.
+    fn moved(&mut self, _: &mut impl Residents<()>) {}
 }
 
 /// First in, first out, with a second chance for who was hit; the heavy (`HEAVY` or more) go first.
@@ -90,6 +93,9 @@ impl<const HEAVY: u64> Policy for HeavyFirst<HEAVY> {
         let mut queues = self.heavy_and_light.iter_mut();
         queues.find_map(|queue| next(queue, residents))
     }
+
+    // It keeps tags, which stay good.
+    fn moved(&mut self, _: &mut impl Residents<Seat>) {}
 }
 
 fn next(queue: &mut VecDeque<(Tag, u64)>, residents: &mut impl Residents<Seat>) -> Option<Slot> {

@@ -48,6 +48,7 @@
 //!         self.0 ^= self.0 << 17;
 //!         residents.nth(self.0)
 //!     }
+//!     fn moved(&mut self, _: &mut impl Residents<()>) {}
 //! }
 //!
 //! let cache: Cache<u32, u32, AtRandom> =
@@ -263,10 +264,10 @@ pub trait Policy: Sized {
 
     /// The table has moved its entries: every [`Slot`] from before now names
     /// nothing, or another entry. For policies that keep slots, to renew them from
-    /// `residents`; tags stay good. Called once in several turnovers. A policy that
-    /// wraps another passes it on.
-    #[inline]
-    fn moved(&mut self, _residents: &mut impl Residents<Self::Meta>) {}
+    /// `residents`; tags stay good, and who keeps only those has nothing to do. A
+    /// policy that wraps another passes it on: that is why there is no default.
+    /// Called once in several turnovers.
+    fn moved(&mut self, residents: &mut impl Residents<Self::Meta>);
 
     /// The shard's fair share of the capacity has changed.
     #[inline]

@@ -1422,6 +1422,9 @@ impl Policy for Forgetless {
     fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
         self.0.victim(residents)
     }
+    fn moved(&mut self, residents: &mut impl Residents<Self::Meta>) {
+        self.0.moved(residents);
+    }
 }
 
 #[test]
@@ -1477,6 +1480,9 @@ impl Policy for Unsure {
     }
     fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
         self.0.victim(residents)
+    }
+    fn moved(&mut self, residents: &mut impl Residents<Self::Meta>) {
+        self.0.moved(residents);
     }
     fn was_hit(_: &Self::Meta) -> Option<bool> {
         assert_ne!(

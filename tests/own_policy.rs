@@ -62,6 +62,8 @@ impl Policy for Lifo {
         let (tag, newest) = self.stack.pop()?;
         residents.find(tag, |turn| turn.0 == newest)
     }
+
+    fn moved(&mut self, _: &mut impl Residents<Turn>) {}
 }
 // A policy of one's own: end
 
@@ -411,6 +413,20 @@ impl<const IN_ORDER: bool> Policy for Auditor<IN_ORDER> {
         slot
     }
 
+    fn moved(&mut self, residents: &mut impl Residents<Turn>) {
+        let slots: Vec<Slot> = residents.slots().collect();
+        assert_eq!(slots.len(), self.order.len());
+        for slot in slots {
+            let tag = residents.tag(slot).expect("a resident");
+            let turn = residents.meta(slot).expect("a resident").0;
+            assert!(
+                self.order
+                    .iter()
+                    .any(|item| (item.0, item.1) == (tag, turn))
+            );
+        }
+    }
+
     fn resized(&mut self, share: u64) {
         self.share = share;
         SHARES.with_borrow_mut(|shares| shares.push(share));
@@ -508,6 +524,8 @@ impl<F: Folly> Policy for Foolish<F> {
     fn victim(&mut self, residents: &mut impl Residents<Turn>) -> Option<Slot> {
         F::answer(&mut self.memory, residents)
     }
+
+    fn moved(&mut self, _: &mut impl Residents<Turn>) {}
 }
 
 macro_rules! follies {

@@ -430,6 +430,7 @@ impl Policy for AtRandom {
         self.0 = self.0.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
         residents.nth(self.0 >> 32)
     }
+    fn moved(&mut self, _: &mut impl Residents<Fickle>) {}
 }
 
 // ---- the doors, behind one trait ----

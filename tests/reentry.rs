@@ -861,6 +861,10 @@ impl Policy for Moody {
         Self::mind();
         self.0.victim(residents)
     }
+    fn moved(&mut self, residents: &mut impl Residents<Self::Meta>) {
+        Self::mind();
+        self.0.moved(residents);
+    }
 }
 
 /// User code panics under a lock at its n-th visit; what that unwinds is dropped

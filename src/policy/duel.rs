@@ -235,13 +235,15 @@ impl Duel {
         }
     }
 
-    /// Room that nobody had to leave: if small holds too much, its oldest moves on.
+    /// Whether small holds too much for a newcomer to whom nobody gave way.
+    #[inline]
+    fn overflows(&self) -> bool {
+        self.is_beyond(if self.filled { 2 } else { 1 })
+    }
+
+    /// Room that nobody had to leave: small's oldest moves on.
     #[inline(never)]
     fn overflow(&mut self, residents: &mut impl Residents<Mark>) {
-        let times = if self.filled { 2 } else { 1 };
-        if !self.is_beyond(times) {
-            return;
-        }
         if let Some((slot, tag, bits)) = self.queues.small.pop(residents) {
             let count = (bits & COUNT) >> SHIFT;
             if count > 0 {
@@ -395,10 +397,12 @@ impl Policy for Duel {
                 self.queues.small.push(slot, tag, ONE, residents);
             }
             _ => {
-                if !asked {
+                // Pushed first: until then its mark is that of an item at position 0.
+                let overflows = !asked && self.overflows();
+                self.queues.small.push(slot, tag, 0, residents);
+                if overflows {
                     self.overflow(residents);
                 }
-                self.queues.small.push(slot, tag, 0, residents);
             }
         }
     }

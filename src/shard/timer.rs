@@ -677,6 +677,7 @@ mod tests {
                 weight: 1,
                 life,
                 only_if_absent: false,
+                lands: false,
             });
             let mut hand = self.budget.hand();
             let placed = self.shard.insert(&mut offer, &mut hand, &mut self.out);

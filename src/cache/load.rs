@@ -22,8 +22,8 @@ use crate::leave::{caught, drop_apart, dropped, first, go_on, hand_value};
 use crate::outbox::Outbox;
 use crate::policy::Policy;
 use crate::reentry::{self, Mark};
-use crate::shard::{Offer, Placed};
-use crate::sync::{Arc, current, park};
+use crate::shard::{Offer, Placed, Shard};
+use crate::sync::{Arc, Mutex, current, park};
 use hashbrown::Equivalent;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hash};
@@ -278,6 +278,11 @@ where
 }
 
 impl<K, V, P: Policy, S> Cache<K, V, P, S> {
+    /// The shard of a key, for those who have looked at the thread's mark.
+    fn shard_at(&self, hashed: Hashed) -> &Mutex<Shard<K, V, P>> {
+        &self.shards[hashed.shard(self.shards.len())]
+    }
+
     /// The lead of a flight is given up, by who had it or who was offered it.
     ///
     /// Under a mark this thread may be holding the shard's lock. The flight then
@@ -292,7 +297,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
             return;
         }
         let called = {
-            let mut shard = self.shards[hashed.shard(self.shards.len())].lock();
+            let mut shard = self.shard_at(hashed).lock();
             if failed {
                 shard.flights.loads().failed();
             }
@@ -375,7 +380,7 @@ impl<'a, K, V, P: Policy, S> Leading<'a, K, V, P, S> {
 
     /// The loader has run to its end, and returns what is yet to be landed.
     pub(super) fn ended(&self, took: Duration) {
-        let mut shard = self.cache.shards[self.hashed.shard(self.cache.shards.len())].lock();
+        let mut shard = self.cache.shard_at(self.hashed).lock();
         shard.flights.loads().ended(took);
     }
 }
@@ -539,11 +544,9 @@ impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
         };
         let chain = Chain::begin();
         let taken = {
-            let shards = &self.cache.shards;
-            let mut shard = shards[self.hashed.shard(shards.len())].lock();
-            shard
-                .flights
-                .take_up(self.hashed.tag(), &flight, chain.load())
+            let mut shard = self.cache.shard_at(self.hashed).lock();
+            let flights = &mut shard.flights;
+            flights.take_up(self.hashed.tag(), &flight, chain.load())
         };
         match taken {
             Ok(()) => {

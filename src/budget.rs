@@ -126,10 +126,10 @@ impl Budget {
         self.weight.capacity.store(capacity, Ordering::Release);
     }
 
-    /// Whether there is no room for anything that weighs something.
+    /// Whether there is no room at all for a weight that is not zero.
     #[inline]
-    pub(crate) fn is_full(&self) -> bool {
-        self.weight.used() >= self.weight.capacity()
+    pub(crate) fn is_full_for(&self, weight: u64) -> bool {
+        weight > 0 && self.weight.used() >= self.weight.capacity()
     }
 
     /// Whether a lowered capacity is still being worked off.

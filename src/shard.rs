@@ -931,7 +931,7 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
     fn pay(self, tag: Tag, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
         let need = charge::<P>(self.weight);
         let shard = &mut *self.shard;
-        let full = hand.is_empty() && hand.budget().is_full();
+        let full = hand.is_empty() && hand.budget().is_full_for(need.weight);
         let free = !full && hand.complete(need) || shard.expire_for(need, hand, out);
         if !free && !shard.may_pay(shard.floor) {
             return Placed::NeedsRoom(need);

@@ -415,8 +415,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         if !P::Meta::TIMED {
             return false;
         }
-        while !hand.covers(need) && self.expire_one(None, hand, out) {}
-        hand.covers(need)
+        while !hand.complete(need) {
+            if !self.expire_one(None, hand, out) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether the wheel has work to do by now.

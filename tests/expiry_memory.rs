@@ -17,10 +17,12 @@ fn live(change: Stats) -> f64 {
 }
 
 const ENTRIES: u64 = 100_000;
+/// So many that their tables are filled as by default, far from where one doubles.
+const SHARDS: usize = 17;
 
 fn timed(clock: &HandClock, life: Duration) -> TimedCache<u64, u64> {
     Cache::builder(Entries(ENTRIES as usize))
-        .shards(16)
+        .shards(SHARDS)
         .time_to_live(life)
         .clock(clock.clone())
         .build()
@@ -39,7 +41,7 @@ fn faults_38_41_42_45_what_lives_cost_is_bounded_and_given_back() {
 fn a_life_costs_at_most_16_bytes() {
     let plain = Region::new(ALLOCATOR);
     let without: Cache<u64, u64> = Cache::builder(Entries(ENTRIES as usize))
-        .shards(16)
+        .shards(SHARDS)
         .build()
         .unwrap();
     without.extend((0..ENTRIES).map(|n| (n, n)));

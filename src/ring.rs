@@ -119,11 +119,14 @@ impl Ring {
         self.items.front().map(|&bits| Slot::from_bits(bits))
     }
 
-    /// The entry of the item at `position` lies in another slot now.
+    /// The entry of the item at `position` lies in another slot now. A hole stays
+    /// one: a policy that panicked may have left an entry without an item.
     pub(crate) fn renew(&mut self, position: Position, slot: Slot) {
         let index = self.index(position);
         if let Some(item) = self.items.get_mut(index) {
-            *item = slot.bits();
+            if *item != HOLE {
+                *item = slot.bits();
+            }
         }
     }
 
@@ -228,6 +231,7 @@ mod tests {
         ring.remove(at[2]);
         assert_eq!(ring.live(), 3);
         assert_eq!(ring.after(at[1]), Some(at[3]));
+        ring.renew(at[2], Slot(9));
         assert_eq!(ring.slot(at[2]), None);
         assert_eq!(ring.pop(), Some(Slot(2)));
         assert_eq!(ring.pop(), Some(Slot(4)));

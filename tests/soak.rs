@@ -241,7 +241,7 @@ fn does_not_grow<P: Policy>(capacity: u64, pattern: &Pattern<P>) {
     let at_10 = turn(&mut churned, 10, pattern.step, birth);
     let at_50 = turn(&mut churned, 50, pattern.step, birth);
     cache.check();
-    let well_filled = capacity == 100 || capacity / cache.shards() as u64 >= 2_850;
+    let well_filled = capacity / cache.shards() as u64 >= 2_850;
     let most = if well_filled {
         pattern.most + wider::<P>() * 3 / 2
     } else {

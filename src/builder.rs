@@ -281,6 +281,71 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
         self.form()
     }
 
+    /// Values are *stale* from this age on, counted from when they were stored or
+    /// replaced: every call still finds them, and the first loading call that does
+    /// loads the value anew. A cache of type [`RecordedCache`](crate::RecordedCache).
+    ///
+    /// Of the loading calls ([`get_or_insert_with`](Cache::get_or_insert_with) and its
+    /// relatives) that find a stale value one at a time loads, on its own thread, and returns
+    /// what it loaded; all others, and all `get`s, have the stale value at once. With
+    /// [`get_or_refresh_with`](Cache::get_or_refresh_with) nobody waits: it hands the
+    /// load to a thread pool or executor of yours. If a load fails, or what runs it is dropped,
+    /// the value stays until its life ends, and the next loading call tries again.
+    /// What a load brings takes the place of the stale value, which leaves as
+    /// [`Replaced`](Cause::Replaced), unless the key was written meanwhile.
+    ///
+    /// Give a [`time_to_live`](Builder::time_to_live) too, and a longer one, for values
+    /// that nobody asks for, or whose loads keep failing: without, they stay, stale.
+    /// [`update`](Cache::update) and [`set_ttl`](Cache::set_ttl) make no value younger.
+    /// [`Duration::MAX`] means never stale; zero, always: each loading call loads, if nobody
+    /// else does. [`Snapshot::refreshes`](crate::Snapshot::refreshes) counts.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, HandClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let rates = Cache::builder(Entries(100))
+    ///     .refresh_after(Duration::from_secs(60))
+    ///     .time_to_live(Duration::from_secs(600))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// rates.insert("EUR", 108);
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(rates.get("EUR"), Some(108));
+    /// assert_eq!(rates.get_or_insert_with("EUR", || 109), 109);
+    /// assert_eq!(rates.get_or_insert_with("EUR", || unreachable!()), 109);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn refresh_after(mut self, age: Duration) -> Builder<K, V, C, P, S, Records> {
+        self.told.refresh_after = Some(age);
+        self.form()
+    }
+
+    /// A loading call whose own load of a [stale](Builder::refresh_after) value fails returns
+    /// the value that is still there, and the error is dropped: log it in the loader. If
+    /// none is there any more, the error is returned, as it always is without this.
+    ///
+    /// A panic of the loader reaches its caller in any case.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::time::Duration;
+    ///
+    /// let rates = Cache::builder(Entries(100))
+    ///     .refresh_after(Duration::ZERO)
+    ///     .stale_if_error()
+    ///     .build()?;
+    /// rates.insert("EUR", 108);
+    /// assert_eq!(rates.try_get_or_insert_with("EUR", || Err("no route")), Ok(108));
+    /// assert_eq!(rates.stats().load_failures(), 1);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn stale_if_error(mut self) -> Self {
+        self.told.stale_if_error = true;
+        self
+    }
+
     /// The clock that lives are measured by; [`Instant`](std::time::Instant) if left out. See [`Clock`].
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.told.clock = Some(Source::Given(Box::new(clock)));
@@ -334,6 +399,9 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
         let is_timed = <<L::Form<P> as Policy>::Meta as Meta>::TIMED;
         if self.told.clock.is_some() && !is_timed {
             return Err(BuildError::NoLives);
+        }
+        if self.told.stale_if_error && self.told.refresh_after.is_none() {
+            return Err(BuildError::NeverStale);
         }
         if self.entry_limit == Some(0) {
             return Err(BuildError::EntryLimitZero);
@@ -494,6 +562,8 @@ impl<K, V, C: fmt::Debug, P, S, L> fmt::Debug for Builder<K, V, C, P, S, L> {
             .field("listens", &self.listener.is_some())
             .field("time_to_live", &self.told.to_live)
             .field("time_to_idle", &self.told.to_idle)
+            .field("refresh_after", &self.told.refresh_after)
+            .field("stale_if_error", &self.told.stale_if_error)
             .finish_non_exhaustive()
     }
 }

@@ -18,6 +18,7 @@ mod load;
 mod load_async;
 mod many;
 mod read;
+mod refresh;
 mod sweeper;
 mod time;
 

@@ -67,6 +67,15 @@ impl Chain {
         }
     }
 
+    /// The load of that number, begun elsewhere, inside of those that this thread is
+    /// inside of: it is they who wait for it from now on.
+    pub(crate) fn resumed(load: u64) -> Self {
+        Self {
+            load,
+            outer: current().map(Arc::new),
+        }
+    }
+
     pub(crate) fn load(&self) -> u64 {
         self.load
     }

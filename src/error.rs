@@ -31,6 +31,8 @@ pub enum BuildError {
     EntryLimitZero,
     /// `clock` was given to a cache whose entries have no lives: nothing would read it.
     NoLives,
+    /// `stale_if_error` was given without `refresh_after`: no value would ever be stale.
+    NeverStale,
 }
 
 impl fmt::Display for BuildError {
@@ -54,6 +56,9 @@ impl fmt::Display for BuildError {
             ),
             Self::NoLives => f.write_str(
                 "a clock, but no lives: add time_to_live, time_to_idle or life, or leave it out",
+            ),
+            Self::NeverStale => f.write_str(
+                "stale_if_error, but no value is ever stale: add refresh_after, or leave it out",
             ),
         }
     }

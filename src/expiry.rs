@@ -7,6 +7,9 @@
 //! of a value that was read              what the rule for reads says, if it says something
 //! ```
 //!
+//! A life may have an age in it from which on the value is *stale*: still read, and
+//! loaded anew by the next loading call.
+//!
 //! The rules are the user's: they run outside the locks, but for the one for reads
 //! and the one after `update`, which run under a mark. What the answers make of an
 //! entry is for the shard to see to.
@@ -32,6 +35,9 @@ pub(crate) struct Expiry<K, V> {
     pub(crate) to_idle: u64,
     pub(crate) rule: Option<Rule<K, V>>,
     pub(crate) rule_on_read: Option<Rule<K, V>>,
+    /// The age from which on a value is stale.
+    pub(crate) refresh_after: u64,
+    pub(crate) stale_if_error: bool,
 }
 
 impl<K, V> Expiry<K, V> {
@@ -55,6 +61,12 @@ impl<K, V> Expiry<K, V> {
         self.rule_on_read.is_some()
     }
 
+    /// Whether values grow stale.
+    #[inline]
+    pub(crate) fn refreshes(&self) -> bool {
+        self.refresh_after != FOREVER
+    }
+
     /// The life that a read gives, if it gives one. Calls the user's rule.
     pub(crate) fn life_on_read(&self, key: &K, value: &V) -> Option<u64> {
         self.rule_on_read.as_ref()?(key, value).map(nanos)
@@ -67,6 +79,8 @@ pub(crate) struct Told<K, V> {
     pub(crate) to_idle: Option<Duration>,
     pub(crate) rule: Option<Rule<K, V>>,
     pub(crate) rule_on_read: Option<Rule<K, V>>,
+    pub(crate) refresh_after: Option<Duration>,
+    pub(crate) stale_if_error: bool,
     pub(crate) clock: Option<Source>,
 }
 
@@ -77,6 +91,8 @@ impl<K, V> Told<K, V> {
             to_idle: None,
             rule: None,
             rule_on_read: None,
+            refresh_after: None,
+            stale_if_error: false,
             clock: None,
         }
     }
@@ -94,6 +110,8 @@ impl<K, V> Told<K, V> {
             to_idle: self.to_idle.map_or(FOREVER, nanos),
             rule: self.rule,
             rule_on_read: self.rule_on_read,
+            refresh_after: self.refresh_after.map_or(FOREVER, nanos),
+            stale_if_error: self.stale_if_error,
         }
     }
 }

@@ -16,11 +16,14 @@
 //!             else  all who wait start over from the look-up
 //! a write of the key by anyone else: take the flight out (it is *detached*): what
 //!             it loads goes to those who wait, and is not stored
+//! a stale value: a hit, whether it has a flight or not; if not, the loading call that
+//!             hit it takes off, and *refreshes* it
 //! ```
 //!
 //! Invariants
-//! 1. A key is in the table or has a flight in the shard, not both. (A policy that
-//!    panics may leave both; the next landing then replaces the entry.)
+//! 1. A key has one flight in the shard at most, and none if a value is in the table
+//!    that is not stale. (A policy that panics may leave both.) A landing replaces the
+//!    value that is there.
 //! 2. A flight in the shard has one leader, or one waiter to whom the lead is
 //!    offered. Either lands it, or passes the lead on, whatever happens to it.
 //! 3. Who waits looks at the stage under the flight's lock before it sleeps and
@@ -352,6 +355,19 @@ impl<K, V> Flights<K, V> {
         Some(&seat.flight)
     }
 
+    /// Whether someone loads a key. A flight that is over, and that its leader had to
+    /// leave where it was, is taken out.
+    pub(crate) fn are_loading(&mut self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> bool {
+        let Some(flight) = self.find(tag, &mut is) else {
+            return false;
+        };
+        let over = matches!(flight.state.lock().stage, Stage::Over);
+        if over {
+            self.detach(tag, is);
+        }
+        !over
+    }
+
     /// Joins those who wait for a key, if someone loads it.
     pub(crate) fn join(
         &mut self,
@@ -377,7 +393,7 @@ impl<K, V> Flights<K, V> {
         Ok(Joined::Waits(flight, ticket, wait))
     }
 
-    /// A new flight of a key that is neither in the table nor being loaded.
+    /// A new flight of a key that is not being loaded, and is not in the table or stale.
     pub(crate) fn take_off(&mut self, tag: Tag, key: K, leader: u64) -> Arc<Flight<K, V>> {
         let flight = Arc::new(Flight::new(leader));
         let seat = Seat {

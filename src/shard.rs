@@ -120,7 +120,7 @@ pub(crate) struct Shard<K, V, P: Policy> {
     now: Moment,
     to_idle: u64,
     timer: Option<Box<timer::Timer>>,
-    /// The keys that are being loaded, none of them in the table.
+    /// The keys that are being loaded: of those in the table the stale ones alone.
     pub(crate) flights: Flights<K, V>,
 }
 
@@ -309,15 +309,18 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         placed
     }
 
-    /// Detaches the flight of a key that someone else writes.
+    /// Detaches the flight of a key that someone else writes: not one that only would
+    /// have, had the key not been there.
     #[cold]
     #[inline(never)]
     fn make_way(&mut self, offered: &Offer<K, V>)
     where
         K: Eq,
     {
-        if !offered.lands {
-            self.flights.detach(offered.tag, |key| *key == offered.key);
+        let is = |key: &K| *key == offered.key;
+        let writes = !offered.only_if_absent || self.slot(offered.tag, is).is_none();
+        if writes && !offered.lands {
+            self.flights.detach(offered.tag, is);
         }
     }
 

@@ -34,6 +34,7 @@ pub(crate) struct Loads {
     ended: u64,
     failed: u64,
     waits: u64,
+    refreshed: u64,
     nanos: u64,
     /// By the number of bits of the time in microseconds.
     by_time: [u64; CLASSES],
@@ -58,10 +59,20 @@ impl Loads {
         self.waits += 1;
     }
 
+    /// A loader has brought a value, for a stale one perhaps. The end of a loader of
+    /// many is counted apart.
+    pub(crate) fn landed(&mut self, took: Option<Duration>, refreshes: bool) {
+        self.refreshed += u64::from(refreshes);
+        if let Some(took) = took {
+            self.ended(took);
+        }
+    }
+
     fn add(&mut self, other: &Self) {
         self.ended += other.ended;
         self.failed += other.failed;
         self.waits += other.waits;
+        self.refreshed += other.refreshed;
         self.nanos = self.nanos.saturating_add(other.nanos);
         for (sum, more) in self.by_time.iter_mut().zip(other.by_time) {
             *sum += more;
@@ -396,6 +407,12 @@ impl Snapshot {
         self.loaded.waits
     }
 
+    /// Values that loaders have brought for [stale](crate::Builder::refresh_after) ones,
+    /// whether they were stored or not. Their loads are among [`loads`](Snapshot::loads).
+    pub fn refreshes(&self) -> u64 {
+        self.loaded.refreshed
+    }
+
     /// Entries evicted that were never hit: room spent for nothing.
     pub fn evicted_unhit(&self) -> u64 {
         self.evicted_unhit
@@ -469,6 +486,7 @@ impl Snapshot {
             ("load nanoseconds", self.loaded.nanos),
             ("load failures", self.loaded.failed),
             ("load waits", self.loaded.waits),
+            ("refreshes", self.loaded.refreshed),
             ("late nanoseconds", self.lateness.sum),
             ("most late", self.lateness.most),
             ("listener panics", self.listener_panics),

@@ -432,7 +432,8 @@ where
             .map(|(slot, _)| slot)
     }
 
-    /// The value under the key; if there is none, that of `load`, stored under it.
+    /// The value under the key; if there is none, or a [stale](crate::Builder::refresh_after)
+    /// one, that of `load`, stored under it.
     ///
     /// # Errors
     /// If the loaded value is heavier than the whole capacity: it is handed back.
@@ -481,25 +482,43 @@ where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
         let tag = self.hash(key).tag();
-        let placed = match self.read(tag, |found| key.equivalent(found)) {
-            Some(slot) => Ok(slot),
-            None => {
-                let began = Instant::now();
-                let loaded = load();
-                let loads = self.shard.flights.loads();
-                match loaded {
-                    Ok(value) => {
-                        loads.ended(began.elapsed());
-                        self.place_new(tag, key.to_owned(), value)
-                    }
-                    Err(error) => {
-                        loads.failed();
-                        return Err(error);
-                    }
-                }
-            }
+        let is = |found: &K| key.equivalent(found);
+        let found = self.read(tag, is);
+        let stale = found.is_some_and(|slot| self.is_stale(slot));
+        let placed = match found {
+            Some(slot) if !stale => Ok(slot),
+            _ => match self.loaded(load, stale) {
+                Ok(value) => self.place_new(tag, key.to_owned(), value),
+                Err(error) => match self.stale_slot(stale, tag, is) {
+                    Some(slot) => hand_value(Ok(slot), || dropped(error)),
+                    None => return Err(error),
+                },
+            },
         };
         Ok(placed.map(|slot| self.value_in(slot)))
+    }
+
+    /// Runs a loader, and counts how it ends.
+    fn loaded<E>(&mut self, load: impl FnOnce() -> Result<V, E>, stale: bool) -> Result<V, E> {
+        let began = Instant::now();
+        let loaded = load();
+        let loads = self.shard.flights.loads();
+        match &loaded {
+            Ok(_) => loads.landed(Some(began.elapsed()), stale),
+            Err(_) => loads.failed(),
+        }
+        loaded
+    }
+
+    fn is_stale(&self, slot: Slot) -> bool {
+        self.expiry.refreshes() && self.shard.is_stale(slot, self.expiry.refresh_after)
+    }
+
+    /// Where the stale value is that stands in for one whose load has failed.
+    fn stale_slot(&mut self, stale: bool, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
+        self.hear();
+        let stands_in = stale && self.expiry.stale_if_error;
+        stands_in.then(|| self.shard.slot(tag, is)).flatten()
     }
 
     /// The values under these keys, in their order. Each counts as a use.

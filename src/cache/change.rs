@@ -62,15 +62,15 @@ where
             let mut shard = self.lock(hashed);
             let _mark = Mark::set_in_debug();
             let is = |found: &K| key.equivalent(found);
-            if shard.flights.are_flying() {
+            let out = leaving.outbox();
+            let slot = shard.claim(hashed.tag(), is, &self.budget, out);
+            let entry = slot.and_then(|slot| shard.entry(slot));
+            let stays = entry.is_some_and(|entry| !condition(&entry.key, &entry.value));
+            if shard.flights.are_flying() && !stays {
                 shard.flights.detach(hashed.tag(), is);
             }
-            let out = leaving.outbox();
-            if let Some(slot) = shard.claim(hashed.tag(), is, &self.budget, out) {
-                let entry = shard.entry(slot)?;
-                if condition(&entry.key, &entry.value) {
-                    shard.leave(slot, Cause::Removed, &self.budget, out);
-                }
+            if let (Some(slot), false) = (slot, stays) {
+                shard.leave(slot, Cause::Removed, &self.budget, out);
             }
         }
         Some(leaving)
@@ -113,7 +113,14 @@ where
             drop(marked);
             let _mark = Mark::set();
             match found {
-                Some(slot) => self.change(&mut shard, slot, change, out),
+                Some(slot) => {
+                    if shard.flights.are_flying() {
+                        shard
+                            .flights
+                            .detach(hashed.tag(), |found| key.equivalent(found));
+                    }
+                    self.change(&mut shard, slot, change, out)
+                }
                 None => Changed::nothing(),
             }
         };

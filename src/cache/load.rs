@@ -5,6 +5,7 @@
 //!     board, under the shard's lock: the value is there by now?  it
 //!                                    someone loads it?  wait, without a lock
 //!                                    else lead: run the loader, land what it made
+//!                                    it is stale, and nobody loads it?  lead: refresh it
 //!     woken:  landed?  the value    offered the lead?  lead    over?  board again
 //! ```
 //!
@@ -20,9 +21,10 @@ use crate::flight::{Asked, Flight, Joined, Wake};
 use crate::hash::Hashed;
 use crate::leave::{caught, drop_apart, dropped, first, go_on, hand_value};
 use crate::outbox::Outbox;
-use crate::policy::Policy;
+use crate::policy::{Meta, Policy, Slot, Tag};
 use crate::reentry::{self, Mark};
 use crate::shard::{Offer, Placed, Shard};
+use crate::stats::Loads;
 use crate::sync::{Arc, Mutex, current, park};
 use hashbrown::Equivalent;
 use std::convert::Infallible;
@@ -57,6 +59,7 @@ where
     /// | `insert` of the key, or `entry(…).or_insert…` | what it loads | what was inserted | find that |
     /// | an `insert` of the key that is refused | what it loads | nothing | load anew |
     /// | `remove`, `remove_entry`, `remove_if` of the key | what it loads | nothing | load anew |
+    /// | `update` of the key, whose [stale](crate::Builder::refresh_after) value was there | what it loads | what was updated | find that |
     /// | `clear`, `drain`, `retain` | what it loads | nothing | load anew |
     /// | other keys are evicted or removed | what it loads | what it loads | find it |
     /// | `set_capacity`, and the value fits | what it loads | what it loads | find it |
@@ -65,7 +68,8 @@ where
     /// | the load fails, and the key was written | start over from the look-up | | |
     ///
     /// `remove_if` and `retain` can't ask their condition of a value that is not there
-    /// yet, so they too keep what is being loaded from being stored.
+    /// yet, so they too keep what is being loaded from being stored; but `remove_if` leaves
+    /// the load of a stale value alone that it does not remove.
     ///
     /// # Panics
     /// If `load` panics: that panic reaches its own caller only. If the call is
@@ -121,7 +125,7 @@ where
         V: Clone,
     {
         let hashed = self.hash(key);
-        match self.read(hashed, key, |_, value| value.clone()) {
+        match self.read_unless_due(hashed, key) {
             Some(value) => Ok(hand_value(value, || dropped(load))),
             None => self.load(hashed, key, Patience::ENDLESS, load),
         }
@@ -158,16 +162,63 @@ where
         V: Clone,
     {
         let hashed = self.hash(key);
-        match self.read(hashed, key, |_, value| value.clone()) {
+        match self.read_unless_due(hashed, key) {
             Some(value) => Ok(hand_value(value, || dropped(load))),
             None => self.load(hashed, key, Patience::of(most), load),
         }
     }
 
+    /// A clone of the value, unless it is due to be refreshed.
+    #[inline]
+    pub(super) fn read_unless_due<Q>(&self, hashed: Hashed, key: &Q) -> Option<V>
+    where
+        Q: Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        if P::Meta::RECORDS && self.expiry.refreshes() {
+            let mut shard = self.lock(hashed);
+            let _mark = Mark::set_in_debug();
+            return self.read_in_unless_due(&mut shard, hashed, key);
+        }
+        self.read(hashed, key, |_, value| value.clone())
+    }
+
+    /// The same in a shard that is locked already. A hit either way.
+    pub(super) fn read_in_unless_due<Q>(
+        &self,
+        shard: &mut Shard<K, V, P>,
+        hashed: Hashed,
+        key: &Q,
+    ) -> Option<V>
+    where
+        Q: Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        let is = |found: &K| key.equivalent(found);
+        let slot = shard.slot(hashed.tag(), is);
+        let due = slot.is_some_and(|slot| self.is_due(shard, slot, hashed.tag(), is));
+        let clone = |_: &K, value: &V| (!due).then(|| value.clone());
+        self.read_in(shard, hashed, key, clone).flatten()
+    }
+
+    /// Whether the value in `slot` is stale and nobody loads it anew.
+    pub(super) fn is_due(
+        &self,
+        shard: &mut Shard<K, V, P>,
+        slot: Slot,
+        tag: Tag,
+        is: impl FnMut(&K) -> bool,
+    ) -> bool {
+        P::Meta::RECORDS
+            && self.expiry.refreshes()
+            && shard.is_stale(slot, self.expiry.refresh_after)
+            && !shard.flights.are_loading(tag, is)
+    }
+
     /// After a miss: waits for the key's load, or leads it.
     #[cold]
     #[inline(never)]
-    fn load<Q, E>(
+    pub(super) fn load<Q, E>(
         &self,
         hashed: Hashed,
         key: &Q,
@@ -211,7 +262,8 @@ where
     }
 
     /// One look under one lock: the value, else the flight of the key, else, with
-    /// a key of one's `own` to give it, a new one. The miss was counted before.
+    /// a key of one's `own` to give it, a new one, as for a value that is due to be
+    /// refreshed. The hit or miss was counted before.
     pub(super) fn board<Q>(
         &self,
         hashed: Hashed,
@@ -226,30 +278,40 @@ where
         let is = |found: &K| key.equivalent(found);
         let mut shard = self.lock(hashed);
         let _mark = Mark::set_in_debug();
-        if let Some(slot) = shard.slot(tag, is) {
-            shard.touch(slot);
-            shard.used(slot);
-            if let Some(entry) = shard.entry(slot) {
-                return Ok(Boarding::Sought(Sought::Value(entry.value.clone())));
+        let found = shard.slot(tag, is);
+        let due = found.is_some_and(|slot| self.is_due(&mut shard, slot, tag, is));
+        match found {
+            Some(slot) if !due => {
+                shard.touch(slot);
+                shard.used(slot);
+                if let Some(entry) = shard.entry(slot) {
+                    return Ok(Boarding::Sought(Sought::Value(entry.value.clone())));
+                }
             }
-        }
-        let joined = shard.flights.join(tag, is);
-        if let Joined::Waits(flight, ticket, wait) = joined.map_err(|Cycle| LoadError::Cycle)? {
-            return Ok(Boarding::Waits(Waiting {
-                cache: self,
-                hashed,
-                flight: Some(flight),
-                ticket,
-                known: false,
-                wait,
-            }));
+            Some(_) => {}
+            None => {
+                let joined = shard
+                    .flights
+                    .join(tag, is)
+                    .map_err(|Cycle| LoadError::Cycle)?;
+                if let Joined::Waits(flight, ticket, wait) = joined {
+                    return Ok(Boarding::Waits(Waiting {
+                        cache: self,
+                        hashed,
+                        flight: Some(flight),
+                        ticket,
+                        known: false,
+                        wait,
+                    }));
+                }
+            }
         }
         let Some(key) = own.take() else {
             return Ok(Boarding::Nobody);
         };
         let chain = Chain::begin();
         let flight = shard.flights.take_off(tag, key, chain.load());
-        let leading = Leading::new(self, hashed, flight, chain);
+        let leading = Leading::new(self, hashed, flight, chain, due);
         Ok(Boarding::Sought(Sought::Lead(leading)))
     }
 
@@ -259,15 +321,13 @@ where
         hashed: Hashed,
         flight: &Arc<Flight<K, V>>,
         offer: &mut Option<Offer<K, V>>,
-        took: Option<Duration>,
+        count: impl FnOnce(&mut Loads),
         out: &mut Outbox<K, V>,
     ) {
         let now = self.now();
         let placed = {
             let mut shard = lock_at(self.shard(hashed), now);
-            if let Some(took) = took {
-                shard.flights.loads().ended(took);
-            }
+            count(shard.flights.loads());
             // Dropped before the lock: no ordinary hand holds room outside of one.
             let mut hand = self.budget.hand();
             let _mark = Mark::set_in_debug();
@@ -348,6 +408,8 @@ pub(super) struct Leading<'a, K, V, P: Policy, S> {
     chain: Chain,
     /// Whether it counts as a failure that it does not land.
     counts: bool,
+    /// Whether a stale value was there when it took off.
+    refreshes: bool,
 }
 
 impl<'a, K, V, P: Policy, S> Leading<'a, K, V, P, S> {
@@ -356,6 +418,7 @@ impl<'a, K, V, P: Policy, S> Leading<'a, K, V, P, S> {
         hashed: Hashed,
         flight: Arc<Flight<K, V>>,
         chain: Chain,
+        refreshes: bool,
     ) -> Self {
         Self {
             cache,
@@ -363,7 +426,12 @@ impl<'a, K, V, P: Policy, S> Leading<'a, K, V, P, S> {
             flight: Some(flight),
             chain,
             counts: true,
+            refreshes,
         }
+    }
+
+    pub(super) fn refreshes(&self) -> bool {
+        self.refreshes
     }
 
     pub(super) fn chain(&self) -> &Chain {
@@ -396,7 +464,7 @@ where
 {
     fn run<Q, E>(self, key: &Q, load: impl FnOnce() -> Result<V, E>) -> Result<V, LoadError<E>>
     where
-        Q: ToOwned<Owned = K> + ?Sized,
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
         let began = Instant::now();
         let loaded = {
@@ -406,7 +474,8 @@ where
         self.settle(key, loaded, began)
     }
 
-    /// Lands what was loaded, or fails.
+    /// Lands what was loaded, or fails: with the stale value, if that is asked for
+    /// and it is there still.
     pub(super) fn settle<Q, E>(
         self,
         key: &Q,
@@ -414,14 +483,21 @@ where
         began: Instant,
     ) -> Result<V, LoadError<E>>
     where
-        Q: ToOwned<Owned = K> + ?Sized,
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
-        match loaded {
-            Ok(value) => Ok(self.land(|| key.to_owned(), value, Some(began.elapsed()))),
-            Err(error) => Err(hand_value(LoadError::Failed(error), || {
-                caught(|| drop(self)).err()
-            })),
+        let error = match loaded {
+            Ok(value) => return Ok(self.land(|| key.to_owned(), value, Some(began.elapsed()))),
+            Err(error) => error,
+        };
+        let (cache, hashed, refreshes) = (self.cache, self.hashed, self.refreshes);
+        let mut panic = caught(|| drop(self)).err();
+        if refreshes && cache.expiry.stale_if_error {
+            if let Some(stale) = cache.peek_at(hashed, key) {
+                first(&mut panic, dropped(error));
+                return Ok(hand_value(stale, || panic));
+            }
         }
+        Err(hand_value(LoadError::Failed(error), || panic))
     }
 
     /// Stores the value, unless the flight was detached, and hands it to all who
@@ -449,7 +525,9 @@ where
                 only_if_absent: false,
                 lands: true,
             });
-            cache.store_landing(self.hashed, flight, &mut offer, took, leaving.outbox());
+            let refreshes = self.refreshes;
+            let count = |loads: &mut Loads| loads.landed(took, refreshes);
+            cache.store_landing(self.hashed, flight, &mut offer, count, leaving.outbox());
             copy
         };
         let flight = self.flight.take();
@@ -553,7 +631,7 @@ impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
         };
         match taken {
             Ok(()) => {
-                let leading = Leading::new(self.cache, self.hashed, flight, chain);
+                let leading = Leading::new(self.cache, self.hashed, flight, chain, false);
                 Woken::Sought(Sought::Lead(leading))
             }
             Err(called) => {

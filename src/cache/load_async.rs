@@ -58,7 +58,7 @@ where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
     {
-        infallibly(self.load_async(key, load, Ok).await)
+        infallibly(self.read_or_load(key, load, Ok).await)
     }
 
     /// The same with a future that can fail. An error is not stored.
@@ -86,12 +86,10 @@ where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
     {
-        self.load_async(key, load, |loaded| loaded).await
+        self.read_or_load(key, load, |loaded| loaded).await
     }
 
-    /// A value that is handed over while something of the caller's is dropped is
-    /// never lost to a panic of that: so `load` is dropped here, when it is done.
-    async fn load_async<Q, F, E>(
+    async fn read_or_load<Q, F, E>(
         &self,
         key: &Q,
         load: F,
@@ -103,9 +101,28 @@ where
         F: Future,
     {
         let hashed = self.hash(key);
-        if let Some(value) = self.read(hashed, key, |_, value| value.clone()) {
-            return Ok(hand_value(value, || dropped(load)));
+        match self.read_unless_due(hashed, key) {
+            Some(value) => Ok(hand_value(value, || dropped(load))),
+            None => self.load_async(hashed, key, load, finish).await,
         }
+    }
+
+    /// After a miss: waits for the key's load, or leads it.
+    ///
+    /// A value that is handed over while something of the caller's is dropped is
+    /// never lost to a panic of that: so `load` is dropped here, when it is done.
+    pub(super) async fn load_async<Q, F, E>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        load: F,
+        finish: impl FnOnce(F::Output) -> Result<V, E>,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+        F: Future,
+    {
         let mut load = pin!(Some(load));
         let loaded = match self.seek_async(hashed, key).await {
             Ok(Sought::Value(value)) => Ok(value),
@@ -148,14 +165,14 @@ where
 {
     /// Runs the loader. If this is dropped, the lead is passed on first and the
     /// loader, which the caller owns, dropped after.
-    async fn poll_to_end<Q, F, E>(
+    pub(super) async fn poll_to_end<Q, F, E>(
         self,
         key: &Q,
         load: Pin<&mut Option<F>>,
         finish: impl FnOnce(F::Output) -> Result<V, E>,
     ) -> Result<V, LoadError<E>>
     where
-        Q: ToOwned<Owned = K> + ?Sized,
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         F: Future,
     {
         let began = Instant::now();

@@ -7,6 +7,7 @@
 //! load many: look all up, shard by shard                          those that are there
 //!            of the others, shard by shard: someone loads it?  for later
 //!                                           else take off: lead it
+//!                (what is stale is one of these, unless someone loads it)
 //!            one loader call for all that are led; land what it returns; of the
 //!                others pass the lead on
 //!            then each that was left for later, like a single key
@@ -22,9 +23,10 @@ use crate::chain::Chain;
 use crate::error::LoadError;
 use crate::flight::Flight;
 use crate::hash::Hashed;
-use crate::leave::{caught, drop_apart, dropped, first, go_on, hand_value};
+use crate::leave::{Panic, caught, drop_apart, dropped, first, go_on, hand_value};
 use crate::policy::Policy;
 use crate::reentry::Mark;
+use crate::shard::Shard;
 use crate::sync::Arc;
 use hashbrown::Equivalent;
 use std::convert::Infallible;
@@ -90,7 +92,9 @@ where
         V: Clone,
     {
         let mut found = Vec::new();
-        self.look_up_many(keys, &mut found);
+        self.look_up_many(keys, &mut found, |_, shard, hashed, key| {
+            self.read_in(shard, hashed, key, |_, value| value.clone())
+        });
         found
     }
 
@@ -101,7 +105,9 @@ where
     /// returns pairs of key and value in any order. A key that it leaves out stays
     /// absent: `None`. A pair that was not asked for is dropped. Keys that others are
     /// loading are waited for after that; if such a load fails, `load` is called
-    /// again, for that key alone. Otherwise as [`get_or_insert_with`](Cache::get_or_insert_with).
+    /// again, for that key alone. [Stale](crate::Builder::refresh_after) values that nobody
+    /// is loading are asked for too; one that `load` leaves out is returned, and stays.
+    /// Otherwise as [`get_or_insert_with`](Cache::get_or_insert_with).
     ///
     /// # Panics
     /// If `load` does: then whoever waits for one of its keys loads it in its stead. On
@@ -133,7 +139,9 @@ where
     ///
     /// # Errors
     /// [`LoadError::Failed`] with the error of the caller's own `load`, and
-    /// [`LoadError::Cycle`]. What was loaded before the error stays stored.
+    /// [`LoadError::Cycle`]. What was loaded before the error stays stored. With
+    /// [`stale_if_error`](crate::Builder::stale_if_error) it is no error if all that a failed
+    /// call of `load` was asked for are there still.
     ///
     /// # Panics
     /// If `load` does.
@@ -163,7 +171,7 @@ where
         V: Clone,
         I: IntoIterator<Item = (K, V)>,
     {
-        let missing = self.look_up_many(keys, found);
+        let missing = self.look_up_many(keys, found, Self::read_in_unless_due);
         if missing.is_empty() {
             return Ok(());
         }
@@ -249,7 +257,7 @@ where
         I: IntoIterator<Item = (K, V)>,
         F: Future,
     {
-        let missing = self.look_up_many(keys, found);
+        let missing = self.look_up_many(keys, found, Self::read_in_unless_due);
         if missing.is_empty() {
             return Ok(());
         }
@@ -271,15 +279,16 @@ where
         Ok(())
     }
 
-    /// Looks all keys up: finds the values that are there, and returns the others.
+    /// Looks all keys up: finds the values that `read` answers with, and returns the
+    /// other keys.
     fn look_up_many<'q, Q>(
         &self,
         keys: impl IntoIterator<Item = &'q Q>,
         found: &mut Vec<Option<V>>,
+        read: impl Fn(&Self, &mut Shard<K, V, P>, Hashed, &Q) -> Option<V>,
     ) -> Vec<Wanted<'q, Q>>
     where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
-        V: Clone,
     {
         let wanted = |(place, key)| Wanted {
             hashed: self.hash(key),
@@ -295,8 +304,7 @@ where
             let mut shard = lock_at(self.shard(run[0].hashed), now);
             let _mark = Mark::set_in_debug();
             for wanted in run {
-                let clone = |_: &K, value: &V| value.clone();
-                match self.read_in(&mut shard, wanted.hashed, wanted.key, clone) {
+                match read(self, &mut shard, wanted.hashed, wanted.key) {
                     Some(value) => found[wanted.place] = Some(value),
                     None => missing.push(*wanted),
                 }
@@ -314,7 +322,8 @@ where
         wanted.chunk_by(move |a, b| a.hashed.shard(shards) == b.hashed.shard(shards))
     }
 
-    /// Looks missing keys up once more, and leads those that nobody loads.
+    /// Looks missing keys up once more, and leads those that nobody loads and that are
+    /// absent or due to be refreshed.
     fn take_off_many<'q, Q>(
         &self,
         wanted: Vec<Wanted<'q, Q>>,
@@ -339,21 +348,26 @@ where
             for (wanted, own) in run.iter().zip(&mut unused) {
                 let tag = wanted.hashed.tag();
                 let is = |found: &K| wanted.key.equivalent(found);
-                if let Some(slot) = shard.slot(tag, is) {
-                    shard.touch(slot);
-                    shard.used(slot);
-                    let entry = shard.entry(slot);
-                    found[wanted.place] = entry.map(|entry| entry.value.clone());
-                } else if let Some(flight) = shard.flights.find(tag, is) {
-                    match missing.batch.place_of(wanted.hashed, flight) {
-                        Some(first) => missing.again.push((wanted.place, first)),
-                        None => missing.later.push(*wanted),
+                let slot = shard.slot(tag, is);
+                let due = slot.is_some_and(|slot| self.is_due(&mut shard, slot, tag, is));
+                let flight = shard.flights.find(tag, is);
+                let led = flight.and_then(|flight| missing.batch.place_of(wanted.hashed, flight));
+                match (slot, flight) {
+                    _ if led.is_some() => missing.again.extend(led.map(|led| (wanted.place, led))),
+                    (Some(slot), _) if !due => {
+                        shard.touch(slot);
+                        shard.used(slot);
+                        let entry = shard.entry(slot);
+                        found[wanted.place] = entry.map(|entry| entry.value.clone());
                     }
-                } else if let Some(key) = own.take() {
-                    let chain = missing.batch.chain.clone();
-                    let flight = shard.flights.take_off(tag, key, chain.load());
-                    let leading = Leading::new(self, wanted.hashed, flight, chain);
-                    missing.batch.push(*wanted, leading);
+                    (None, Some(_)) => missing.later.push(*wanted),
+                    _ => {
+                        let Some(key) = own.take() else { continue };
+                        let chain = missing.batch.chain.clone();
+                        let flight = shard.flights.take_off(tag, key, chain.load());
+                        let leading = Leading::new(self, wanted.hashed, flight, chain, due);
+                        missing.batch.push(*wanted, leading);
+                    }
                 }
             }
         }
@@ -490,15 +504,19 @@ where
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                let pass_on = || caught(|| drop(self)).err();
-                return Err(hand_value(LoadError::Failed(error), pass_on));
+                let mut panic = self.give_up(found);
+                if self.has_stale(found) {
+                    first(&mut panic, dropped(error));
+                    return hand_value(Ok(()), || panic);
+                }
+                return Err(hand_value(LoadError::Failed(error), || panic));
             }
         };
         if let Some(first) = self.led.iter_mut().find_map(|led| led.leading.as_mut()) {
             first.ended(began.elapsed());
             first.is_counted_elsewhere();
         }
-        let _inside = self.chain.enter();
+        let inside = self.chain.enter();
         for (key, value) in loaded {
             let led = self.led_for(&key);
             let lead = led.and_then(|led| Some((led.wanted.place, led.leading.take()?)));
@@ -507,7 +525,36 @@ where
                 None => go_on(drop_apart(key, value)),
             }
         }
+        drop(inside);
+        go_on(self.give_up(found));
         Ok(())
+    }
+
+    /// Passes on the leads that have not landed. What was to be refreshed by them is
+    /// answered with the value that is there still.
+    fn give_up(&mut self, found: &mut [Option<V>]) -> Option<Panic> {
+        let mut panic = None;
+        for led in &mut self.led {
+            let Some(leading) = led.leading.take() else {
+                continue;
+            };
+            let refreshes = leading.refreshes();
+            first(&mut panic, dropped(leading));
+            if refreshes {
+                let Wanted { hashed, key, place } = led.wanted;
+                match caught(|| self.cache.peek_at(hashed, key)) {
+                    Ok(stale) => found[place] = stale,
+                    Err(stopped) => first(&mut panic, Some(stopped)),
+                }
+            }
+        }
+        panic
+    }
+
+    /// Whether stale values stand in for all that the loader failed to load.
+    fn has_stale(&self, found: &[Option<V>]) -> bool {
+        let mut places = self.led.iter().map(|led| led.wanted.place);
+        self.cache.expiry.stale_if_error && places.all(|place| found[place].is_some())
     }
 
     /// What is yet to be landed under this key.

@@ -97,7 +97,19 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let hashed = self.hash(key);
+        self.quietly_at(self.hash(key), key, read)
+    }
+
+    #[inline]
+    fn quietly_at<Q, R>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        read: impl FnOnce(&Entry<K, V, P::Meta>, Moment) -> R,
+    ) -> Option<R>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
         let shard = self.lock(hashed);
         let _mark = Mark::set_in_debug();
         let now = shard.now();
@@ -112,7 +124,15 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
         V: Clone,
     {
-        self.quietly(key, |entry, _| entry.value.clone())
+        self.peek_at(self.hash(key), key)
+    }
+
+    pub(super) fn peek_at<Q>(&self, hashed: Hashed, key: &Q) -> Option<V>
+    where
+        Q: Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        self.quietly_at(hashed, key, |entry, _| entry.value.clone())
     }
 
     /// Whether the key is there. Does not count as a use.

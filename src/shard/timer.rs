@@ -374,6 +374,18 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
     }
 
+    /// Whether the value in `slot` has reached this age.
+    #[inline]
+    pub(crate) fn is_stale(&self, slot: Slot, age: u64) -> bool {
+        let born = |entry: &Entry<K, V, P::Meta>| entry.meta.born(Ours);
+        P::Meta::RECORDS
+            && self
+                .table
+                .get(slot)
+                .map(born)
+                .is_some_and(|born| self.now.saturating_sub(born) >= age)
+    }
+
     /// How long the entry under a key still has, in nanoseconds.
     pub(crate) fn left_of(meta: &P::Meta, now: Moment) -> u64 {
         match end_of(meta) {

@@ -174,6 +174,9 @@ where
         let is = |found: &K| key.equivalent(found);
         let slot = shard.claim(hashed.tag(), is, &self.budget, leaving.outbox());
         if let Some(slot) = slot {
+            if life.is_zero() && shard.flights.are_flying() {
+                shard.flights.detach(hashed.tag(), is);
+            }
             shard.set_life(slot, nanos(life), &self.budget, leaving.outbox());
         }
         drop(marked);

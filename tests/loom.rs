@@ -20,6 +20,8 @@
 //! `loom/time.rs`. Covers faults 21, 23, 25, 27, 30, 38, 49, 50, 52, 66 to 71 and goal G5.
 #![cfg(brimful_loom)]
 
+#[path = "loom/refresh.rs"]
+mod refresh;
 #[path = "loom/time.rs"]
 mod time;
 

@@ -13,21 +13,21 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const LIFE: Duration = Duration::from_millis(40);
+pub(super) const LIFE: Duration = Duration::from_millis(40);
 
 /// After this a life is past, and the wheel's bucket due.
-const PAST: Duration = Duration::from_millis(42);
+pub(super) const PAST: Duration = Duration::from_millis(42);
 
 const LONG: Duration = Duration::from_secs(3_600);
 
-type Lived<P> = Cache<u32, u32, P, Fixed>;
+pub(super) type Lived<P> = Cache<u32, u32, P, Fixed>;
 
-type Told = Arc<Mutex<Vec<(u32, Cause)>>>;
+pub(super) type Told = Arc<Mutex<Vec<(u32, Cause)>>>;
 
 /// A cache with lives, its clock, and what its listener was told.
-struct Living<P: Ending> {
+pub(super) struct Living<P: Ending> {
     cache: Option<Lived<P>>,
-    clock: HandClock,
+    pub(super) clock: HandClock,
     told: Told,
 }
 
@@ -48,7 +48,7 @@ impl<P: Ending> Drop for Living<P> {
 }
 
 impl<P: Ending> Living<P> {
-    fn new(open: impl FnOnce(HandClock, Told) -> Lived<P>) -> Arc<Self> {
+    pub(super) fn new(open: impl FnOnce(HandClock, Told) -> Lived<P>) -> Arc<Self> {
         let (clock, told) = (HandClock::new(), Told::default());
         Arc::new(Self {
             cache: Some(open(clock.clone(), told.clone())),
@@ -68,7 +68,7 @@ impl<P: Ending> Living<P> {
 
     /// When all is quiet: every invariant, each departure told once with the cause
     /// that it is counted under, each value told or resident.
-    fn settled(&self) {
+    pub(super) fn settled(&self) {
         self.check();
         let stats = self.stats();
         for cause in Cause::ALL {
@@ -96,7 +96,9 @@ impl<P: Ending> Living<P> {
     }
 }
 
-fn hear<K: Copy, V: Copy>(told: Arc<Mutex<Vec<(V, Cause)>>>) -> impl Fn(Departed<'_, K, V>) {
+pub(super) fn hear<K: Copy, V: Copy>(
+    told: Arc<Mutex<Vec<(V, Cause)>>>,
+) -> impl Fn(Departed<'_, K, V>) {
     move |left| told.lock().unwrap().push((*left.value, left.cause))
 }
 

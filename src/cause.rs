@@ -16,7 +16,7 @@ pub enum Cause {
     /// write, a sweep, a newer value, `clear`. Or its life was zero from the start.
     Expired,
     /// A newer value was offered under its key. The newer one took its place,
-    /// or was itself refused: a stale answer is never kept.
+    /// or was itself refused: an older answer is never kept.
     Replaced,
     /// A caller took it out: `remove`, `remove_entry`, `remove_if`, `retain`, `drain`.
     Removed,

@@ -14,7 +14,7 @@
 //!                   bucket = that digit of `when`; push the tag, return the bucket's number
 //! pop(now):         the earliest bucket that is not empty; if it begins after now: nothing
 //!                   beat = its beginning; pop a tag
-//! of each popped:   no entry with this tag in this bucket?  stale: drop it
+//! of each popped:   no entry with this tag in this bucket?  spent: drop it
 //!                   the entry's end is past?                it leaves
 //!                   else                                    put(tag, its end): a lower level
 //! ```
@@ -26,7 +26,7 @@
 //! 2. For each tag and bucket there are at least as many items as entries that
 //!    name that bucket. `put` adds one of each, `pop` takes one of each, or an item
 //!    only if there is no such entry.
-//! 3. Each turn of `pop` frees an entry, drops a stale item or lowers one by a
+//! 3. Each turn of `pop` frees an entry, drops a spent item or lowers one by a
 //!    level at least, so the work is bounded by the items that are due.
 //!
 //! Why no sequence number: two entries with one tag in one bucket may take each
@@ -34,7 +34,7 @@
 //! entries, in either order, and by 2 none is left without.
 //!
 //! An entry that leaves before its time leaves its item behind. Whoever counts
-//! the entries knows how many items are stale and lays the wheel anew before they
+//! the entries knows how many items are spent and lays the wheel anew before they
 //! are many. An item takes 4 bytes, and 4.3 with its share of a chunk's link.
 
 use crate::tag::Tag;
@@ -133,7 +133,7 @@ impl Wheel {
         }
     }
 
-    /// How many items there are, stale ones too.
+    /// How many items there are, spent ones too.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.items

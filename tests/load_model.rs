@@ -21,9 +21,11 @@ use brimful::{Cache, Entries, HandClock, LoadError};
 use flights::{Gate, Ledger, Task, Val, stop};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -511,9 +513,9 @@ where
         let gate = Gate::default();
         let load = loader(gate.pass());
         let key = &NUMBERS[key as usize];
-        let handed = Arc::new(Mutex::new(None));
+        let handed = Rc::new(Cell::new(None));
         let take = handed.clone();
-        let spawn = move |chore| *take.lock().unwrap() = Some(Task::new(chore));
+        let spawn = move |chore| take.set(Some(Task::new(chore)));
         let mut call = Task::new(self.cache.try_get_or_refresh_async(key, load, spawn));
         if !self.model.is_due(*key) {
             self.take_seat(who, *key, Run::Call(call), gate, None);
@@ -522,7 +524,7 @@ where
         let served = call.end().map(|value| value.id);
         assert_eq!(served.ok(), self.model.look_up(*key), "served at once");
         let place = self.model.take_off(*key, true);
-        let chore = handed.lock().unwrap().take().expect("handed over");
+        let chore = handed.take().expect("handed over");
         self.take_seat(who, *key, Run::Chore(chore), gate, Some(place));
     }
 

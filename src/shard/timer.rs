@@ -14,7 +14,7 @@
 //! 2. An entry that ends has an item in the bucket it names, which comes up no
 //!    later than it ends, or now. One that never ends may have none.
 //! 3. `scheduled` is the number of entries that name a bucket. All other items are
-//!    stale, and no more than half of all entries and 64: then the wheel is laid anew.
+//!    spent, and no more than half of all entries and 64: then the wheel is laid anew.
 //! 4. An entry past its end leaves as expired, whoever takes it out, and no call
 //!    hands it over.
 //!
@@ -55,17 +55,17 @@ impl Timer {
         }
     }
 
-    fn stale(&self) -> usize {
+    fn spent(&self) -> usize {
         self.wheel.len() - self.scheduled
     }
 
-    fn is_mostly_stale(&self, entries: usize) -> bool {
-        self.stale() > entries / 2 + 64
+    fn is_mostly_spent(&self, entries: usize) -> bool {
+        self.spent() > entries / 2 + 64
     }
 
     /// Laying anew looks at each of so many entries, so it has to pay.
     fn wants_laying(&self, entries: usize) -> bool {
-        self.is_mostly_stale(entries) || self.wheel.is_sparse(entries)
+        self.is_mostly_spent(entries) || self.wheel.is_sparse(entries)
     }
 }
 
@@ -403,7 +403,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// Frees one entry that is past its end, and is not `keep`, if the wheel has
     /// one due; its room goes into the hand.
     ///
-    /// Each turn frees an entry, drops a stale item or lowers one, so what is due
+    /// Each turn frees an entry, drops a spent item or lowers one, so what is due
     /// bounds it.
     #[inline]
     pub(super) fn expire_one(
@@ -604,7 +604,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
         assert_eq!(scheduled, timer.scheduled, "entries with an item");
         let entries = self.table.len();
-        assert!(!timer.is_mostly_stale(entries), "stale items pile up");
+        assert!(!timer.is_mostly_spent(entries), "spent items pile up");
     }
 
     pub(super) fn lateness(&self) -> Lateness {

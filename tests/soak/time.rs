@@ -591,7 +591,7 @@ fn the_bytes_charged_cover_what_lives_take() {
     }
 }
 
-/// A table just doubled, rings full of holes, a wheel as stale as it may be.
+/// A table just doubled, rings full of holes, a wheel as full of spent items as it may be.
 #[test]
 fn a_stretched_wheel_is_paid_for() {
     let _alone = alone();

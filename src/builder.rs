@@ -310,7 +310,7 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     ///     .time_to_live(Duration::from_secs(600))
     ///     .clock(clock.clone())
     ///     .build()?;
-    /// rates.insert("EUR", 108);
+    /// rates.insert("EUR".to_string(), 108);
     /// clock.advance(Duration::from_secs(60));
     /// assert_eq!(rates.get("EUR"), Some(108));
     /// assert_eq!(rates.get_or_insert_with("EUR", || 109), 109);
@@ -336,7 +336,7 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     ///     .refresh_after(Duration::ZERO)
     ///     .stale_if_error()
     ///     .build()?;
-    /// rates.insert("EUR", 108);
+    /// rates.insert("EUR".to_string(), 108);
     /// assert_eq!(rates.try_get_or_insert_with("EUR", || Err("no route")), Ok(108));
     /// assert_eq!(rates.stats().load_failures(), 1);
     /// # Ok::<(), brimful::BuildError>(())

@@ -65,7 +65,7 @@ where
     ///
     /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::ZERO).build()?;
     /// let cache = Arc::new(cache);
-    /// cache.insert("page", 1);
+    /// cache.insert("page".to_string(), 1);
     ///
     /// let mut refresh = None;
     /// let page = cache.get_or_refresh_with("page", || 2, |job| refresh = Some(thread::spawn(job)));
@@ -133,7 +133,7 @@ where
     /// # smol::block_on(async {
     /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::ZERO).build()?;
     /// let cache = Arc::new(cache);
-    /// cache.insert("page", 1);
+    /// cache.insert("page".to_string(), 1);
     ///
     /// let mut refresh = None;
     /// let spawn = |chore| refresh = Some(smol::spawn(chore));

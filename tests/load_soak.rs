@@ -13,19 +13,22 @@
 
 mod flights;
 
-use brimful::{Cache, Cause, Entries, LoadError, WeighedCache, Weight};
+use brimful::policy::{Duel, Policy, Recorded, Weighed};
+use brimful::{Cache, Cause, Entries, HandClock, LoadError, Weight};
 use flights::{Gate, block_on, stop};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -206,24 +209,37 @@ impl Wake for Loud {
     }
 }
 
-type Loaded = WeighedCache<Counted, Counted>;
+type Loaded<P> = Cache<Counted, Counted, Weighed<P>>;
+type Given = Gate<Result<Counted, ()>>;
 type Answer = Result<Counted, LoadError<()>>;
 
 struct Task<'a> {
     future: Pin<Box<dyn Future<Output = Answer> + 'a>>,
     bell: Arc<Loud>,
-    gate: Gate<Result<Counted, ()>>,
+    gate: Given,
 }
 
-struct Run<'a> {
-    cache: &'a Loaded,
+/// From this age on values are stale.
+const AGE: Duration = Duration::from_secs(1);
+
+/// A refresh that was handed over, and what its loader waits for.
+type Chore = (Pin<Box<dyn Future<Output = ()> + Send>>, Given);
+
+struct Run<'a, P: Policy> {
+    cache: &'a Arc<Loaded<P>>,
+    /// Where values grow stale with each step of it.
+    clock: HandClock,
+    chores: Rc<RefCell<Vec<Chore>>>,
     keys: &'a [Counted],
     random: SmallRng,
     tasks: Vec<Task<'a>>,
     panics: u64,
 }
 
-impl<'a> Run<'a> {
+impl<'a, P: Policy + 'static> Run<'a, P>
+where
+    Loaded<P>: Send + Sync,
+{
     /// Runs something with a fuse that may be long or short.
     fn armed<R>(&mut self, run: impl FnOnce(&mut Self) -> R) -> Option<R> {
         let fuse = self.random.random_range(1..12);
@@ -243,15 +259,15 @@ impl<'a> Run<'a> {
     }
 
     fn start(&mut self) {
-        let (key, gate) = (self.key(), Gate::<Result<Counted, ()>>::default());
+        let (key, gate) = (self.key(), Given::default());
         let pass = gate.pass();
-        let load = async {
+        let load = async move {
             let loaded = pass.await;
             site();
             loaded
         };
         let cache = self.cache;
-        let future = match self.random.random_range(0..3) {
+        let future = match self.random.random_range(0..4) {
             0 => {
                 let mut load = Some(load);
                 let many = cache.try_get_or_insert_many_async([key], move |missing| {
@@ -265,11 +281,35 @@ impl<'a> Run<'a> {
                 let one = async { many.await?.pop().flatten().ok_or(LoadError::TimedOut) };
                 Box::pin(one) as Pin<Box<dyn Future<Output = Answer>>>
             }
+            1 => {
+                let (chores, gate) = (self.chores.clone(), gate.clone());
+                let spawn = move |chore| {
+                    site();
+                    chores.borrow_mut().push((chore, gate));
+                };
+                Box::pin(cache.try_get_or_refresh_async(key, load, spawn))
+            }
             _ => Box::pin(cache.try_get_or_insert_async(key, load)),
         };
+        self.push(future, gate);
+        self.poll(self.tasks.len() - 1);
+    }
+
+    fn push(&mut self, future: Pin<Box<dyn Future<Output = Answer> + 'a>>, gate: Given) {
         let bell = Arc::new(Loud(AtomicBool::new(true)));
         self.tasks.push(Task { future, bell, gate });
-        self.poll(self.tasks.len() - 1);
+    }
+
+    /// What was handed over is one more task.
+    fn take_chores(&mut self) {
+        let chores = self.chores.take();
+        for (chore, gate) in chores {
+            let future = async {
+                chore.await;
+                Err(LoadError::TimedOut)
+            };
+            self.push(Box::pin(future), gate);
+        }
     }
 
     /// Polls one task; those that end, by a panic too, are gone.
@@ -298,7 +338,7 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self) {
-        let what = self.random.random_range(0..15);
+        let what = self.random.random_range(0..17);
         match (what, self.any()) {
             (0..3, _) if self.tasks.len() < 20 => self.start(),
             (3..6, Some(index)) => self.poll(index),
@@ -310,14 +350,32 @@ impl<'a> Run<'a> {
             }
             (11, _) => drop(self.cache.remove(self.key())),
             (12, _) => self.cache.clear(),
-            (13, _) => {
+            (13, _) => self.clock.advance(AGE),
+            (14, _) => {
+                let (key, value) = (self.key(), self.value());
+                // As below; a value that is there makes nobody wait.
+                if self.cache.contains_key(key) {
+                    let load = || {
+                        site();
+                        Ok::<_, ()>(value)
+                    };
+                    let spawn = |job: Box<dyn FnOnce() + Send>| {
+                        site();
+                        job();
+                    };
+                    drop(self.cache.try_get_or_refresh_with(key, load, spawn));
+                }
+            }
+            (15, _) => {
                 let (key, value) = (self.key(), self.value());
                 // A thread that waits for one of these tasks would wait for ever.
-                let most = std::time::Duration::ZERO;
-                drop(self.cache.try_get_or_insert_within(key, most, || {
-                    site();
-                    Ok::<_, ()>(value)
-                }));
+                drop(
+                    self.cache
+                        .try_get_or_insert_within(key, Duration::ZERO, || {
+                            site();
+                            Ok::<_, ()>(value)
+                        }),
+                );
             }
             _ => drop(self.cache.get_many(self.keys)),
         }
@@ -325,6 +383,7 @@ impl<'a> Run<'a> {
 
     /// Everyone ends, and only those that were woken are polled.
     fn finish(&mut self) {
+        self.take_chores();
         for index in 0..self.tasks.len() {
             let value = self.value();
             self.tasks[index].gate.open(Ok(value));
@@ -336,50 +395,93 @@ impl<'a> Run<'a> {
     }
 }
 
-#[test]
-fn injected_panics_and_cancels_leave_nothing() {
-    let _alone = alone();
+fn weigh(_: &Counted, value: &Counted) -> u64 {
+    site();
+    value.0
+}
+
+fn hear(_: &Counted, _: &Counted, _: Cause) {
+    site();
+}
+
+fn inject<P>(name: &str, cache: Loaded<P>, clock: HandClock)
+where
+    P: Policy + 'static,
+    Loaded<P>: Send + Sync,
+{
     let wanted = std::env::var("BRIMFUL_PANICS").map_or(20_000, |n| n.parse().unwrap());
     let fresh = || std::hash::RandomState::new().hash_one(1);
     let seed = std::env::var("BRIMFUL_SEED").map_or_else(|_| fresh(), |n| n.parse().unwrap());
     println!("BRIMFUL_SEED={seed}");
-    let birth = live();
-    {
-        let weigher = |_: &Counted, value: &Counted| {
-            site();
-            value.0
-        };
-        let listener = |_: &Counted, _: &Counted, _: Cause| site();
-        let cache = Cache::builder(Weight(60, weigher))
-            .shards(2)
-            .listener(listener);
-        let cache: Loaded = cache.build().unwrap();
-        let keys: Vec<_> = (0..6).map(Counted::new).collect();
-        let mut run = Run {
-            cache: &cache,
-            keys: &keys,
-            random: SmallRng::seed_from_u64(seed),
-            tasks: Vec::new(),
-            panics: 0,
-        };
-        let mut batches = 0_u64;
-        while run.panics < wanted {
-            for _ in 0..50 {
-                run.armed(Run::step);
-            }
-            run.finish();
-            cache.check();
-            batches += 1;
-            assert!(batches < wanted * 100 + 100, "panics are rare");
+    let cache = Arc::new(cache);
+    let keys: Vec<_> = (0..6).map(Counted::new).collect();
+    let mut run = Run {
+        cache: &cache,
+        clock,
+        chores: Rc::default(),
+        keys: &keys,
+        random: SmallRng::seed_from_u64(seed),
+        tasks: Vec::new(),
+        panics: 0,
+    };
+    let mut batches = 0_u64;
+    while run.panics < wanted {
+        for _ in 0..50 {
+            run.armed(Run::step);
+            run.take_chores();
         }
-        let stats = cache.stats();
-        assert!(stats.load_failures() > 0 && stats.load_waits() > 0 && stats.loads() > 0);
-        println!("{} panics in {batches} batches: {stats:?}", run.panics);
-        cache.clear();
-        assert_eq!(LIVE.load(SeqCst), keys.len() as i64, "keys and values left");
+        run.finish();
+        cache.check();
+        batches += 1;
+        assert!(batches < wanted * 100 + 100, "panics are rare");
     }
+    let stats = cache.stats();
+    assert!(stats.load_failures() > 0 && stats.load_waits() > 0 && stats.loads() > 0);
+    println!(
+        "{name}: {} panics in {batches} batches: {stats:?}",
+        run.panics
+    );
+    cache.clear();
+    assert_eq!(LIVE.load(SeqCst), keys.len() as i64, "keys and values left");
+}
+
+/// Nothing is left, of memory either, when `run` is through.
+fn leaves_nothing(run: impl FnOnce()) {
+    let birth = live();
+    run();
     assert_eq!(LIVE.load(SeqCst), 0);
     let left = live() - birth;
     assert!(left.abs() <= 4_096, "{left} bytes were not freed");
     assert_eq!(block_on(async { FUSE.get() }), 0);
+}
+
+#[test]
+fn injected_panics_and_cancels_leave_nothing() {
+    let _alone = alone();
+    leaves_nothing(|| {
+        let cache = Cache::builder(Weight(60, weigh)).shards(2).listener(hear);
+        let cache: Loaded<Duel> = cache.build().unwrap();
+        inject("loads", cache, HandClock::new());
+    });
+}
+
+#[test]
+fn injected_panics_and_cancels_of_refreshes_leave_nothing() {
+    let _alone = alone();
+    for if_error in [false, true] {
+        leaves_nothing(|| {
+            let clock = HandClock::new();
+            let mut builder = Cache::builder(Weight(60, weigh))
+                .shards(2)
+                .listener(hear)
+                .refresh_after(AGE)
+                .time_to_live(AGE * 4)
+                .clock(clock.clone());
+            if if_error {
+                builder = builder.stale_if_error();
+            }
+            let cache: Loaded<Recorded<Duel>> = builder.build().unwrap();
+            inject("refreshes", cache, clock);
+        });
+    }
 }

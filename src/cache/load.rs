@@ -195,10 +195,14 @@ where
         V: Clone,
     {
         let is = |found: &K| key.equivalent(found);
-        let slot = shard.slot(hashed.tag(), is);
-        let due = slot.is_some_and(|slot| self.is_due(shard, slot, hashed.tag(), is));
-        let clone = |_: &K, value: &V| (!due).then(|| value.clone());
-        self.read_in(shard, hashed, key, clone).flatten()
+        let slot = shard.look_up(hashed.tag(), is)?;
+        if self.is_due(shard, slot, hashed.tag(), is) {
+            return None;
+        }
+        if P::Meta::TIMED && self.expiry.rules_reads() {
+            self.rule_read(shard, slot);
+        }
+        Some(shard.entry(slot)?.value.clone())
     }
 
     /// Whether the value in `slot` is stale and nobody loads it anew.

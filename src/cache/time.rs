@@ -6,7 +6,7 @@ use crate::error::Refused;
 use crate::expiry::Swept;
 use crate::hash::{Hashed, RandomState};
 use crate::leave::{Panic, first, go_on};
-use crate::policy::{Duel, Ending, Idle, Meta, Policy, Recorded, Timed};
+use crate::policy::{Duel, Ending, Idle, Meta, Policy, Recorded, Slot, Timed};
 use crate::reentry::{self, Mark};
 use crate::shard::Shard;
 use crate::sync::Ordering;
@@ -55,16 +55,21 @@ where
         Q: Equivalent<K> + ?Sized,
     {
         let slot = shard.look_up(hashed.tag(), |found| key.equivalent(found))?;
+        self.rule_read(shard, slot);
         let entry = shard.entry(slot)?;
-        let result = read(&entry.key, &entry.value);
-        let life = {
+        Some(read(&entry.key, &entry.value))
+    }
+
+    /// Asks the rule for reads, if there is one. It comes before the read: what that
+    /// returns is not to be dropped under the lock, should the rule panic.
+    pub(super) fn rule_read(&self, shard: &mut Shard<K, V, P>, slot: Slot) {
+        let life = shard.entry(slot).and_then(|entry| {
             let _mark = Mark::set();
             self.expiry.life_on_read(&entry.key, &entry.value)
-        };
+        });
         if let Some(life) = life {
             shard.set_life_on_read(slot, life);
         }
-        Some(result)
     }
 }
 

@@ -11,13 +11,13 @@
 //! with lives the reading of the system's clock, which `clock` counts alone.
 
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
-use brimful::{Cache, Entries, IdleCache, TimedCache, Weight};
+use brimful::{Cache, Entries, IdleCache, RecordedCache, TimedCache, Weight};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 const CAPACITY: u64 = 100_000;
 
-const OPERATIONS: [&str; 10] = [
+const OPERATIONS: [&str; 11] = [
     "hit",
     "loading",
     "load",
@@ -26,6 +26,7 @@ const OPERATIONS: [&str; 10] = [
     "weighted",
     "timed-hit",
     "idle-hit",
+    "refresh-hit",
     "timed-insert",
     "clock",
 ];
@@ -64,8 +65,7 @@ fn hit<P: Policy>(count: u64) {
 }
 
 /// A hit of a loading call.
-fn loading<P: Policy>(count: u64) {
-    let cache = plain::<P>();
+fn loading<P: Policy>(cache: &Cache<u64, u64, P>, count: u64) {
     cache.extend((0..CAPACITY).map(|key| (key, key)));
     let mut keys = Keys(1);
     let mut loads = 0_u64;
@@ -159,6 +159,15 @@ fn idle_hit<P: Policy>(count: u64) {
     assert!(found > count / 10 * 9, "{found} hits of {count}");
 }
 
+/// Values that grow stale, though not in any run.
+fn refreshed<P: Policy>() -> RecordedCache<u64, u64, P> {
+    Cache::builder(Entries(CAPACITY as usize))
+        .policy::<P>()
+        .refresh_after(LIFE)
+        .build()
+        .expect("a plain configuration")
+}
+
 fn timed_insert<P: Policy>(count: u64) {
     let cache = timed::<P>();
     cache.extend((0..3 * CAPACITY).map(|key| (key, key)));
@@ -180,13 +189,14 @@ fn clock(count: u64) {
 fn run<P: Policy>(operation: &str, count: u64) {
     match operation {
         "hit" => hit::<P>(count),
-        "loading" => loading::<P>(count),
+        "loading" => loading(&plain::<P>(), count),
         "load" => load::<P>(count),
         "miss" => miss::<P>(count),
         "insert" => insert::<P>(count),
         "weighted" => weighted::<P>(count),
         "timed-hit" => timed_hit::<P>(count),
         "idle-hit" => idle_hit::<P>(count),
+        "refresh-hit" => loading(&refreshed::<P>(), count),
         "timed-insert" => timed_insert::<P>(count),
         "clock" => clock(count),
         other => panic!("{other}: one of {}", OPERATIONS.join(", ")),

@@ -168,26 +168,29 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     /// A hit or a miss.
     #[inline]
-    pub(crate) fn get(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<(&K, &V)> {
-        let entry = match P::TOUCH {
+    pub(crate) fn get(
+        &mut self,
+        tag: Tag,
+        is: impl FnMut(&K) -> bool,
+    ) -> Option<&Entry<K, V, P::Meta>> {
+        match P::TOUCH {
             Touch::Mark => match self.table.find_mut(tag, is) {
                 Some(entry) if !timer::is_past(&entry.meta, self.now) => {
                     P::mark(&mut entry.meta);
                     Self::use_of(&mut entry.meta, self.now, self.to_idle);
                     self.counts.hit();
-                    entry
+                    Some(entry)
                 }
                 _ => {
                     self.counts.missed();
-                    return None;
+                    None
                 }
             },
             Touch::Order => {
                 let slot = self.look_up(tag, is)?;
-                self.table.get(slot)?
+                self.table.get(slot)
             }
-        };
-        Some((&entry.key, &entry.value))
+        }
     }
 
     /// Finds a key, touches its entry and counts the hit or the miss.

@@ -184,6 +184,7 @@ where
     }
 
     /// The same in a shard that is locked already. A hit either way.
+    #[inline]
     pub(super) fn read_in_unless_due<Q>(
         &self,
         shard: &mut Shard<K, V, P>,
@@ -195,13 +196,32 @@ where
         V: Clone,
     {
         let is = |found: &K| key.equivalent(found);
-        let slot = shard.look_up(hashed.tag(), is)?;
+        let (age, now) = (self.expiry.refresh_after, shard.now());
+        let entry = shard.get(hashed.tag(), is)?;
+        let fresh = !Shard::<K, V, P>::has_age(&entry.meta, age, now);
+        if fresh && !self.expiry.rules_reads() {
+            return Some(entry.value.clone());
+        }
+        self.reread_unless_due(shard, hashed, is)
+    }
+
+    /// The same for a value that is stale, or where a rule is asked about reads.
+    #[cold]
+    #[inline(never)]
+    fn reread_unless_due(
+        &self,
+        shard: &mut Shard<K, V, P>,
+        hashed: Hashed,
+        is: impl Fn(&K) -> bool + Copy,
+    ) -> Option<V>
+    where
+        V: Clone,
+    {
+        let slot = shard.slot(hashed.tag(), is)?;
         if self.is_due(shard, slot, hashed.tag(), is) {
             return None;
         }
-        if P::Meta::TIMED && self.expiry.rules_reads() {
-            self.rule_read(shard, slot);
-        }
+        self.rule_read(shard, slot);
         Some(shard.entry(slot)?.value.clone())
     }
 

@@ -48,8 +48,8 @@ where
         if P::Meta::TIMED && self.expiry.rules_reads() {
             return self.read_by_rule(shard, hashed, key, read);
         }
-        let (key, value) = shard.get(hashed.tag(), |found| key.equivalent(found))?;
-        Some(read(key, value))
+        let entry = shard.get(hashed.tag(), |found| key.equivalent(found))?;
+        Some(read(&entry.key, &entry.value))
     }
 
     /// A clone of the value, if the key is there. Counts as a use.

@@ -374,16 +374,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
     }
 
-    /// Whether the value in `slot` has reached this age.
+    /// Whether a value has reached this age by `now`.
     #[inline]
+    pub(crate) fn has_age(meta: &P::Meta, age: u64, now: Moment) -> bool {
+        P::Meta::RECORDS && now.saturating_sub(meta.born(Ours)) >= age
+    }
+
+    /// Whether the value in `slot` has reached this age.
     pub(crate) fn is_stale(&self, slot: Slot, age: u64) -> bool {
-        let born = |entry: &Entry<K, V, P::Meta>| entry.meta.born(Ours);
-        P::Meta::RECORDS
-            && self
-                .table
-                .get(slot)
-                .map(born)
-                .is_some_and(|born| self.now.saturating_sub(born) >= age)
+        let entry = self.table.get(slot);
+        entry.is_some_and(|entry| Self::has_age(&entry.meta, age, self.now))
     }
 
     /// How long the entry under a key still has, in nanoseconds.

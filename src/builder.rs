@@ -290,7 +290,8 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// what it loaded; all others, and all `get`s, have the stale value at once. With
     /// [`get_or_refresh_with`](Cache::get_or_refresh_with) nobody waits: it hands the
     /// load to a thread pool or executor of yours. If a load fails, or what runs it is dropped,
-    /// the value stays until its life ends, and the next loading call tries again.
+    /// the value stays until its life ends, and the next loading call tries again, at once:
+    /// a loader that wants a pause between tries keeps it itself.
     /// What a load brings takes the place of the stale value, which leaves as
     /// [`Replaced`](Cause::Replaced), unless the key was written meanwhile.
     ///

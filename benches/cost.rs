@@ -6,16 +6,21 @@
 //!
 //! runs this program under `valgrind --tool=callgrind` once with some and once
 //! with many operations, for each operation and policy, and divides the
-//! difference. By hand: `cargo bench --bench cost -- OPERATION POLICY COUNT`.
+//! difference. By hand: `cargo bench --bench cost -- OPERATION POLICY COUNT [CAPACITY]`.
 //! Each operation includes about 10 instructions of loop and key generator; those
 //! with lives the reading of the system's clock, which `clock` counts alone.
 
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{Cache, Entries, IdleCache, RecordedCache, TimedCache, Weight};
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const CAPACITY: u64 = 100_000;
+static CAPACITY: AtomicU64 = AtomicU64::new(100_000);
+
+fn capacity() -> u64 {
+    CAPACITY.load(Ordering::Relaxed)
+}
 
 const OPERATIONS: [&str; 11] = [
     "hit",
@@ -33,21 +38,31 @@ const OPERATIONS: [&str; 11] = [
 
 /// A cheap walk over all of `0..2^64` (an odd step), so that neighbours in time
 /// are no neighbours in the table.
-struct Keys(u64);
+struct Keys {
+    last: u64,
+    capacity: u64,
+}
 
 impl Keys {
+    fn new() -> Self {
+        Self {
+            last: 1,
+            capacity: capacity(),
+        }
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        self.0
+        self.last = self.last.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.last
     }
 
     fn resident(&mut self) -> u64 {
-        ((u128::from(self.next()) * u128::from(CAPACITY)) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(self.capacity)) >> 64) as u64
     }
 }
 
 fn plain<P: Policy>() -> Cache<u64, u64, P> {
-    Cache::builder(Entries(CAPACITY as usize))
+    Cache::builder(Entries(capacity() as usize))
         .policy::<P>()
         .build()
         .expect("a plain configuration")
@@ -55,8 +70,8 @@ fn plain<P: Policy>() -> Cache<u64, u64, P> {
 
 fn hit<P: Policy>(count: u64) {
     let cache = plain::<P>();
-    cache.extend((0..CAPACITY).map(|key| (key, key)));
-    let mut keys = Keys(1);
+    cache.extend((0..capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
     let mut found = 0_u64;
     for _ in 0..count {
         found += u64::from(cache.get(&black_box(keys.resident())).is_some());
@@ -66,8 +81,8 @@ fn hit<P: Policy>(count: u64) {
 
 /// A hit of a loading call.
 fn loading<P: Policy>(cache: &Cache<u64, u64, P>, count: u64) {
-    cache.extend((0..CAPACITY).map(|key| (key, key)));
-    let mut keys = Keys(1);
+    cache.extend((0..capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
     let mut loads = 0_u64;
     for _ in 0..count {
         let load = || {
@@ -82,18 +97,18 @@ fn loading<P: Policy>(cache: &Cache<u64, u64, P>, count: u64) {
 /// A load of a key that nobody else wants, into a full cache.
 fn load<P: Policy>(count: u64) {
     let cache = plain::<P>();
-    cache.extend((0..3 * CAPACITY).map(|key| (key, key)));
-    let mut keys = Keys(1);
+    cache.extend((0..3 * capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
     for _ in 0..count {
         cache.get_or_insert_with(&black_box(keys.next() | 1 << 63), || 1);
     }
-    assert_eq!(cache.len() as u64, CAPACITY);
+    assert_eq!(cache.len() as u64, capacity());
 }
 
 fn miss<P: Policy>(count: u64) {
     let cache = plain::<P>();
-    cache.extend((0..CAPACITY).map(|key| (key, key)));
-    let mut keys = Keys(1);
+    cache.extend((0..capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
     for _ in 0..count {
         assert_eq!(cache.get(&black_box(keys.next() | 1 << 63)), None);
     }
@@ -101,32 +116,32 @@ fn miss<P: Policy>(count: u64) {
 
 fn insert<P: Policy>(count: u64) {
     let cache = plain::<P>();
-    cache.extend((0..3 * CAPACITY).map(|key| (key, key)));
-    let mut keys = Keys(1);
+    cache.extend((0..3 * capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
     for _ in 0..count {
         cache.insert(black_box(keys.next() | 1 << 63), 1);
     }
-    assert_eq!(cache.len() as u64, CAPACITY);
+    assert_eq!(cache.len() as u64, capacity());
 }
 
 fn weighted<P: Policy>(count: u64) {
     let weigh = |_: &u64, value: &u64| value & 7 | 1;
-    let cache = Cache::builder(Weight(4 * CAPACITY, weigh)).policy::<P>();
+    let cache = Cache::builder(Weight(4 * capacity(), weigh)).policy::<P>();
     let cache = cache.build().expect("a plain configuration");
-    cache.extend((0..3 * CAPACITY).map(|key| (key, key)));
-    let mut keys = Keys(1);
+    cache.extend((0..3 * capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
     for _ in 0..count {
         let key = black_box(keys.next() | 1 << 63);
         cache.insert(key, key >> 8);
     }
-    assert!(cache.weight() <= 4 * CAPACITY);
+    assert!(cache.weight() <= 4 * capacity());
 }
 
 /// Longer than any run.
 const LIFE: Duration = Duration::from_secs(3_600);
 
 fn timed<P: Policy>() -> TimedCache<u64, u64, P> {
-    Cache::builder(Entries(CAPACITY as usize))
+    Cache::builder(Entries(capacity() as usize))
         .policy::<P>()
         .time_to_live(LIFE)
         .build()
@@ -135,8 +150,8 @@ fn timed<P: Policy>() -> TimedCache<u64, u64, P> {
 
 fn timed_hit<P: Policy>(count: u64) {
     let cache = timed::<P>();
-    cache.extend((0..CAPACITY).map(|key| (key, key)));
-    let mut keys = Keys(1);
+    cache.extend((0..capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
     let mut found = 0_u64;
     for _ in 0..count {
         found += u64::from(cache.get(&black_box(keys.resident())).is_some());
@@ -145,13 +160,13 @@ fn timed_hit<P: Policy>(count: u64) {
 }
 
 fn idle_hit<P: Policy>(count: u64) {
-    let cache: IdleCache<u64, u64, P> = Cache::builder(Entries(CAPACITY as usize))
+    let cache: IdleCache<u64, u64, P> = Cache::builder(Entries(capacity() as usize))
         .policy::<P>()
         .time_to_idle(LIFE)
         .build()
         .expect("a plain configuration");
-    cache.extend((0..CAPACITY).map(|key| (key, key)));
-    let mut keys = Keys(1);
+    cache.extend((0..capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
     let mut found = 0_u64;
     for _ in 0..count {
         found += u64::from(cache.get(&black_box(keys.resident())).is_some());
@@ -161,7 +176,7 @@ fn idle_hit<P: Policy>(count: u64) {
 
 /// Values that grow stale, though not in any run.
 fn refreshed<P: Policy>() -> RecordedCache<u64, u64, P> {
-    Cache::builder(Entries(CAPACITY as usize))
+    Cache::builder(Entries(capacity() as usize))
         .policy::<P>()
         .refresh_after(LIFE)
         .build()
@@ -170,12 +185,12 @@ fn refreshed<P: Policy>() -> RecordedCache<u64, u64, P> {
 
 fn timed_insert<P: Policy>(count: u64) {
     let cache = timed::<P>();
-    cache.extend((0..3 * CAPACITY).map(|key| (key, key)));
-    let mut keys = Keys(1);
+    cache.extend((0..3 * capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
     for _ in 0..count {
         cache.insert(black_box(keys.next() | 1 << 63), 1);
     }
-    assert_eq!(cache.len() as u64, CAPACITY);
+    assert_eq!(cache.len() as u64, capacity());
 }
 
 /// What every operation on a cache with lives has in it.
@@ -209,7 +224,7 @@ fn main() {
         .skip(1)
         .filter(|arg| arg != "--bench")
         .collect();
-    let [operation, policy, count] = &given[..] else {
+    let [operation, policy, count, rest @ ..] = &given[..] else {
         for operation in OPERATIONS {
             run::<Duel>(operation, 100_000);
         }
@@ -217,6 +232,10 @@ fn main() {
         return;
     };
     let count = count.parse().expect("COUNT is a number");
+    if let [capacity] = rest {
+        let capacity = capacity.parse().expect("CAPACITY is a number");
+        CAPACITY.store(capacity, Ordering::Relaxed);
+    }
     match policy.as_str() {
         "duel" => run::<Duel>(operation, count),
         "lru" => run::<Lru>(operation, count),

@@ -44,6 +44,8 @@ where
     /// its `load`, the others wait for it and get clones. If that `load` panics,
     /// one who waits runs its own; so does everyone in turn, until a value is there.
     /// Other keys never wait for it. A value that the cache refuses is returned all the same.
+    /// If the value is [stale](crate::Builder::refresh_after) and nobody is loading it anew,
+    /// this call does.
     ///
     /// `load` runs on the caller's thread without any lock, and may use this and
     /// other caches. The calling thread sleeps while it waits: in a task use

@@ -83,7 +83,8 @@ impl Pool {
 
 pub(crate) struct Budget {
     weight: Pool,
-    entries: Pool,
+    /// Only where entries are limited beside the weight: else nobody counts them here.
+    entries: Option<Pool>,
     gathering: AtomicBool,
     gatherer: Mutex<()>,
 }
@@ -93,7 +94,7 @@ impl Budget {
     pub(crate) fn new(weight: u64, entries: Option<u64>) -> Self {
         Self {
             weight: Pool::new(weight),
-            entries: Pool::new(entries.unwrap_or(u64::MAX)),
+            entries: entries.map(Pool::new),
             gathering: AtomicBool::new(false),
             gatherer: Mutex::new(()),
         }
@@ -105,19 +106,15 @@ impl Budget {
         self.weight.used()
     }
 
-    /// The entries that are charged as such now: one load, never over.
+    /// The entries that are charged as such now, if they are limited: one load, never over.
     #[inline]
-    pub(crate) fn entries(&self) -> u64 {
-        self.entries.used()
+    pub(crate) fn entries(&self) -> Option<u64> {
+        self.entries.as_ref().map(Pool::used)
     }
 
     #[inline]
     pub(crate) fn capacity(&self) -> u64 {
         self.weight.capacity()
-    }
-
-    pub(crate) fn entry_limit(&self) -> u64 {
-        self.entries.capacity()
     }
 
     /// Publishes a new capacity. The caller has kept gatherers out, passes
@@ -136,7 +133,7 @@ impl Budget {
     pub(crate) fn is_over(&self) -> bool {
         let capacity = self.weight.capacity();
         // A capacity of 0 keeps nothing, not even what weighs nothing.
-        self.weight.used() > capacity || capacity == 0 && self.entries.used() > 0
+        self.weight.used() > capacity || capacity == 0 && self.entries().is_some_and(|n| n > 0)
     }
 
     /// Gives back the room of entries that were unlinked.
@@ -144,8 +141,17 @@ impl Budget {
     pub(crate) fn give(&self, room: Room) {
         // In this order, and taken in the other: an entry that weighs something
         // is never counted without its weight.
-        self.entries.give(room.entries);
+        if let Some(entries) = &self.entries {
+            entries.give(room.entries);
+        }
         self.weight.give(room.weight);
+    }
+
+    /// Takes room for entries as [`Pool::take`] does; without a limit there is always enough.
+    #[inline]
+    fn take_entries(&self, least: u64, most: u64) -> u64 {
+        let pool = self.entries.as_ref();
+        pool.map_or(most, |entries| entries.take(least, most))
     }
 
     /// An empty hand of an ordinary caller.
@@ -240,10 +246,25 @@ impl Hand<'_> {
             let short = self.room.short_of(need);
             self.room.weight += self.budget.weight.take(short.weight, short.weight);
             if self.room.weight >= need.weight {
-                self.room.entries += self.budget.entries.take(short.entries, short.entries);
+                self.room.entries += self.budget.take_entries(short.entries, short.entries);
             }
         }
         self.room.covers(need)
+    }
+
+    /// Takes what `need` lacks from the budget, or what there is of it.
+    #[inline]
+    pub(crate) fn draw(&mut self, need: Room) {
+        if !self.is_empty() || !self.budget.is_full_for(need.weight) {
+            self.draw_free(need);
+        }
+    }
+
+    #[inline(never)]
+    fn draw_free(&mut self, need: Room) {
+        if self.may_take() {
+            self.fill(need);
+        }
     }
 
     /// The same, but takes what is free if that is not enough: for a gatherer, who
@@ -252,7 +273,7 @@ impl Hand<'_> {
         let short = self.room.short_of(need);
         self.room.weight += self.budget.weight.take(1, short.weight);
         if self.room.weight >= need.weight {
-            self.room.entries += self.budget.entries.take(1, short.entries);
+            self.room.entries += self.budget.take_entries(1, short.entries);
         }
         self.room.covers(need)
     }
@@ -310,7 +331,7 @@ mod tests {
         assert!(gatherer.hand().complete(need));
         drop(gatherer);
         assert!(budget.hand().complete(need));
-        assert_eq!((budget.weight(), budget.entries()), (0, 0));
+        assert_eq!((budget.weight(), budget.entries()), (0, Some(0)));
     }
 
     #[test]

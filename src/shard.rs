@@ -260,6 +260,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 else {
                     return Placed::Present;
                 };
+                // Now, as this waits until all that was written has reached the cache.
+                hand.draw(charge::<P>(weight));
                 let mut meta = P::Meta::default();
                 meta.set_weight(weight, Ours);
                 timer::set_endless(&mut meta);
@@ -931,8 +933,7 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
     fn pay(self, tag: Tag, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
         let need = charge::<P>(self.weight);
         let shard = &mut *self.shard;
-        let full = hand.is_empty() && hand.budget().is_full_for(need.weight);
-        let free = !full && hand.complete(need) || shard.expire_for(need, hand, out);
+        let free = hand.covers(need) || shard.expire_for(need, hand, out);
         if !free && !shard.may_pay(shard.floor) {
             return Placed::NeedsRoom(need);
         }

@@ -16,9 +16,9 @@
 //! ```
 //!
 //! Invariants
-//! 1. `held` is the sum over the entries of what each was charged, and part of
-//!    the budget's `used`: charged before an entry is placed, given back after
-//!    it is taken.
+//! 1. What is held is the sum over the entries of what each was charged, and part of
+//!    the budget's `used`: charged before an entry is shown to anyone, given back after
+//!    it is taken. Where all weigh 1 that is their number, and nobody counts it again.
 //! 2. An entry that is being replaced is never its own victim, and stays
 //!    readable until its new value is in.
 //! 3. Whatever a policy answers, making room ends: each step evicts an entry or stops.
@@ -36,7 +36,7 @@ use crate::error::{Reason, Updated};
 use crate::flight::{Flight, Flights};
 use crate::leave::{Leaving, Panic, caught, dropped, first, hand_value};
 use crate::outbox::{Departure, Outbox};
-use crate::policy::{Meta, Ours, Policy, Slot, Tag, Touch};
+use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag, Touch};
 use crate::ring::MOST_LIVE;
 use crate::scale::Scale;
 use crate::stats::{Counts, Snapshot};
@@ -109,10 +109,11 @@ impl<R> Changed<R> {
 pub(crate) struct Shard<K, V, P: Policy> {
     table: Table<K, V, P::Meta>,
     policy: P,
+    /// What the entries are charged, where they have weights.
     held: Room,
     floor: u64,
     counts: Counts,
-    /// The key that `policy` was told of and that is not yet admitted.
+    /// The key that `policy` was told of, while room is gathered for it.
     announced: Option<Tag>,
     alone: bool,
     share: u64,
@@ -149,9 +150,36 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.len()
     }
 
+    /// What its entries are charged.
+    #[inline]
+    fn held(&self) -> Room {
+        if P::Meta::WEIGHED {
+            return self.held;
+        }
+        Room {
+            weight: Residents::len(&self.table) as u64,
+            entries: 0,
+        }
+    }
+
+    /// More, or less, is held from now on.
+    #[inline]
+    fn hold(&mut self, more: Room) {
+        if P::Meta::WEIGHED {
+            self.held = self.held.plus(more);
+        }
+    }
+
+    #[inline]
+    fn release(&mut self, less: Room) {
+        if P::Meta::WEIGHED {
+            self.held = self.held.minus(less);
+        }
+    }
+
     /// The weight that its entries are charged.
     pub(crate) fn weight(&self) -> u64 {
-        self.held.weight
+        self.held().weight
     }
 
     /// An entry by its key, without touching it, if it is not past its end at `now`.
@@ -233,7 +261,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             self.prepare(hand, out);
         }
         let budget = hand.budget();
-        if !fits(offered.weight, budget) || self.is_lifeless(offered.life) {
+        if !fits(weight_of::<K, V, P>(offered), budget) || self.is_lifeless(offered.life) {
             return self.refuse(offer, budget, out);
         }
         let is = |key: &K| *key == offered.key;
@@ -246,7 +274,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         };
         match found {
             Ok(_) if offered.only_if_absent => Placed::Present,
-            Ok(slot) => self.replace(slot, offered.weight, offer, hand, out),
+            Ok(slot) => {
+                self.replace(slot, weight_of::<K, V, P>(offered), offer, hand, out)
+            }
             Err(place) => {
                 let Some(Offer {
                     tag,
@@ -262,6 +292,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 };
                 // Now, as this waits until all that was written has reached the cache.
                 hand.draw(charge::<P>(weight));
+                let weight = if P::Meta::WEIGHED { weight } else { 1 };
                 let mut meta = P::Meta::default();
                 meta.set_weight(weight, Ours);
                 timer::set_endless(&mut meta);
@@ -342,9 +373,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[inline]
     fn admit(&mut self, slot: Slot, tag: Tag, paid: Room, life: u64) {
         self.table.paid();
-        self.held = self.held.plus(paid);
-        self.counts.entered(paid.weight);
-        self.announced = None;
+        self.hold(paid);
+        self.counts.entered(counted::<P>(paid.weight));
         self.begin(slot, life, true);
         self.policy.admit(slot, tag, &mut self.table);
     }
@@ -353,9 +383,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// with the room it gathered.
     #[inline]
     fn announce(&mut self, tag: Tag, weight: u64) {
-        if self.announced != Some(tag) {
+        if self.announced.is_none() || self.announced.take() != Some(tag) {
             self.policy.miss(tag, weight);
-            self.announced = Some(tag);
         }
     }
 
@@ -374,8 +403,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 entries: 0,
             });
         }
-        self.counts.left(before, Cause::Replaced);
-        self.counts.entered(weight);
+        self.counts.left(counted::<P>(before), Cause::Replaced);
+        self.counts.entered(counted::<P>(weight));
         let times = self.part_replaced(slot);
         if let (Some(entry), Some(offer)) = (self.table.get_mut(slot), offer.take()) {
             let old = std::mem::replace(&mut entry.value, offer.value);
@@ -444,9 +473,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 return false;
             }
             hand.pay(need);
-            self.held = self.held.plus(need);
+            self.hold(need);
         } else {
-            self.held = self.held.minus(room(before - after));
+            self.release(room(before - after));
             hand.budget().give(room(before - after));
         }
         if let Some(entry) = self.table.get_mut(slot) {
@@ -514,7 +543,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// may weigh 0, so with a floor of 0 all of them do.
     #[inline]
     fn may_pay(&self, floor: u64) -> bool {
-        floor == 0 || self.held.weight > floor
+        floor == 0 || self.held().weight > floor
     }
 
     /// Evicts for someone else, down to `floor`, until the hand covers `need`.
@@ -726,8 +755,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     ) -> Room {
         let weight = entry.meta.weight(Ours);
         let room = charge::<P>(weight);
-        self.held = self.held.minus(room);
-        self.counts.left(weight, cause);
+        self.release(room);
+        self.counts.left(counted::<P>(weight), cause);
         self.part(&entry.meta, times);
         out.put(entry.key, entry.value, cause, times);
         room
@@ -845,11 +874,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.announced = None;
         self.flights.detach_all();
         let entries = self.table.len() as u64;
-        let held = std::mem::replace(&mut self.held, Room::NONE);
+        let held = self.held();
+        self.held = Room::NONE;
         let now = self.now;
         let taken = self.table.empty();
         self.forget_all_ends();
-        self.counts.left_at_once(entries, held.weight, cause);
+        self.counts.left_at_once(entries, counted::<P>(held.weight), cause);
         budget.give(held);
         first(panic, dropped(before));
         taken.map(move |entry| timer::departed(entry, cause, now))
@@ -873,7 +903,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut snapshot = self.counts.snapshot();
         snapshot.len = self.table.len() as u64;
-        snapshot.weight = self.held.weight;
+        snapshot.weight = self.weight();
+        if !P::Meta::WEIGHED {
+            snapshot.weight_in = self.counts.entries_in();
+            snapshot.weight_out = snapshot.weight_in - snapshot.weight;
+        }
         snapshot.capacity = self.share;
         snapshot.lateness = self.lateness();
         snapshot.lives = self.lives();
@@ -893,10 +927,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             .map(|entry| charge::<P>(entry.meta.weight(Ours)));
         let sum = charges.fold(Room::NONE, Room::plus);
         assert_eq!(
-            sum, self.held,
+            sum,
+            self.held(),
             "the sum of the entries' weights and what is held"
         );
-        let counts = self.counts.snapshot();
+        let counts = self.snapshot();
         let left: u64 = Cause::ALL
             .iter()
             .map(|&cause| counts.departures(cause))
@@ -907,7 +942,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             "counts and entries"
         );
         let weight = counts.weight_in().wrapping_sub(counts.weight_out());
-        assert_eq!(weight, self.held.weight, "weight counted and held");
+        assert_eq!(weight, self.weight(), "weight counted and held");
         sum
     }
 }
@@ -943,6 +978,7 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
         if free {
             hand.pay(need);
         } else if !shard.settle(need, hand, out) {
+            shard.announced = Some(tag);
             return Placed::NeedsRoom(need);
         }
         if is_ghost {
@@ -977,6 +1013,18 @@ impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
 fn fits(weight: u64, budget: &Budget) -> bool {
     let capacity = budget.capacity();
     weight <= capacity && capacity > 0
+}
+
+/// What an entry weighs, where entries have weights; else 1.
+#[inline]
+fn weight_of<K, V, P: Policy>(offer: &Offer<K, V>) -> u64 {
+    if P::Meta::WEIGHED { offer.weight } else { 1 }
+}
+
+/// What is counted of a weight: where all weigh 1, nothing, as entries are counted.
+#[inline]
+fn counted<P: Policy>(weight: u64) -> u64 {
+    if P::Meta::WEIGHED { weight } else { 0 }
 }
 
 /// What an entry of this weight is charged.

@@ -42,14 +42,9 @@ impl std::fmt::Debug for Sieve {
 }
 
 impl Sieve {
-    fn compact(&mut self, residents: &mut impl Residents<Mark>) {
-        let before = self.hand;
-        self.ring.compact(|slot, from, to| {
-            if Some(from) == before {
-                self.hand = Some(to);
-            }
-            set_position(residents, slot, to);
-        });
+    #[cold]
+    fn make_room(&mut self, residents: &mut impl Residents<Mark>) {
+        self.ring.make_room(follow(&mut self.hand, residents));
     }
 
     /// Leaves a hole; a hand that stood there goes on.
@@ -58,6 +53,20 @@ impl Sieve {
             self.hand = self.ring.after(position);
         }
         self.ring.remove(position);
+    }
+}
+
+/// Items move, and the hand with the one that it points to.
+fn follow(
+    hand: &mut Option<Position>,
+    residents: &mut impl Residents<Mark>,
+) -> impl FnMut(Slot, Position, Position) {
+    let before = *hand;
+    move |slot, from, to| {
+        if Some(from) == before {
+            *hand = Some(to);
+        }
+        set_position(residents, slot, to);
     }
 }
 
@@ -71,8 +80,8 @@ impl Policy for Sieve {
 
     #[inline]
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
-        if self.ring.is_crowded() {
-            self.compact(residents);
+        if self.ring.is_full() {
+            self.make_room(residents);
         }
         let position = self.ring.push(slot);
         set_position(residents, slot, position);
@@ -110,8 +119,8 @@ impl Policy for Sieve {
         renew(&mut self.ring, residents);
     }
 
-    fn shrink_to_fit(&mut self, _: &mut impl Residents<Mark>) {
-        self.ring.shrink_to_fit();
+    fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
+        self.ring.shrink_to_fit(follow(&mut self.hand, residents));
     }
 
     #[inline]

@@ -22,6 +22,9 @@ use crate::slot::Slot;
 
 const HOLE: u32 = u32::MAX;
 
+/// How many pops ahead entries are read: where weights differ, several leave at once.
+const AHEAD: usize = 4;
+
 /// Where an item lies: less than 2^28.
 pub(crate) type Position = u32;
 
@@ -130,9 +133,15 @@ impl Ring {
     /// Takes the oldest item out.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Slot> {
-        let slot = self.slot(self.front)?;
-        self.remove(self.front);
-        Some(slot)
+        let item = self.places.get_mut(self.front as usize)?;
+        let bits = std::mem::replace(item, HOLE);
+        if bits == HOLE {
+            return None;
+        }
+        self.live -= 1;
+        self.front = self.behind(self.front);
+        self.trim();
+        Some(Slot::from_bits(bits))
     }
 
     /// Leaves a hole at `position`.
@@ -175,6 +184,16 @@ impl Ring {
     #[inline]
     pub(crate) fn front(&self) -> Option<Slot> {
         self.slot(self.front)
+    }
+
+    /// The slot that comes up a few pops later, or one that finds nothing: to be
+    /// read ahead.
+    #[inline]
+    pub(crate) fn ahead(&self) -> Slot {
+        let places = self.places.len();
+        let ahead = self.front as usize + AHEAD;
+        let index = if ahead < places { ahead } else { ahead - places };
+        Slot::from_bits(self.places.get(index).map_or(HOLE, |&bits| bits))
     }
 
     /// The entry of the item at `position` lies in another slot now. A hole stays

@@ -92,12 +92,11 @@ impl<const FLAG: u32> Queue<FLAG> {
         Some((slot, residents.meta(slot)?.bits()))
     }
 
-    /// Reads a word of the next one's entry, for nothing but that it lies in the
+    /// Reads a word of an entry that comes up soon, for nothing but that it lies in the
     /// processor's cache when it is asked for.
     #[inline]
     fn fetch(&self, residents: &impl Residents<Mark>) {
-        let next = self.ring.front().and_then(|next| residents.meta(next));
-        black_box(next.map_or(0, Mark::bits));
+        black_box(residents.meta(self.ring.ahead()).map_or(0, Mark::bits));
     }
 
     fn remove(&mut self, position: Position, weight: u64) {

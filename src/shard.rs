@@ -496,7 +496,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[inline(always)]
     fn settle(&mut self, need: Room, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
         if let Some(room) = self.evict(None, out) {
-            if room == need && hand.is_empty() {
+            if hand.is_empty() && (!P::Meta::WEIGHED || room == need) {
                 return true;
             }
             hand.receive(room);

@@ -47,8 +47,8 @@ use std::mem::ManuallyDrop;
 
 /// An entry on its way in.
 pub(crate) struct Offer<K, V> {
-    pub(crate) key: K,
-    pub(crate) value: V,
+    /// The key and the value, until they are in.
+    pub(crate) pair: Option<(K, V)>,
     pub(crate) tag: Tag,
     pub(crate) weight: u64,
     /// How long it is to live, in nanoseconds, where entries have lives.
@@ -59,7 +59,16 @@ pub(crate) struct Offer<K, V> {
     pub(crate) lands: bool,
 }
 
-/// What became of an offer. The offer itself stays with the door until it is in,
+impl<K: Eq, V> Offer<K, V> {
+    /// Whether this is its key.
+    #[inline]
+    pub(crate) fn has(&self, key: &K) -> bool {
+        let own = self.pair.as_ref();
+        own.is_some_and(|(own, _)| key == own)
+    }
+}
+
+/// What became of an offer. Key and value stay with the door until they are in,
 /// so that whatever panics on the way, it is not dropped under the lock.
 pub(crate) enum Placed {
     /// It is in; an older value under its key is in the outbox as `Replaced`.
@@ -239,60 +248,47 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.get_mut(slot)
     }
 
-    /// Puts an offer in, if there is one and there is room.
+    /// Puts an offer in, if there is room.
     #[inline]
     pub(crate) fn insert(
         &mut self,
-        offer: &mut Option<Offer<K, V>>,
+        offer: &mut Offer<K, V>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed
     where
         K: Eq,
     {
-        let Some(offered) = offer.as_ref() else {
-            return Placed::Present;
-        };
         self.work(hand.budget(), out);
         if self.flights.are_flying() {
-            self.make_way(offered);
+            self.make_way(offer);
         }
         if self.table.is_due() || self.table.len() >= MOST_LIVE {
             self.prepare(hand, out);
         }
         let budget = hand.budget();
-        if !fits(weight_of::<K, V, P>(offered), budget) || self.is_lifeless(offered.life) {
+        let (tag, weight) = (offer.tag, weight_of::<K, V, P>(offer));
+        if !fits(weight, budget) || self.is_lifeless(offer.life) {
             return self.refuse(offer, budget, out);
         }
-        let is = |key: &K| *key == offered.key;
-        let found = match self.table.slot_or_place(offered.tag, is) {
+        let is = |key: &K| offer.has(key);
+        let found = match self.table.slot_or_place(tag, is) {
             Ok(slot) => match self.unless_past(Some(slot), budget, out) {
                 Some(slot) => Ok(slot),
-                None => self.table.slot_or_place(offered.tag, is),
+                None => self.table.slot_or_place(tag, is),
             },
             Err(place) => Err(place),
         };
         match found {
-            Ok(_) if offered.only_if_absent => Placed::Present,
-            Ok(slot) => {
-                self.replace(slot, weight_of::<K, V, P>(offered), offer, hand, out)
-            }
+            Ok(_) if offer.only_if_absent => Placed::Present,
+            Ok(slot) => self.replace(slot, weight, offer, hand, out),
             Err(place) => {
-                let Some(Offer {
-                    tag,
-                    key,
-                    value,
-                    weight,
-                    life,
-                    only_if_absent,
-                    lands,
-                }) = offer.take()
-                else {
+                let Some((key, value)) = offer.pair.take() else {
                     return Placed::Present;
                 };
-                // Now, as this waits until all that was written has reached the cache.
+                // Before anything is written: an atomic change waits until all that was
+                // written has reached the processor's cache.
                 hand.draw(charge::<P>(weight));
-                let weight = if P::Meta::WEIGHED { weight } else { 1 };
                 let mut meta = P::Meta::default();
                 meta.set_weight(weight, Ours);
                 timer::set_endless(&mut meta);
@@ -306,12 +302,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                     shard: self,
                     slot,
                     offer,
-                    weight,
-                    life,
-                    only_if_absent,
-                    lands,
                 };
-                unpaid.pay(tag, hand, out)
+                unpaid.pay(hand, out)
             }
         }
     }
@@ -323,20 +315,19 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(crate) fn insert_for(
         &mut self,
         flight: Option<&Arc<Flight<K, V>>>,
-        offer: &mut Option<Offer<K, V>>,
+        offer: &mut Offer<K, V>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed
     where
         K: Eq,
     {
-        let tag = offer.as_ref().map(|offer| offer.tag);
-        let lands = flight.zip(tag);
-        if lands.is_some_and(|(flight, tag)| !self.flights.has(tag, flight)) {
+        let tag = offer.tag;
+        if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
             return Placed::Present;
         }
         let placed = self.insert(offer, hand, out);
-        if let (Some((flight, tag)), false) = (lands, matches!(placed, Placed::NeedsRoom(_))) {
+        if let (Some(flight), false) = (flight, matches!(placed, Placed::NeedsRoom(_))) {
             self.flights.remove(tag, flight);
         }
         placed
@@ -350,7 +341,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         K: Eq,
     {
         if !offered.lands {
-            self.flights.detach(offered.tag, |key| *key == offered.key);
+            self.flights.detach(offered.tag, |key| offered.has(key));
         }
     }
 
@@ -392,7 +383,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         &mut self,
         slot: Slot,
         weight: u64,
-        offer: &mut Option<Offer<K, V>>,
+        offer: &mut Offer<K, V>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed {
@@ -406,9 +397,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.counts.left(counted::<P>(before), Cause::Replaced);
         self.counts.entered(counted::<P>(weight));
         let times = self.part_replaced(slot);
-        if let (Some(entry), Some(offer)) = (self.table.get_mut(slot), offer.take()) {
-            let old = std::mem::replace(&mut entry.value, offer.value);
-            out.put(offer.key, old, Cause::Replaced, times);
+        if let (Some(entry), Some((key, value))) = (self.table.get_mut(slot), offer.pair.take()) {
+            let old = std::mem::replace(&mut entry.value, value);
+            out.put(key, old, Cause::Replaced, times);
             self.begin(slot, offer.life, false);
         }
         self.reordered(slot, before, weight);
@@ -419,25 +410,22 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[cold]
     fn refuse(
         &mut self,
-        offer: &mut Option<Offer<K, V>>,
+        offer: &mut Offer<K, V>,
         budget: &Budget,
         out: &mut Outbox<K, V>,
     ) -> Placed
     where
         K: Eq,
     {
-        let Some(offered) = offer.as_ref() else {
-            return Placed::Present;
-        };
-        let slot = self.table.slot(offered.tag, |key| *key == offered.key);
+        let slot = self.table.slot(offer.tag, |key| offer.has(key));
         let slot = self.unless_past(slot, budget, out);
-        if slot.is_some() && offered.only_if_absent {
+        if slot.is_some() && offer.only_if_absent {
             return Placed::Present;
         }
         if let Some(slot) = slot {
             self.leave(slot, Cause::Replaced, budget, out);
         }
-        let Some(offer) = offer.take() else {
+        let Some((key, value)) = offer.pair.take() else {
             return Placed::Present;
         };
         let (cause, reason) = if fits(offer.weight, budget) {
@@ -448,7 +436,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             (Cause::Refused, Reason::TooHeavy { weight, capacity })
         };
         self.counts.refused_outright(cause);
-        out.keep(offer.key, offer.value, cause, Times::of_refused(cause));
+        out.keep(key, value, cause, Times::of_refused(cause));
         Placed::Refused(reason)
     }
 
@@ -956,23 +944,20 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 struct Unpaid<'a, K, V, P: Policy> {
     shard: &'a mut Shard<K, V, P>,
     slot: Slot,
-    offer: &'a mut Option<Offer<K, V>>,
-    weight: u64,
-    life: u64,
-    only_if_absent: bool,
-    lands: bool,
+    offer: &'a mut Offer<K, V>,
 }
 
 impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
     #[inline]
-    fn pay(self, tag: Tag, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
-        let need = charge::<P>(self.weight);
+    fn pay(self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
+        let (tag, weight) = (self.offer.tag, weight_of::<K, V, P>(self.offer));
+        let need = charge::<P>(weight);
         let shard = &mut *self.shard;
         let free = hand.covers(need) || shard.expire_for(need, hand, out);
         if !free && !shard.may_pay(shard.floor) {
             return Placed::NeedsRoom(need);
         }
-        shard.announce(tag, self.weight);
+        shard.announce(tag, weight);
         // Asked before room is paid, which a panic would lose.
         let is_ghost = shard.policy.missed_a_ghost();
         if free {
@@ -984,7 +969,7 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
         if is_ghost {
             shard.counts.ghost_hit();
         }
-        let (slot, life) = (self.slot, self.life);
+        let (slot, life) = (self.slot, self.offer.life);
         let mut paid = ManuallyDrop::new(self);
         paid.shard.admit(slot, tag, need, life);
         Placed::Stored(slot)
@@ -994,15 +979,7 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
 impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
     fn drop(&mut self) {
         if let Some(entry) = self.shard.table.take(self.slot) {
-            *self.offer = Some(Offer {
-                tag: entry.tag,
-                key: entry.key,
-                value: entry.value,
-                weight: self.weight,
-                life: self.life,
-                only_if_absent: self.only_if_absent,
-                lands: self.lands,
-            });
+            self.offer.pair = Some((entry.key, entry.value));
         }
         self.shard.table.paid();
     }

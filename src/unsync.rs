@@ -400,15 +400,14 @@ where
         life: u64,
     ) -> Result<(Slot, Option<V>), Refused<K, V>> {
         self.hear();
-        let mut offer = Some(Offer {
+        let mut offer = Offer {
             tag,
-            key,
-            value,
+            pair: Some((key, value)),
             weight,
             life,
             only_if_absent: false,
             lands: false,
-        });
+        };
         let mut leaving = self.leave.open();
         let mut hand = self.budget.hand();
         match self.shard.insert(&mut offer, &mut hand, leaving.outbox()) {

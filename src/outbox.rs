@@ -36,10 +36,15 @@ impl<K, V> Outbox<K, V> {
     /// and no caller is handed entries of that cause.
     #[inline]
     pub(crate) fn put(&mut self, key: K, value: V, cause: Cause, times: Times) {
-        if self.silent && matches!(cause, Cause::Evicted | Cause::Expired) {
-            return;
+        if !self.forgets(cause) {
+            self.keep(key, value, cause, times);
         }
-        self.keep(key, value, cause, times);
+    }
+
+    /// Whether entries of this cause are forgotten: they may be left unread.
+    #[inline]
+    pub(crate) fn forgets(&self, cause: Cause) -> bool {
+        self.silent && matches!(cause, Cause::Evicted | Cause::Expired)
     }
 
     /// Takes an entry that the caller may be handed.

@@ -724,11 +724,15 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
         let meta = &self.table.get(slot)?.meta;
         let (cause, times) = timer::parted(meta, cause, self.now);
-        let unhit = cause == Cause::Evicted && P::was_hit(meta) == Some(false);
-        let entry = self.table.take(slot)?;
-        if unhit {
+        let weight = meta.weight(Ours);
+        if cause == Cause::Evicted && P::was_hit(meta) == Some(false) {
             self.counts.evicted_unhit();
         }
+        if !P::Meta::TIMED && out.forgets(cause) {
+            self.table.forget(slot);
+            return Some(self.without(weight, cause));
+        }
+        let entry = self.table.take(slot)?;
         Some(self.left(entry, cause, times, out))
     }
 
@@ -741,12 +745,18 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         times: Times,
         out: &mut Outbox<K, V>,
     ) -> Room {
-        let weight = entry.meta.weight(Ours);
+        let room = self.without(entry.meta.weight(Ours), cause);
+        self.part(&entry.meta, times);
+        out.put(entry.key, entry.value, cause, times);
+        room
+    }
+
+    /// An entry of this weight is held no more; what it was charged.
+    #[inline]
+    fn without(&mut self, weight: u64, cause: Cause) -> Room {
         let room = charge::<P>(weight);
         self.release(room);
         self.counts.left(counted::<P>(weight), cause);
-        self.part(&entry.meta, times);
-        out.put(entry.key, entry.value, cause, times);
         room
     }
 

@@ -150,6 +150,14 @@ impl<K, V, M> Table<K, V, M> {
         Some(found.remove().0)
     }
 
+    /// Takes an entry out without a look at it: of a large value no cache line is read.
+    #[inline(always)]
+    pub(crate) fn forget(&mut self, slot: Slot) {
+        if let Ok(found) = self.raw.get_bucket_entry(slot.0) {
+            found.remove();
+        }
+    }
+
     /// Every slot there is, occupied or not.
     pub(crate) fn every_slot(&self) -> impl Iterator<Item = Slot> + use<K, V, M> {
         (0..self.raw.num_buckets()).map(Slot)

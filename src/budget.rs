@@ -4,9 +4,10 @@
 //! used = what the shards hold + what is in hands        used <= capacity, always
 //!
 //! to add an entry (under its shard's lock):
-//!     take its room, all of it: used += room, only if the sum stays <= capacity
-//!     else own victims pay: their room goes into the hand, not back to the budget,
-//!         until the hand holds enough, or the budget has all that is missing
+//!     draw its room, or what there is of it: used += room, only while the sum stays
+//!         <= capacity
+//!     own victims pay for the rest: their room goes into the hand, not back to the
+//!         budget, until the hand holds enough, or the budget has all that is missing
 //!     else gather: one gatherer at a time; while it gathers, nobody else takes from
 //!         the budget, so room that it frees cannot be snatched away
 //! after an entry is unlinked: used -= room
@@ -22,7 +23,8 @@
 //!    lock once, so no take can have seen the old capacity afterwards.
 //! 4. A hand gives back what it holds when dropped: room is never lost.
 //!
-//! The budget does not know who holds what: shards do.
+//! The budget does not know who holds what: shards do. Entries that are not limited in
+//! number it does not count: each change of a word that all processors share costs.
 
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::weight::Room;

@@ -12,9 +12,9 @@
 //! 2. Items lie from `front` up to `back`, going round at the end. The first is not a
 //!    hole; all other places hold holes, and one is always left over, so that `front` and
 //!    `back` tell full from empty.
-//! 3. Holes never outnumber live items by more than 32 once `make_room` was
-//!    called as [`Ring::is_full`] asks: the ring stays within 8 bytes for
-//!    each live item, plus slack for growth of an eighth.
+//! 3. A full ring in which holes outnumber live items by more than 32 is laid anew
+//!    without them: it stays within 8 bytes for each live item, plus slack for growth of
+//!    an eighth.
 //!
 //! The ring does not know what its order means.
 
@@ -49,14 +49,6 @@ impl Ring {
         self.live as usize
     }
 
-    /// Whether [`make_room`](Ring::make_room) must be called before the next push. What
-    /// has become much too large is full at its end: there it shrinks.
-    #[inline]
-    pub(crate) fn is_full(&self) -> bool {
-        let next = self.behind(self.back);
-        next == self.front || next == 0 && self.is_roomy()
-    }
-
     /// Whether there are four times too many places.
     fn is_roomy(&self) -> bool {
         self.places.len() / 4 > self.live() + 64
@@ -81,10 +73,10 @@ impl Ring {
 
     /// Shrinks what is much too large; else closes the holes, if there are many; else
     /// grows, by an eighth and not by half: the ring is counted among the bytes of an
-    /// entry. Tells of every item's move as `(slot, from, to)`. O(items).
+    /// entry. Tells of every move. O(items).
     #[cold]
     #[inline(never)]
-    pub(crate) fn make_room(&mut self, moved: impl FnMut(Slot, Position, Position)) {
+    fn make_room(&mut self, moved: impl FnMut(Slot, Position, Position)) {
         let places = if self.is_roomy() {
             self.live() * 3 / 2 + 16
         } else if self.is_sparse() {
@@ -117,15 +109,24 @@ impl Ring {
         self.back = to;
     }
 
-    /// Adds an item at the back and returns its position.
+    /// Adds an item at the back and returns its position. Tells, as `(slot, from, to)`,
+    /// of every move if the others must be laid anew.
     #[inline]
-    pub(crate) fn push(&mut self, slot: Slot) -> Position {
-        debug_assert!(self.behind(self.back) != self.front, "no room was made");
-        let position = self.back;
+    pub(crate) fn push(
+        &mut self,
+        slot: Slot,
+        moved: impl FnMut(Slot, Position, Position),
+    ) -> Position {
+        let mut next = self.behind(self.back);
+        // What has become much too large shrinks when it comes to its end.
+        if next == self.front || next == 0 && self.is_roomy() {
+            self.make_room(moved);
+            next = self.behind(self.back);
+        }
+        let position = std::mem::replace(&mut self.back, next);
         if let Some(item) = self.places.get_mut(position as usize) {
             *item = slot.bits();
         }
-        self.back = self.behind(position);
         self.live += 1;
         position
     }
@@ -192,7 +193,11 @@ impl Ring {
     pub(crate) fn ahead(&self) -> Slot {
         let places = self.places.len();
         let ahead = self.front as usize + AHEAD;
-        let index = if ahead < places { ahead } else { ahead - places };
+        let index = if ahead < places {
+            ahead
+        } else {
+            ahead - places
+        };
         Slot::from_bits(self.places.get(index).map_or(HOLE, |&bits| bits))
     }
 
@@ -264,19 +269,17 @@ mod tests {
     use super::*;
 
     fn push(ring: &mut Ring, slots: std::ops::RangeInclusive<usize>) -> Vec<Position> {
-        let push = |slot| {
-            if ring.is_full() {
-                ring.make_room(|_, from, to| panic!("{from} moved to {to}"));
-            }
-            ring.push(Slot(slot))
-        };
-        slots.map(push).collect()
+        let stay = |_, from, to| panic!("{from} moved to {to}");
+        slots.map(|slot| ring.push(Slot(slot), stay)).collect()
     }
 
     #[test]
     fn items_come_out_in_order_and_holes_are_skipped() {
         let mut ring = Ring::default();
-        assert_eq!((ring.pop(), ring.oldest(), ring.after(3)), (None, None, None));
+        assert_eq!(
+            (ring.pop(), ring.oldest(), ring.after(3)),
+            (None, None, None)
+        );
         ring.remove(0);
         let at = push(&mut ring, 1..=5);
         ring.remove(at[0]);
@@ -317,7 +320,7 @@ mod tests {
         assert_eq!(moves, [(15, 14, 0), (16, 15, 1), (18, 1, 2), (19, 2, 3)]);
         let order: Vec<_> = ring.iter().map(|(at, slot)| (at, slot.0)).collect();
         assert_eq!(order, [(0, 15), (1, 16), (2, 18), (3, 19)]);
-        assert!(ring.is_full());
+        assert_eq!(ring.bytes(), 4 * 5);
         ring.check();
     }
 
@@ -328,15 +331,12 @@ mod tests {
         push(&mut ring, 2..=2);
         let mut most = 0;
         for n in 0..100_000 {
-            if ring.is_full() {
-                let before = newest;
-                ring.make_room(|_, from, to| {
-                    if from == before {
-                        newest = to;
-                    }
-                });
-            }
-            let next = ring.push(Slot(n + 3));
+            let before = newest;
+            let next = ring.push(Slot(n + 3), |_, from, to| {
+                if from == before {
+                    newest = to;
+                }
+            });
             if n > 0 {
                 ring.remove(newest);
             }
@@ -350,15 +350,11 @@ mod tests {
     #[test]
     fn many_that_gave_way_to_few_take_their_places_along() {
         let mut ring = Ring::default();
-        let at = push(&mut ring, 1..=10_000);
+        push(&mut ring, 1..=10_000);
         assert!((40_000..46_000).contains(&ring.bytes()), "{}", ring.bytes());
         (0..9_000).for_each(|_| _ = ring.pop());
-        let mut last = *at.last().unwrap();
         for n in 0..10_000 {
-            if ring.is_full() {
-                ring.make_room(|_, from, to| last = if from == last { to } else { last });
-            }
-            ring.push(Slot(n));
+            ring.push(Slot(n), |_, _, _| ());
             ring.pop();
         }
         assert_eq!(ring.live(), 1_000);

@@ -408,12 +408,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 
     #[cold]
-    fn refuse(
-        &mut self,
-        offer: &mut Offer<K, V>,
-        budget: &Budget,
-        out: &mut Outbox<K, V>,
-    ) -> Placed
+    fn refuse(&mut self, offer: &mut Offer<K, V>, budget: &Budget, out: &mut Outbox<K, V>) -> Placed
     where
         K: Eq,
     {
@@ -877,7 +872,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let now = self.now;
         let taken = self.table.empty();
         self.forget_all_ends();
-        self.counts.left_at_once(entries, counted::<P>(held.weight), cause);
+        self.counts
+            .left_at_once(entries, counted::<P>(held.weight), cause);
         budget.give(held);
         first(panic, dropped(before));
         taken.map(move |entry| timer::departed(entry, cause, now))

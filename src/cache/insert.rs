@@ -123,12 +123,7 @@ where
     }
 
     #[inline]
-    fn place(
-        &self,
-        hashed: Hashed,
-        offer: &mut Offer<K, V>,
-        out: &mut Outbox<K, V>,
-    ) -> Placed {
+    fn place(&self, hashed: Hashed, offer: &mut Offer<K, V>, out: &mut Outbox<K, V>) -> Placed {
         let now = self.now();
         let placed = {
             let mut shard = lock_at(self.shard(hashed), now);

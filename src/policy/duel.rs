@@ -298,7 +298,11 @@ impl Duel {
         let places = self.history.places();
         self.most = (4 * places + 3) / KNOWN;
         let least = places.saturating_sub(SLACK).div_ceil(4);
-        self.fewest = if self.filled { (4 * least).div_ceil(KNOWN) } else { 0 };
+        self.fewest = if self.filled {
+            (4 * least).div_ceil(KNOWN)
+        } else {
+            0
+        };
     }
 
     /// A victim is asked for the first time.
@@ -522,6 +526,10 @@ impl Policy for Duel {
         let fits = |n| known(n) <= places && (!self.filled || known(n) * 4 + SLACK >= places);
         assert!(fits(self.most) && !fits(self.most + 1), "{}", self.most);
         assert!(fits(self.fewest), "{}", self.fewest);
-        assert!(self.fewest == 0 || !fits(self.fewest - 1), "{}", self.fewest);
+        assert!(
+            self.fewest == 0 || !fits(self.fewest - 1),
+            "{}",
+            self.fewest
+        );
     }
 }

@@ -27,10 +27,7 @@ impl std::fmt::Debug for Fifo {
 /// Puts an entry behind all others of a ring that its residents share with no other.
 #[inline]
 pub(super) fn push(ring: &mut Ring, slot: Slot, residents: &mut impl Residents<Mark>) {
-    if ring.is_full() {
-        ring.make_room(|slot, _, to| set_position(residents, slot, to));
-    }
-    let position = ring.push(slot);
+    let position = ring.push(slot, |slot, _, to| set_position(residents, slot, to));
     set_position(residents, slot, position);
 }
 

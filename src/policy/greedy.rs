@@ -251,12 +251,9 @@ impl Greedy {
         }
         let age = self.age;
         let class = self.class(name);
-        if class.ring.is_full() {
-            class
-                .ring
-                .make_room(|slot, _, to| set_position(residents, slot, to));
-        }
-        let position = class.ring.push(slot);
+        let position = class
+            .ring
+            .push(slot, |slot, _, to| set_position(residents, slot, to));
         let Some(meta) = residents.meta_mut(slot) else {
             return;
         };

@@ -65,11 +65,9 @@ impl<const FLAG: u32> Queue<FLAG> {
     /// and whether it was ever hit as before.
     #[inline]
     pub(super) fn push(&mut self, slot: Slot, count: u32, residents: &mut impl Residents<Mark>) {
-        if self.ring.is_full() {
-            self.ring
-                .make_room(|slot, _, to| set_position(residents, slot, to));
-        }
-        let position = self.ring.push(slot);
+        let position = self
+            .ring
+            .push(slot, |slot, _, to| set_position(residents, slot, to));
         self.count_in(residents.weight(slot));
         if let Some(mark) = residents.meta_mut(slot) {
             mark.set(position | mark.bits() & HIT | count | FLAG);

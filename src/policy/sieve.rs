@@ -42,11 +42,6 @@ impl std::fmt::Debug for Sieve {
 }
 
 impl Sieve {
-    #[cold]
-    fn make_room(&mut self, residents: &mut impl Residents<Mark>) {
-        self.ring.make_room(follow(&mut self.hand, residents));
-    }
-
     /// Leaves a hole; a hand that stood there goes on.
     fn leave(&mut self, position: Position) {
         if self.hand == Some(position) {
@@ -80,10 +75,7 @@ impl Policy for Sieve {
 
     #[inline]
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
-        if self.ring.is_full() {
-            self.make_room(residents);
-        }
-        let position = self.ring.push(slot);
+        let position = self.ring.push(slot, follow(&mut self.hand, residents));
         set_position(residents, slot, position);
     }
 

@@ -145,16 +145,21 @@ impl Ring {
         Some(Slot::from_bits(bits))
     }
 
-    /// Leaves a hole at `position`.
+    /// Leaves a hole at `position`, if the item there names `slot`; says whether it
+    /// did: a policy that panicked may have left an entry without an item, whose place
+    /// is another's by now.
     #[inline]
-    pub(crate) fn remove(&mut self, position: Position) {
-        if let Some(item) = self.places.get_mut(position as usize) {
-            if *item != HOLE {
-                *item = HOLE;
-                self.live -= 1;
-                self.trim();
-            }
+    pub(crate) fn remove(&mut self, position: Position, slot: Slot) -> bool {
+        let Some(item) = self.places.get_mut(position as usize) else {
+            return false;
+        };
+        if *item != slot.bits() {
+            return false;
         }
+        *item = HOLE;
+        self.live -= 1;
+        self.trim();
+        true
     }
 
     /// The position of the oldest item.
@@ -202,7 +207,7 @@ impl Ring {
     }
 
     /// The entry of the item at `position` lies in another slot now. A hole stays
-    /// one: a policy that panicked may have left an entry without an item.
+    /// one: the entry may be without an item.
     #[inline]
     pub(crate) fn renew(&mut self, position: Position, slot: Slot) {
         if let Some(item) = self.places.get_mut(position as usize) {
@@ -280,11 +285,10 @@ mod tests {
             (ring.pop(), ring.oldest(), ring.after(3)),
             (None, None, None)
         );
-        ring.remove(0);
+        assert!(!ring.remove(0, Slot(1)));
         let at = push(&mut ring, 1..=5);
-        ring.remove(at[0]);
-        ring.remove(at[2]);
-        ring.remove(at[2]);
+        assert!(ring.remove(at[0], Slot(1)) && ring.remove(at[2], Slot(3)));
+        assert!(!ring.remove(at[2], Slot(3)) && !ring.remove(at[3], Slot(3)));
         assert_eq!(ring.live(), 3);
         assert_eq!(ring.after(at[1]), Some(at[3]));
         ring.renew(at[2], Slot(9));
@@ -299,7 +303,7 @@ mod tests {
         assert_eq!(ring.after(at[4]), None);
         assert_eq!(ring.pop(), Some(Slot(7)));
         assert_eq!((ring.pop(), ring.front()), (None, None));
-        ring.remove(at[3]);
+        assert!(!ring.remove(at[3], Slot(4)));
         ring.renew(at[3], Slot(8));
         ring.check();
         assert_eq!(ring.live(), 0, "what is out stays out");
@@ -314,7 +318,7 @@ mod tests {
         assert_eq!(at, [15, 0, 1, 2]);
         assert!(ring.is_newest(2) && !ring.is_newest(15));
         assert_eq!(ring.after(15), Some(0));
-        ring.remove(at[1]);
+        assert!(ring.remove(at[1], Slot(17)));
         let mut moves = Vec::new();
         ring.shrink_to_fit(|slot, from, to| moves.push((slot.0, from, to)));
         assert_eq!(moves, [(15, 14, 0), (16, 15, 1), (18, 1, 2), (19, 2, 3)]);
@@ -337,9 +341,7 @@ mod tests {
                     newest = to;
                 }
             });
-            if n > 0 {
-                ring.remove(newest);
-            }
+            assert_eq!(ring.remove(newest, Slot(n + 2)), n > 0);
             newest = next;
             most = most.max(ring.bytes());
         }

@@ -78,7 +78,7 @@ impl Policy for Fifo {
     #[inline]
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         if let Some(mark) = residents.meta(slot) {
-            self.ring.remove(mark.position());
+            self.ring.remove(mark.position(), slot);
         }
     }
 

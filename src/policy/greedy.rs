@@ -302,7 +302,8 @@ impl Greedy {
             return;
         };
         if let Ok(index) = self.find(meta.class) {
-            self.classes[index].ring.remove(meta.mark.position());
+            let position = meta.mark.position();
+            self.classes[index].ring.remove(position, slot);
             self.settle(index, residents);
         }
     }

@@ -49,7 +49,7 @@ impl Policy for Lru {
         };
         mark.raise(HIT);
         if !self.ring.is_newest(mark.position()) {
-            self.ring.remove(mark.position());
+            self.ring.remove(mark.position(), slot);
             push(&mut self.ring, slot, residents);
         }
     }
@@ -57,7 +57,7 @@ impl Policy for Lru {
     #[inline]
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         if let Some(mark) = residents.meta(slot) {
-            self.ring.remove(mark.position());
+            self.ring.remove(mark.position(), slot);
         }
     }
 

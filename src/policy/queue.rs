@@ -97,9 +97,10 @@ impl<const FLAG: u32> Queue<FLAG> {
         black_box(residents.meta(self.ring.ahead()).map_or(0, Mark::bits));
     }
 
-    fn remove(&mut self, position: Position, weight: u64) {
-        self.ring.remove(position);
-        self.count_out(weight);
+    fn remove(&mut self, position: Position, slot: Slot, weight: u64) {
+        if self.ring.remove(position, slot) {
+            self.count_out(weight);
+        }
     }
 
     fn reweighed(&mut self, before: u64, after: u64) {
@@ -150,8 +151,8 @@ impl Queues {
     pub(super) fn forget(&mut self, slot: Slot, residents: &impl Residents<Mark>) {
         let weight = residents.weight(slot);
         match residents.meta(slot) {
-            Some(mark) if mark.has(MAIN) => self.main.remove(mark.position(), weight),
-            Some(mark) => self.small.remove(mark.position(), weight),
+            Some(mark) if mark.has(MAIN) => self.main.remove(mark.position(), slot, weight),
+            Some(mark) => self.small.remove(mark.position(), slot, weight),
             None => (),
         }
     }

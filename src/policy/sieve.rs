@@ -43,11 +43,11 @@ impl std::fmt::Debug for Sieve {
 
 impl Sieve {
     /// Leaves a hole; a hand that stood there goes on.
-    fn leave(&mut self, position: Position) {
+    fn leave(&mut self, position: Position, slot: Slot) {
         if self.hand == Some(position) {
             self.hand = self.ring.after(position);
         }
-        self.ring.remove(position);
+        self.ring.remove(position, slot);
     }
 }
 
@@ -87,7 +87,7 @@ impl Policy for Sieve {
     #[inline]
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         if let Some(mark) = residents.meta(slot) {
-            self.leave(mark.position());
+            self.leave(mark.position(), slot);
         }
     }
 
@@ -98,7 +98,7 @@ impl Policy for Sieve {
             let mark = residents.meta_mut(slot)?;
             if !mark.has(VISITED) {
                 self.hand = Some(position);
-                self.leave(position);
+                self.leave(position, slot);
                 return Some(slot);
             }
             mark.lower(VISITED);

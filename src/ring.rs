@@ -14,7 +14,7 @@
 //!    `back` tell full from empty.
 //! 3. A full ring in which holes outnumber live items by more than 32 is laid anew
 //!    without them: it stays within 8 bytes for each live item, plus slack for growth of
-//!    an eighth.
+//!    a sixteenth.
 //!
 //! The ring does not know what its order means.
 
@@ -72,7 +72,7 @@ impl Ring {
     }
 
     /// Shrinks what is much too large; else closes the holes, if there are many; else
-    /// grows, by an eighth and not by half: the ring is counted among the bytes of an
+    /// grows, by a sixteenth and not by half: the ring is counted among the bytes of an
     /// entry. Tells of every move. O(items).
     #[cold]
     #[inline(never)]
@@ -82,7 +82,7 @@ impl Ring {
         } else if self.is_sparse() {
             self.places.len()
         } else {
-            self.used() * 9 / 8 + 16
+            self.used() * 17 / 16 + 16
         };
         self.lay(places.min(1 << 28), moved);
     }
@@ -96,17 +96,20 @@ impl Ring {
     /// Lays the items into so many places, from the first on and without holes.
     fn lay(&mut self, places: usize, mut moved: impl FnMut(Slot, Position, Position)) {
         let mut laid = vec![HOLE; places].into_boxed_slice();
-        let mut to = 0;
-        for (from, slot) in self.iter() {
-            laid[to as usize] = slot.bits();
-            if from != to {
-                moved(slot, from, to);
+        if self.front == 0 && self.used() == self.live() {
+            // As a ring grows for the first time: nothing moves.
+            laid[..self.live()].copy_from_slice(&self.places[..self.live()]);
+        } else {
+            for (to, (from, slot)) in self.iter().enumerate() {
+                laid[to] = slot.bits();
+                if from != to as Position {
+                    moved(slot, from, to as Position);
+                }
             }
-            to += 1;
         }
         self.places = laid;
         self.front = 0;
-        self.back = to;
+        self.back = self.live;
     }
 
     /// Adds an item at the back and returns its position. Tells, as `(slot, from, to)`,

@@ -4,9 +4,10 @@
 //! used = what the shards hold + what is in hands        used <= capacity, always
 //!
 //! to add an entry (under its shard's lock):
-//!     take its room, all of it: used += room, only if the sum stays <= capacity
-//!     else own victims pay: their room goes into the hand, not back to the budget,
-//!         until the hand holds enough, or the budget has all that is missing
+//!     draw its room, or what there is of it: used += room, only while the sum stays
+//!         <= capacity
+//!     own victims pay for the rest: their room goes into the hand, not back to the
+//!         budget, until the hand holds enough, or the budget has all that is missing
 //!     else gather: one gatherer at a time; while it gathers, nobody else takes from
 //!         the budget, so room that it frees cannot be snatched away
 //! after an entry is unlinked: used -= room
@@ -22,7 +23,8 @@
 //!    lock once, so no take can have seen the old capacity afterwards.
 //! 4. A hand gives back what it holds when dropped: room is never lost.
 //!
-//! The budget does not know who holds what: shards do.
+//! The budget does not know who holds what: shards do. Entries that are not limited in
+//! number it does not count: each change of a word that all processors share costs.
 
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::weight::Room;
@@ -83,7 +85,8 @@ impl Pool {
 
 pub(crate) struct Budget {
     weight: Pool,
-    entries: Pool,
+    /// Only where entries are limited beside the weight: else nobody counts them here.
+    entries: Option<Pool>,
     gathering: AtomicBool,
     gatherer: Mutex<()>,
 }
@@ -93,7 +96,7 @@ impl Budget {
     pub(crate) fn new(weight: u64, entries: Option<u64>) -> Self {
         Self {
             weight: Pool::new(weight),
-            entries: Pool::new(entries.unwrap_or(u64::MAX)),
+            entries: entries.map(Pool::new),
             gathering: AtomicBool::new(false),
             gatherer: Mutex::new(()),
         }
@@ -105,19 +108,15 @@ impl Budget {
         self.weight.used()
     }
 
-    /// The entries that are charged as such now: one load, never over.
+    /// The entries that are charged as such now, if they are limited: one load, never over.
     #[inline]
-    pub(crate) fn entries(&self) -> u64 {
-        self.entries.used()
+    pub(crate) fn entries(&self) -> Option<u64> {
+        self.entries.as_ref().map(Pool::used)
     }
 
     #[inline]
     pub(crate) fn capacity(&self) -> u64 {
         self.weight.capacity()
-    }
-
-    pub(crate) fn entry_limit(&self) -> u64 {
-        self.entries.capacity()
     }
 
     /// Publishes a new capacity. The caller has kept gatherers out, passes
@@ -136,7 +135,7 @@ impl Budget {
     pub(crate) fn is_over(&self) -> bool {
         let capacity = self.weight.capacity();
         // A capacity of 0 keeps nothing, not even what weighs nothing.
-        self.weight.used() > capacity || capacity == 0 && self.entries.used() > 0
+        self.weight.used() > capacity || capacity == 0 && self.entries().is_some_and(|n| n > 0)
     }
 
     /// Gives back the room of entries that were unlinked.
@@ -144,8 +143,17 @@ impl Budget {
     pub(crate) fn give(&self, room: Room) {
         // In this order, and taken in the other: an entry that weighs something
         // is never counted without its weight.
-        self.entries.give(room.entries);
+        if let Some(entries) = &self.entries {
+            entries.give(room.entries);
+        }
         self.weight.give(room.weight);
+    }
+
+    /// Takes room for entries as [`Pool::take`] does; without a limit there is always enough.
+    #[inline]
+    fn take_entries(&self, least: u64, most: u64) -> u64 {
+        let pool = self.entries.as_ref();
+        pool.map_or(most, |entries| entries.take(least, most))
     }
 
     /// An empty hand of an ordinary caller.
@@ -240,10 +248,25 @@ impl Hand<'_> {
             let short = self.room.short_of(need);
             self.room.weight += self.budget.weight.take(short.weight, short.weight);
             if self.room.weight >= need.weight {
-                self.room.entries += self.budget.entries.take(short.entries, short.entries);
+                self.room.entries += self.budget.take_entries(short.entries, short.entries);
             }
         }
         self.room.covers(need)
+    }
+
+    /// Takes what `need` lacks from the budget, or what there is of it.
+    #[inline]
+    pub(crate) fn draw(&mut self, need: Room) {
+        if !self.is_empty() || !self.budget.is_full_for(need.weight) {
+            self.draw_free(need);
+        }
+    }
+
+    #[inline(never)]
+    fn draw_free(&mut self, need: Room) {
+        if self.may_take() {
+            self.fill(need);
+        }
     }
 
     /// The same, but takes what is free if that is not enough: for a gatherer, who
@@ -252,7 +275,7 @@ impl Hand<'_> {
         let short = self.room.short_of(need);
         self.room.weight += self.budget.weight.take(1, short.weight);
         if self.room.weight >= need.weight {
-            self.room.entries += self.budget.entries.take(1, short.entries);
+            self.room.entries += self.budget.take_entries(1, short.entries);
         }
         self.room.covers(need)
     }
@@ -310,7 +333,7 @@ mod tests {
         assert!(gatherer.hand().complete(need));
         drop(gatherer);
         assert!(budget.hand().complete(need));
-        assert_eq!((budget.weight(), budget.entries()), (0, 0));
+        assert_eq!((budget.weight(), budget.entries()), (0, Some(0)));
     }
 
     #[test]

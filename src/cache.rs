@@ -160,25 +160,33 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     /// How many entries are resident: one atomic load for caches that count
-    /// entries or limit them. Exact when nobody else is writing; never more
-    /// than the capacity. Room on its way to an entry counts as used, and so do
+    /// entries or limit them; else O(shards), with one lock at a time. Exact when
+    /// nobody else is writing; never more than the capacity. Room on its way to an entry counts as used, and so do
     /// entries past the end of their life that no write or sweep has taken out yet.
     pub fn len(&self) -> usize {
         reentry::check();
-        self.count() as usize
+        let counted = self.counted().unwrap_or_else(|| {
+            let each = self.shards.iter().map(|shard| shard.lock().len() as u64);
+            // Each weighs something, so of the two figures the lesser is never over.
+            each.sum::<u64>().min(self.budget.weight())
+        });
+        counted as usize
     }
 
-    fn count(&self) -> u64 {
+    /// How many entries are resident, where the budget counts them.
+    fn counted(&self) -> Option<u64> {
         if weighed::<P>() {
             self.budget.entries()
         } else {
-            self.budget.weight()
+            Some(self.budget.weight())
         }
     }
 
-    /// Whether no entry is resident.
+    /// Whether no entry is resident: one atomic load.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        reentry::check();
+        // Where nobody counts them, each weighs something.
+        self.counted().unwrap_or_else(|| self.budget.weight()) == 0
     }
 
     /// The weight of all resident entries, in the cache's unit: one atomic
@@ -328,7 +336,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
             sum.add(&shard.lock().snapshot());
         }
         sum.weight = self.budget.weight();
-        sum.len = self.count();
+        sum.len = self.counted().unwrap_or(sum.len);
         sum.capacity = self.budget.capacity();
         sum.listener_panics = self.leave.panics();
         sum
@@ -354,12 +362,11 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
             .map(|shard| shard.lock().check())
             .fold(Room::NONE, Room::plus);
         assert_eq!(held.weight, self.budget.weight(), "weight held and used");
-        assert_eq!(held.entries, self.budget.entries(), "entries held and used");
         assert!(self.budget.weight() <= self.budget.capacity(), "weight");
-        assert!(
-            self.budget.entries() <= self.budget.entry_limit(),
-            "entries"
-        );
+        if let Some(entries) = self.budget.entries() {
+            assert_eq!(held.entries, entries, "entries held and used");
+            assert!(Some(entries as usize) <= self.entry_limit, "entries");
+        }
     }
 }
 
@@ -434,10 +441,13 @@ where
 
 impl<K, V, P: Policy, S> fmt::Debug for Cache<K, V, P, S> {
     /// Prints the figures, not the entries: nothing is asked of `K` and `V`,
-    /// and nothing is locked.
+    /// and nothing is locked. So `len` is missing where it takes locks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache")
-            .field("len", &self.count())
+        let mut figures = f.debug_struct("Cache");
+        if let Some(len) = self.counted() {
+            figures.field("len", &len);
+        }
+        figures
             .field("weight", &self.budget.weight())
             .field("capacity", &self.budget.capacity())
             .field("shards", &self.shards.len())

@@ -27,9 +27,11 @@
 //! 3. A push ends: each record that goes round again has lost one of its count.
 
 use crate::tag::Tag;
+use std::array;
 
 /// Records in a set: what two vector instructions compare.
 const WAYS: usize = 16;
+const HALF: usize = WAYS / 2;
 
 const COUNT: u16 = 7;
 const WAY_OUT: u16 = 3 << 3;
@@ -103,20 +105,23 @@ impl History {
         }
     }
 
-    /// The key enters, and is asked for once more; says what was known of it. O(1).
+    /// A key enters, unless it is known; says whether it was not. O(1).
     #[inline]
-    pub(crate) fn enter(&mut self, tag: Tag) -> Option<Past> {
+    pub(crate) fn enter_new(&mut self, tag: Tag) -> bool {
         let place = self.place(tag);
-        let set = self.sets.get_mut(place.set)?;
-        if !set.knows(place.print) {
+        let Some(set) = self.sets.get_mut(place.set) else {
+            return true;
+        };
+        let known = set.knows(place.print);
+        if !known {
             set.push(place.print | UNKNOWN | 1);
-            return None;
         }
-        self.enter_again(&place)
+        !known
     }
 
-    #[inline(never)]
-    fn enter_again(&mut self, place: &Place) -> Option<Past> {
+    /// A known key enters, and is asked for once more; says what was known of it. O(1).
+    pub(crate) fn enter_again(&mut self, tag: Tag) -> Option<Past> {
+        let place = self.place(tag);
         let sets = self.sets.len();
         let set = self.sets.get_mut(place.set)?;
         let way = set.way(place.print)?;
@@ -247,7 +252,11 @@ impl Set {
     #[inline]
     fn shift(&mut self, record: u16) -> u16 {
         let last = self.0[WAYS - 1];
-        self.0.copy_within(..WAYS - 1, 1);
+        // In two halves, each of which is one load and one store.
+        let young: [u16; HALF] = array::from_fn(|way| self.0[way]);
+        let old: [u16; HALF] = array::from_fn(|way| self.0[HALF - 1 + way]);
+        self.0[1..=HALF].copy_from_slice(&young);
+        self.0[HALF..].copy_from_slice(&old);
         self.0[0] = record;
         last
     }
@@ -277,7 +286,10 @@ mod tests {
     }
 
     fn enter(history: &mut History, n: u64) -> Option<Past> {
-        history.enter(tag(n))
+        if history.enter_new(tag(n)) {
+            return None;
+        }
+        history.enter_again(tag(n))
     }
 
     fn known(history: &mut History, keys: std::ops::Range<u64>) -> usize {
@@ -391,7 +403,7 @@ mod tests {
             dice = dice.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
             let tag = tag(dice >> 32 & 127);
             match dice >> 60 {
-                0..6 => _ = history.enter(tag),
+                0..6 => _ = history.enter_new(tag) || history.enter_again(tag).is_some(),
                 6..8 => history.evicted(tag),
                 8..10 => history.removed(tag),
                 10..12 => history.lower(tag),
@@ -414,7 +426,7 @@ mod tests {
     fn a_key_never_seen_is_seldom_known() {
         let mut history = fitted(3_200);
         let wrong = (0..200_000).filter(|&n| {
-            history.enter(tag(n));
+            enter(&mut history, n);
             history.count(tag(1 << 40 | n)) > 0
         });
         let wrong = wrong.count();

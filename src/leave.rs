@@ -327,7 +327,7 @@ pub(crate) fn drop_apart<K, V>(key: K, value: V) -> Option<Panic> {
 impl<K, V> Drop for Leaving<'_, K, V> {
     #[inline]
     fn drop(&mut self) {
-        if !self.leave.is_silent() && !self.outbox.is_empty() {
+        if !self.outbox.is_empty() && !self.leave.is_silent() {
             self.empty_at_last();
         }
     }

@@ -16,30 +16,36 @@ pub(crate) struct Departure<K, V> {
 }
 
 pub(crate) struct Outbox<K, V> {
-    first: Option<Departure<K, V>>,
-    rest: Vec<Departure<K, V>>,
+    left: Option<Left<K, V>>,
     silent: bool,
+}
+
+/// What has left: the first, and the others.
+struct Left<K, V> {
+    first: Departure<K, V>,
+    rest: Vec<Departure<K, V>>,
 }
 
 impl<K, V> Outbox<K, V> {
     /// A `silent` one is for entries that may be forgotten without a word.
     #[inline]
     pub(crate) fn new(silent: bool) -> Self {
-        Self {
-            first: None,
-            rest: Vec::new(),
-            silent,
-        }
+        Self { left: None, silent }
     }
 
     /// Takes an entry; forgets it if nobody is to be told, nothing is to be dropped
     /// and no caller is handed entries of that cause.
     #[inline]
     pub(crate) fn put(&mut self, key: K, value: V, cause: Cause, times: Times) {
-        if self.silent && matches!(cause, Cause::Evicted | Cause::Expired) {
-            return;
+        if !self.forgets(cause) {
+            self.keep(key, value, cause, times);
         }
-        self.keep(key, value, cause, times);
+    }
+
+    /// Whether entries of this cause are forgotten: they may be left unread.
+    #[inline]
+    pub(crate) fn forgets(&self, cause: Cause) -> bool {
+        self.silent && matches!(cause, Cause::Evicted | Cause::Expired)
     }
 
     /// Takes an entry that the caller may be handed.
@@ -51,37 +57,45 @@ impl<K, V> Outbox<K, V> {
             cause,
             times,
         };
-        if self.first.is_none() {
-            self.first = Some(departure);
-        } else {
-            self.rest.push(departure);
+        match &mut self.left {
+            Some(left) => left.rest.push(departure),
+            None => {
+                self.left = Some(Left {
+                    first: departure,
+                    rest: Vec::new(),
+                });
+            }
         }
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none()
+        self.left.is_none()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Departure<K, V>> {
-        self.first.iter().chain(&self.rest)
+        let first = self.left.iter().map(|left| &left.first);
+        first.chain(self.left.iter().flat_map(|left| &left.rest))
     }
 
     /// Takes out the departure that the caller is to be handed, if there is one.
     #[inline]
     pub(crate) fn hand_over(&mut self, cause: Cause) -> Option<Departure<K, V>> {
-        if self.first.as_ref()?.cause == cause {
-            let handed = self.first.take();
-            self.first = self.rest.pop();
-            return handed;
+        let left = self.left.as_mut()?;
+        if left.first.cause == cause {
+            return match left.rest.pop() {
+                Some(other) => Some(std::mem::replace(&mut left.first, other)),
+                None => self.pop(),
+            };
         }
-        let index = self.rest.iter().position(|left| left.cause == cause)?;
-        Some(self.rest.swap_remove(index))
+        let index = left.rest.iter().position(|left| left.cause == cause)?;
+        Some(left.rest.swap_remove(index))
     }
 
     /// Takes out any departure.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Departure<K, V>> {
-        self.rest.pop().or_else(|| self.first.take())
+        let last = self.left.as_mut()?.rest.pop();
+        last.or_else(|| self.left.take().map(|left| left.first))
     }
 }

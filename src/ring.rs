@@ -1,7 +1,7 @@
 //! A queue of slots in which every resident knows its own position.
 //!
 //! One idea: an item is the slot in which its entry lies, and the entry keeps
-//! the number of its item: positions are numbered without end (modulo 2^28). So
+//! the number of the place where its item lies. So
 //! either is found from the other without a search: a place is left empty in
 //! O(1) when its entry is removed, and renewed in O(1) when the table moves its
 //! entry. No links, 4 bytes an item.
@@ -9,121 +9,211 @@
 //! Invariants
 //! 1. Every item that is not a hole names the slot of exactly one resident,
 //!    which knows the item's position.
-//! 2. The front item is not a hole.
-//! 3. Holes never outnumber live items by more than 32 once `compact` was
-//!    called as [`Ring::is_crowded`] asks: the ring stays within 8 bytes for
-//!    each live item, plus slack for growth of an eighth.
+//! 2. Items lie from `front` up to `back`, going round at the end. The first is not a
+//!    hole; all other places hold holes, and one is always left over, so that `front` and
+//!    `back` tell full from empty.
+//! 3. A full ring in which holes outnumber live items by more than 32 is laid anew
+//!    without them: it stays within 8 bytes for each live item, plus slack for growth of
+//!    a sixteenth.
 //!
 //! The ring does not know what its order means.
 
 use crate::slot::Slot;
-use std::collections::VecDeque;
 
 const HOLE: u32 = u32::MAX;
 
-/// Where an item lies, modulo 2^28.
+/// How many pops ahead entries are read: where weights differ, several leave at once.
+const AHEAD: usize = 4;
+
+/// Where an item lies: less than 2^28.
 pub(crate) type Position = u32;
 
 /// The bits of a [`Position`].
 pub(crate) const POSITION: u32 = (1 << 28) - 1;
 
-/// The most residents one shard may hold, so that positions stay unique even
+/// The most residents one shard may hold, so that there are places enough even
 /// with as many holes: 134,217,728 less some room for the slack.
 pub(crate) const MOST_LIVE: usize = (1 << 27) - 64;
 
 #[derive(Default)]
 pub(crate) struct Ring {
-    items: VecDeque<u32>,
+    places: Box<[u32]>,
     front: Position,
-    holes: usize,
+    back: Position,
+    live: u32,
 }
 
 impl Ring {
+    #[inline]
     pub(crate) fn live(&self) -> usize {
-        self.items.len() - self.holes
+        self.live as usize
     }
 
-    /// Whether [`compact`](Ring::compact) must be called before the next push.
-    #[inline]
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.items.len() == self.items.capacity() && self.is_sparse()
+    /// Whether there are four times too many places.
+    fn is_roomy(&self) -> bool {
+        self.places.len() / 4 > self.live() + 64
     }
 
     /// Whether holes outnumber live items by more than 32.
     #[inline]
     pub(crate) fn is_sparse(&self) -> bool {
-        self.holes > self.live() + 32
+        self.used() > 2 * self.live() + 32
     }
 
-    /// Adds an item at the back and returns its position.
+    /// Places from `front` to `back`.
     #[inline]
-    pub(crate) fn push(&mut self, slot: Slot) -> Position {
-        let length = self.items.len();
-        if length == self.items.capacity() {
-            self.grow();
+    fn used(&self) -> usize {
+        let (front, back) = (self.front as usize, self.back as usize);
+        if back < front {
+            back + self.places.len() - front
+        } else {
+            back - front
         }
-        self.items.push_back(slot.bits());
-        self.front.wrapping_add(length as u32) & POSITION
+    }
+
+    /// Shrinks what is much too large; else closes the holes, if there are many; else
+    /// grows, by a sixteenth and not by half: the ring is counted among the bytes of an
+    /// entry. Tells of every move. O(items).
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, moved: impl FnMut(Slot, Position, Position)) {
+        let places = if self.is_roomy() {
+            self.live() * 3 / 2 + 16
+        } else if self.is_sparse() {
+            self.places.len()
+        } else {
+            self.used() * 17 / 16 + 16
+        };
+        self.lay(places.min(1 << 28), moved);
+    }
+
+    /// Gives up all places that hold no item; tells of every move, O(items).
+    pub(crate) fn shrink_to_fit(&mut self, moved: impl FnMut(Slot, Position, Position)) {
+        let spare = usize::from(self.live > 0);
+        self.lay(self.live() + spare, moved);
+    }
+
+    /// Lays the items into so many places, from the first on and without holes.
+    fn lay(&mut self, places: usize, mut moved: impl FnMut(Slot, Position, Position)) {
+        let mut laid = vec![HOLE; places].into_boxed_slice();
+        if self.front == 0 && self.used() == self.live() {
+            // As a ring grows for the first time: nothing moves.
+            laid[..self.live()].copy_from_slice(&self.places[..self.live()]);
+        } else {
+            for (to, (from, slot)) in self.iter().enumerate() {
+                laid[to] = slot.bits();
+                if from != to as Position {
+                    moved(slot, from, to as Position);
+                }
+            }
+        }
+        self.places = laid;
+        self.front = 0;
+        self.back = self.live;
+    }
+
+    /// Adds an item at the back and returns its position. Tells, as `(slot, from, to)`,
+    /// of every move if the others must be laid anew.
+    #[inline]
+    pub(crate) fn push(
+        &mut self,
+        slot: Slot,
+        moved: impl FnMut(Slot, Position, Position),
+    ) -> Position {
+        let mut next = self.behind(self.back);
+        // What has become much too large shrinks when it comes to its end.
+        if next == self.front || next == 0 && self.is_roomy() {
+            self.make_room(moved);
+            next = self.behind(self.back);
+        }
+        let position = std::mem::replace(&mut self.back, next);
+        if let Some(item) = self.places.get_mut(position as usize) {
+            *item = slot.bits();
+        }
+        self.live += 1;
+        position
     }
 
     /// Takes the oldest item out.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Slot> {
-        let slot = Slot::from_bits(self.items.pop_front()?);
-        self.advance();
-        if self.holes > 0 {
-            self.trim();
+        let item = self.places.get_mut(self.front as usize)?;
+        let bits = std::mem::replace(item, HOLE);
+        if bits == HOLE {
+            return None;
         }
-        if self.items.capacity() / 4 > self.items.len() + 64 {
-            self.shrink();
-        }
-        Some(slot)
+        self.live -= 1;
+        self.front = self.behind(self.front);
+        self.trim();
+        Some(Slot::from_bits(bits))
     }
 
-    /// Leaves a hole at `position`.
+    /// Leaves a hole at `position`, if the item there names `slot`; says whether it
+    /// did: a policy that panicked may have left an entry without an item, whose place
+    /// is another's by now.
     #[inline]
-    pub(crate) fn remove(&mut self, position: Position) {
-        let index = self.index(position);
-        if let Some(item) = self.items.get_mut(index) {
-            if *item != HOLE {
-                *item = HOLE;
-                self.holes += 1;
-                self.trim();
-            }
+    pub(crate) fn remove(&mut self, position: Position, slot: Slot) -> bool {
+        let Some(item) = self.places.get_mut(position as usize) else {
+            return false;
+        };
+        if *item != slot.bits() {
+            return false;
         }
+        *item = HOLE;
+        self.live -= 1;
+        self.trim();
+        true
     }
 
-    /// The oldest item.
+    /// The position of the oldest item.
     pub(crate) fn oldest(&self) -> Option<Position> {
-        (!self.items.is_empty()).then_some(self.front)
+        self.slot(self.front).map(|_| self.front)
     }
 
     /// The item behind the one at `position`, towards the newest. O(holes between).
     pub(crate) fn after(&self, position: Position) -> Option<Position> {
-        let next = self.index(position) + 1;
-        let rest = self.items.range(next.min(self.items.len())..);
-        let ahead = rest.take_while(|&&bits| bits == HOLE).count();
-        let found = (next + ahead) < self.items.len();
-        found.then(|| position.wrapping_add(1 + ahead as u32) & POSITION)
+        let mut next = self.behind(position);
+        while next != self.back {
+            if self.slot(next).is_some() {
+                return Some(next);
+            }
+            next = self.behind(next);
+        }
+        None
     }
 
     /// The slot at `position`, unless there is a hole.
+    #[inline]
     pub(crate) fn slot(&self, position: Position) -> Option<Slot> {
-        let &bits = self.items.get(self.index(position))?;
+        let &bits = self.places.get(position as usize)?;
         (bits != HOLE).then_some(Slot::from_bits(bits))
     }
 
     /// The oldest item's slot.
     #[inline]
     pub(crate) fn front(&self) -> Option<Slot> {
-        self.items.front().map(|&bits| Slot::from_bits(bits))
+        self.slot(self.front)
+    }
+
+    /// The slot that comes up a few pops later, or one that finds nothing: to be
+    /// read ahead.
+    #[inline]
+    pub(crate) fn ahead(&self) -> Slot {
+        let places = self.places.len();
+        let ahead = self.front as usize + AHEAD;
+        let index = if ahead < places {
+            ahead
+        } else {
+            ahead - places
+        };
+        Slot::from_bits(self.places.get(index).map_or(HOLE, |&bits| bits))
     }
 
     /// The entry of the item at `position` lies in another slot now. A hole stays
-    /// one: a policy that panicked may have left an entry without an item.
+    /// one: the entry may be without an item.
+    #[inline]
     pub(crate) fn renew(&mut self, position: Position, slot: Slot) {
-        let index = self.index(position);
-        if let Some(item) = self.items.get_mut(index) {
+        if let Some(item) = self.places.get_mut(position as usize) {
             if *item != HOLE {
                 *item = slot.bits();
             }
@@ -133,88 +223,52 @@ impl Ring {
     /// Whether `position` is the newest.
     #[inline]
     pub(crate) fn is_newest(&self, position: Position) -> bool {
-        self.index(position) + 1 == self.items.len()
-    }
-
-    /// Closes all holes; tells of every item's move as `(slot, from, to)`. O(items).
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn compact(&mut self, mut moved: impl FnMut(Slot, Position, Position)) {
-        let mut from = self.front;
-        let mut to = self.front;
-        self.items.retain(|&bits| {
-            let live = bits != HOLE;
-            if live {
-                if from != to {
-                    moved(Slot::from_bits(bits), from, to);
-                }
-                to = Self::behind(to);
-            }
-            from = Self::behind(from);
-            live
-        });
-        self.holes = 0;
+        self.behind(position) == self.back
     }
 
     /// All live items, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Position, Slot)> {
-        let place = |(index, &bits): (usize, &u32)| {
-            let position = self.front.wrapping_add(index as u32) & POSITION;
-            (bits != HOLE).then_some((position, Slot::from_bits(bits)))
+        let end = self.places.len() as Position;
+        let (front, back) = (self.front, self.back);
+        let (old, young) = if back < front {
+            (front..end, 0..back)
+        } else {
+            (front..back, 0..0)
         };
-        self.items.iter().enumerate().filter_map(place)
+        let item = |position| Some((position, self.slot(position)?));
+        old.chain(young).filter_map(item)
     }
 
+    /// The place behind this one.
     #[inline]
-    fn index(&self, position: Position) -> usize {
-        (position.wrapping_sub(self.front) & POSITION) as usize
-    }
-
-    fn behind(position: Position) -> Position {
-        position.wrapping_add(1) & POSITION
-    }
-
-    #[inline]
-    fn advance(&mut self) {
-        self.front = Self::behind(self.front);
-    }
-
-    /// Drops holes from the front: each is paid for by the removal that made it.
-    #[inline]
-    fn trim(&mut self) {
-        while self.items.front() == Some(&HOLE) {
-            self.items.pop_front();
-            self.advance();
-            self.holes -= 1;
+    fn behind(&self, position: Position) -> Position {
+        let next = position + 1;
+        if next as usize >= self.places.len() {
+            0
+        } else {
+            next
         }
     }
 
-    /// Grows by an eighth, not by half: the ring is counted among the bytes of an entry.
-    #[cold]
-    fn grow(&mut self) {
-        self.items.reserve_exact(self.items.len() / 8 + 16);
-    }
-
-    /// Many items have given way to few.
-    #[cold]
-    fn shrink(&mut self) {
-        self.items.shrink_to(self.items.len() * 3 / 2);
-    }
-
-    pub(crate) fn shrink_to_fit(&mut self) {
-        self.items.shrink_to_fit();
+    /// Leaves holes at the front behind: each is paid for by the removal that made it.
+    #[inline]
+    fn trim(&mut self) {
+        while self.front != self.back && self.front().is_none() {
+            self.front = self.behind(self.front);
+        }
     }
 
     /// Proves invariants 2 and 3 from scratch.
     pub(crate) fn check(&self) {
-        let holes = self.items.iter().filter(|&&bits| bits == HOLE).count();
-        assert_eq!(holes, self.holes);
-        assert_ne!(self.items.front(), Some(&HOLE));
+        let live = self.places.iter().filter(|&&bits| bits != HOLE).count();
+        assert_eq!((live, self.iter().count()), (self.live(), self.live()));
+        assert_eq!(self.front().is_none(), self.front == self.back);
+        assert!(self.used() <= self.places.len().saturating_sub(1));
     }
 
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
-        self.items.capacity() * 4
+        self.places.len() * 4
     }
 }
 
@@ -222,13 +276,22 @@ impl Ring {
 mod tests {
     use super::*;
 
+    fn push(ring: &mut Ring, slots: std::ops::RangeInclusive<usize>) -> Vec<Position> {
+        let stay = |_, from, to| panic!("{from} moved to {to}");
+        slots.map(|slot| ring.push(Slot(slot), stay)).collect()
+    }
+
     #[test]
     fn items_come_out_in_order_and_holes_are_skipped() {
         let mut ring = Ring::default();
-        let at: Vec<_> = (1..=5).map(|n| ring.push(Slot(n))).collect();
-        ring.remove(at[0]);
-        ring.remove(at[2]);
-        ring.remove(at[2]);
+        assert_eq!(
+            (ring.pop(), ring.oldest(), ring.after(3)),
+            (None, None, None)
+        );
+        assert!(!ring.remove(0, Slot(1)));
+        let at = push(&mut ring, 1..=5);
+        assert!(ring.remove(at[0], Slot(1)) && ring.remove(at[2], Slot(3)));
+        assert!(!ring.remove(at[2], Slot(3)) && !ring.remove(at[3], Slot(3)));
         assert_eq!(ring.live(), 3);
         assert_eq!(ring.after(at[1]), Some(at[3]));
         ring.renew(at[2], Slot(9));
@@ -243,51 +306,64 @@ mod tests {
         assert_eq!(ring.after(at[4]), None);
         assert_eq!(ring.pop(), Some(Slot(7)));
         assert_eq!((ring.pop(), ring.front()), (None, None));
+        assert!(!ring.remove(at[3], Slot(4)));
+        ring.renew(at[3], Slot(8));
         ring.check();
+        assert_eq!(ring.live(), 0, "what is out stays out");
     }
 
     #[test]
-    fn positions_stay_right_where_they_wrap() {
-        let mut ring = Ring {
-            front: POSITION - 1,
-            ..Ring::default()
-        };
-        let at: Vec<_> = (1..=4).map(|n| ring.push(Slot(n))).collect();
-        assert_eq!(at, [POSITION - 1, POSITION, 0, 1]);
-        ring.remove(at[1]);
+    fn positions_stay_right_where_they_go_round() {
+        let mut ring = Ring::default();
+        push(&mut ring, 1..=15);
+        (0..14).for_each(|_| _ = ring.pop());
+        let at = push(&mut ring, 16..=19);
+        assert_eq!(at, [15, 0, 1, 2]);
+        assert!(ring.is_newest(2) && !ring.is_newest(15));
+        assert_eq!(ring.after(15), Some(0));
+        assert!(ring.remove(at[1], Slot(17)));
         let mut moves = Vec::new();
-        ring.compact(|slot, from, to| moves.push((slot, from, to)));
-        assert_eq!(moves, [(Slot(3), 0, POSITION), (Slot(4), 1, 0)]);
-        assert!(ring.is_newest(0));
-        assert_eq!(
-            ring.iter().map(|(at, _)| at).collect::<Vec<_>>(),
-            [POSITION - 1, POSITION, 0]
-        );
+        ring.shrink_to_fit(|slot, from, to| moves.push((slot.0, from, to)));
+        assert_eq!(moves, [(15, 14, 0), (16, 15, 1), (18, 1, 2), (19, 2, 3)]);
+        let order: Vec<_> = ring.iter().map(|(at, slot)| (at, slot.0)).collect();
+        assert_eq!(order, [(0, 15), (1, 16), (2, 18), (3, 19)]);
+        assert_eq!(ring.bytes(), 4 * 5);
         ring.check();
     }
 
     #[test]
     fn a_ring_of_removals_stays_within_its_bound() {
         let mut ring = Ring::default();
-        let mut newest = ring.push(Slot(1));
-        ring.push(Slot(2));
+        let mut newest = push(&mut ring, 1..=1)[0];
+        push(&mut ring, 2..=2);
         let mut most = 0;
         for n in 0..100_000 {
-            if ring.is_crowded() {
-                ring.compact(|_, from, to| {
-                    if from == newest {
-                        newest = to;
-                    }
-                });
-            }
-            let next = ring.push(Slot(n + 3));
-            if n > 0 {
-                ring.remove(newest);
-            }
+            let before = newest;
+            let next = ring.push(Slot(n + 3), |_, from, to| {
+                if from == before {
+                    newest = to;
+                }
+            });
+            assert_eq!(ring.remove(newest, Slot(n + 2)), n > 0);
             newest = next;
             most = most.max(ring.bytes());
         }
         assert!(most <= 4 * 128, "{most} bytes for 3 live items");
+        ring.check();
+    }
+
+    #[test]
+    fn many_that_gave_way_to_few_take_their_places_along() {
+        let mut ring = Ring::default();
+        push(&mut ring, 1..=10_000);
+        assert!((40_000..46_000).contains(&ring.bytes()), "{}", ring.bytes());
+        (0..9_000).for_each(|_| _ = ring.pop());
+        for n in 0..10_000 {
+            ring.push(Slot(n), |_, _, _| ());
+            ring.pop();
+        }
+        assert_eq!(ring.live(), 1_000);
+        assert!(ring.bytes() <= 4 * 1_600, "{}", ring.bytes());
         ring.check();
     }
 }

@@ -16,9 +16,9 @@
 //! ```
 //!
 //! Invariants
-//! 1. `held` is the sum over the entries of what each was charged, and part of
-//!    the budget's `used`: charged before an entry is placed, given back after
-//!    it is taken.
+//! 1. What is held is the sum over the entries of what each was charged, and part of
+//!    the budget's `used`: charged before an entry is shown to anyone, given back after
+//!    it is taken. Where all weigh 1 that is their number, and nobody counts it again.
 //! 2. An entry that is being replaced is never its own victim, and stays
 //!    readable until its new value is in.
 //! 3. Whatever a policy answers, making room ends: each step evicts an entry or stops.
@@ -36,7 +36,7 @@ use crate::error::{Reason, Updated};
 use crate::flight::{Flight, Flights};
 use crate::leave::{Leaving, Panic, caught, dropped, first, hand_value};
 use crate::outbox::{Departure, Outbox};
-use crate::policy::{Meta, Ours, Policy, Slot, Tag, Touch};
+use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag, Touch};
 use crate::ring::MOST_LIVE;
 use crate::scale::Scale;
 use crate::stats::{Counts, Snapshot};
@@ -47,8 +47,8 @@ use std::mem::ManuallyDrop;
 
 /// An entry on its way in.
 pub(crate) struct Offer<K, V> {
-    pub(crate) key: K,
-    pub(crate) value: V,
+    /// The key and the value, until they are in.
+    pub(crate) pair: Option<(K, V)>,
     pub(crate) tag: Tag,
     pub(crate) weight: u64,
     /// How long it is to live, in nanoseconds, where entries have lives.
@@ -59,7 +59,16 @@ pub(crate) struct Offer<K, V> {
     pub(crate) lands: bool,
 }
 
-/// What became of an offer. The offer itself stays with the door until it is in,
+impl<K: Eq, V> Offer<K, V> {
+    /// Whether this is its key.
+    #[inline]
+    pub(crate) fn has(&self, key: &K) -> bool {
+        let own = self.pair.as_ref();
+        own.is_some_and(|(own, _)| key == own)
+    }
+}
+
+/// What became of an offer. Key and value stay with the door until they are in,
 /// so that whatever panics on the way, it is not dropped under the lock.
 pub(crate) enum Placed {
     /// It is in; an older value under its key is in the outbox as `Replaced`.
@@ -109,10 +118,11 @@ impl<R> Changed<R> {
 pub(crate) struct Shard<K, V, P: Policy> {
     table: Table<K, V, P::Meta>,
     policy: P,
+    /// What the entries are charged, where they have weights.
     held: Room,
     floor: u64,
     counts: Counts,
-    /// The key that `policy` was told of and that is not yet admitted.
+    /// The key that `policy` was told of, while room is gathered for it.
     announced: Option<Tag>,
     alone: bool,
     share: u64,
@@ -149,9 +159,36 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.len()
     }
 
+    /// What its entries are charged.
+    #[inline]
+    fn held(&self) -> Room {
+        if P::Meta::WEIGHED {
+            return self.held;
+        }
+        Room {
+            weight: Residents::len(&self.table) as u64,
+            entries: 0,
+        }
+    }
+
+    /// More, or less, is held from now on.
+    #[inline]
+    fn hold(&mut self, more: Room) {
+        if P::Meta::WEIGHED {
+            self.held = self.held.plus(more);
+        }
+    }
+
+    #[inline]
+    fn release(&mut self, less: Room) {
+        if P::Meta::WEIGHED {
+            self.held = self.held.minus(less);
+        }
+    }
+
     /// The weight that its entries are charged.
     pub(crate) fn weight(&self) -> u64 {
-        self.held.weight
+        self.held().weight
     }
 
     /// An entry by its key, without touching it, if it is not past its end at `now`.
@@ -214,55 +251,47 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.get_mut(slot)
     }
 
-    /// Puts an offer in, if there is one and there is room.
+    /// Puts an offer in, if there is room.
     #[inline]
     pub(crate) fn insert(
         &mut self,
-        offer: &mut Option<Offer<K, V>>,
+        offer: &mut Offer<K, V>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed
     where
         K: Eq,
     {
-        let Some(offered) = offer.as_ref() else {
-            return Placed::Present;
-        };
         self.work(hand.budget(), out);
         if self.flights.are_flying() {
-            self.make_way(offered);
+            self.make_way(offer);
         }
         if self.table.is_due() || self.table.len() >= MOST_LIVE {
             self.prepare(hand, out);
         }
         let budget = hand.budget();
-        if !fits(offered.weight, budget) || self.is_lifeless(offered.life) {
+        let (tag, weight) = (offer.tag, weight_of::<K, V, P>(offer));
+        if !fits(weight, budget) || self.is_lifeless(offer.life) {
             return self.refuse(offer, budget, out);
         }
-        let is = |key: &K| *key == offered.key;
-        let found = match self.table.slot_or_place(offered.tag, is) {
+        let is = |key: &K| offer.has(key);
+        let found = match self.table.slot_or_place(tag, is) {
             Ok(slot) => match self.unless_past(Some(slot), budget, out) {
                 Some(slot) => Ok(slot),
-                None => self.table.slot_or_place(offered.tag, is),
+                None => self.table.slot_or_place(tag, is),
             },
             Err(place) => Err(place),
         };
         match found {
-            Ok(_) if offered.only_if_absent => Placed::Present,
-            Ok(slot) => self.replace(slot, offered.weight, offer, hand, out),
+            Ok(_) if offer.only_if_absent => Placed::Present,
+            Ok(slot) => self.replace(slot, weight, offer, hand, out),
             Err(place) => {
-                let Some(Offer {
-                    tag,
-                    key,
-                    value,
-                    weight,
-                    life,
-                    only_if_absent,
-                    lands,
-                }) = offer.take()
-                else {
+                let Some((key, value)) = offer.pair.take() else {
                     return Placed::Present;
                 };
+                // Before anything is written: an atomic change waits until all that was
+                // written has reached the processor's cache.
+                hand.draw(charge::<P>(weight));
                 let mut meta = P::Meta::default();
                 meta.set_weight(weight, Ours);
                 timer::set_endless(&mut meta);
@@ -276,12 +305,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                     shard: self,
                     slot,
                     offer,
-                    weight,
-                    life,
-                    only_if_absent,
-                    lands,
                 };
-                unpaid.pay(tag, hand, out)
+                unpaid.pay(hand, out)
             }
         }
     }
@@ -293,20 +318,19 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(crate) fn insert_for(
         &mut self,
         flight: Option<&Arc<Flight<K, V>>>,
-        offer: &mut Option<Offer<K, V>>,
+        offer: &mut Offer<K, V>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed
     where
         K: Eq,
     {
-        let tag = offer.as_ref().map(|offer| offer.tag);
-        let lands = flight.zip(tag);
-        if lands.is_some_and(|(flight, tag)| !self.flights.has(tag, flight)) {
+        let tag = offer.tag;
+        if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
             return Placed::Present;
         }
         let placed = self.insert(offer, hand, out);
-        if let (Some((flight, tag)), false) = (lands, matches!(placed, Placed::NeedsRoom(_))) {
+        if let (Some(flight), false) = (flight, matches!(placed, Placed::NeedsRoom(_))) {
             self.flights.remove(tag, flight);
         }
         placed
@@ -320,7 +344,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     where
         K: Eq,
     {
-        let is = |key: &K| *key == offered.key;
+        let is = |key: &K| offered.has(key);
         let writes = !offered.only_if_absent || self.slot(offered.tag, is).is_none();
         if writes && !offered.lands {
             self.flights.detach(offered.tag, is);
@@ -346,9 +370,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[inline]
     fn admit(&mut self, slot: Slot, tag: Tag, paid: Room, life: u64) {
         self.table.paid();
-        self.held = self.held.plus(paid);
-        self.counts.entered(paid.weight);
-        self.announced = None;
+        self.hold(paid);
+        self.counts.entered(counted::<P>(paid.weight));
         self.begin(slot, life, true);
         self.policy.admit(slot, tag, &mut self.table);
     }
@@ -357,9 +380,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// with the room it gathered.
     #[inline]
     fn announce(&mut self, tag: Tag, weight: u64) {
-        if self.announced != Some(tag) {
+        if self.announced.is_none() || self.announced.take() != Some(tag) {
             self.policy.miss(tag, weight);
-            self.announced = Some(tag);
         }
     }
 
@@ -367,7 +389,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         &mut self,
         slot: Slot,
         weight: u64,
-        offer: &mut Option<Offer<K, V>>,
+        offer: &mut Offer<K, V>,
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed {
@@ -378,12 +400,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 entries: 0,
             });
         }
-        self.counts.left(before, Cause::Replaced);
-        self.counts.entered(weight);
+        self.counts.left(counted::<P>(before), Cause::Replaced);
+        self.counts.entered(counted::<P>(weight));
         let times = self.part_replaced(slot);
-        if let (Some(entry), Some(offer)) = (self.table.get_mut(slot), offer.take()) {
-            let old = std::mem::replace(&mut entry.value, offer.value);
-            out.put(offer.key, old, Cause::Replaced, times);
+        if let (Some(entry), Some((key, value))) = (self.table.get_mut(slot), offer.pair.take()) {
+            let old = std::mem::replace(&mut entry.value, value);
+            out.put(key, old, Cause::Replaced, times);
             self.begin(slot, offer.life, false);
         }
         self.reordered(slot, before, weight);
@@ -392,27 +414,19 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 
     #[cold]
-    fn refuse(
-        &mut self,
-        offer: &mut Option<Offer<K, V>>,
-        budget: &Budget,
-        out: &mut Outbox<K, V>,
-    ) -> Placed
+    fn refuse(&mut self, offer: &mut Offer<K, V>, budget: &Budget, out: &mut Outbox<K, V>) -> Placed
     where
         K: Eq,
     {
-        let Some(offered) = offer.as_ref() else {
-            return Placed::Present;
-        };
-        let slot = self.table.slot(offered.tag, |key| *key == offered.key);
+        let slot = self.table.slot(offer.tag, |key| offer.has(key));
         let slot = self.unless_past(slot, budget, out);
-        if slot.is_some() && offered.only_if_absent {
+        if slot.is_some() && offer.only_if_absent {
             return Placed::Present;
         }
         if let Some(slot) = slot {
             self.leave(slot, Cause::Replaced, budget, out);
         }
-        let Some(offer) = offer.take() else {
+        let Some((key, value)) = offer.pair.take() else {
             return Placed::Present;
         };
         let (cause, reason) = if fits(offer.weight, budget) {
@@ -423,7 +437,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             (Cause::Refused, Reason::TooHeavy { weight, capacity })
         };
         self.counts.refused_outright(cause);
-        out.keep(offer.key, offer.value, cause, Times::of_refused(cause));
+        out.keep(key, value, cause, Times::of_refused(cause));
         Placed::Refused(reason)
     }
 
@@ -448,9 +462,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 return false;
             }
             hand.pay(need);
-            self.held = self.held.plus(need);
+            self.hold(need);
         } else {
-            self.held = self.held.minus(room(before - after));
+            self.release(room(before - after));
             hand.budget().give(room(before - after));
         }
         if let Some(entry) = self.table.get_mut(slot) {
@@ -471,7 +485,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[inline(always)]
     fn settle(&mut self, need: Room, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
         if let Some(room) = self.evict(None, out) {
-            if room == need && hand.is_empty() {
+            if hand.is_empty() && (!P::Meta::WEIGHED || room == need) {
                 return true;
             }
             hand.receive(room);
@@ -518,7 +532,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// may weigh 0, so with a floor of 0 all of them do.
     #[inline]
     fn may_pay(&self, floor: u64) -> bool {
-        floor == 0 || self.held.weight > floor
+        floor == 0 || self.held().weight > floor
     }
 
     /// Evicts for someone else, down to `floor`, until the hand covers `need`.
@@ -711,11 +725,15 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
         let meta = &self.table.get(slot)?.meta;
         let (cause, times) = timer::parted(meta, cause, self.now);
-        let unhit = cause == Cause::Evicted && P::was_hit(meta) == Some(false);
-        let entry = self.table.take(slot)?;
-        if unhit {
+        let weight = meta.weight(Ours);
+        if cause == Cause::Evicted && P::was_hit(meta) == Some(false) {
             self.counts.evicted_unhit();
         }
+        if !P::Meta::TIMED && out.forgets(cause) {
+            self.table.forget(slot);
+            return Some(self.without(weight, cause));
+        }
+        let entry = self.table.take(slot)?;
         Some(self.left(entry, cause, times, out))
     }
 
@@ -728,12 +746,18 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         times: Times,
         out: &mut Outbox<K, V>,
     ) -> Room {
-        let weight = entry.meta.weight(Ours);
-        let room = charge::<P>(weight);
-        self.held = self.held.minus(room);
-        self.counts.left(weight, cause);
+        let room = self.without(entry.meta.weight(Ours), cause);
         self.part(&entry.meta, times);
         out.put(entry.key, entry.value, cause, times);
+        room
+    }
+
+    /// An entry of this weight is held no more; what it was charged.
+    #[inline]
+    fn without(&mut self, weight: u64, cause: Cause) -> Room {
+        let room = charge::<P>(weight);
+        self.release(room);
+        self.counts.left(counted::<P>(weight), cause);
         room
     }
 
@@ -849,11 +873,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.announced = None;
         self.flights.detach_all();
         let entries = self.table.len() as u64;
-        let held = std::mem::replace(&mut self.held, Room::NONE);
+        let held = self.held();
+        self.held = Room::NONE;
         let now = self.now;
         let taken = self.table.empty();
         self.forget_all_ends();
-        self.counts.left_at_once(entries, held.weight, cause);
+        self.counts
+            .left_at_once(entries, counted::<P>(held.weight), cause);
         budget.give(held);
         first(panic, dropped(before));
         taken.map(move |entry| timer::departed(entry, cause, now))
@@ -877,7 +903,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut snapshot = self.counts.snapshot();
         snapshot.len = self.table.len() as u64;
-        snapshot.weight = self.held.weight;
+        snapshot.weight = self.weight();
+        if !P::Meta::WEIGHED {
+            snapshot.weight_in = self.counts.entries_in();
+            snapshot.weight_out = snapshot.weight_in - snapshot.weight;
+        }
         snapshot.capacity = self.share;
         snapshot.lateness = self.lateness();
         snapshot.lives = self.lives();
@@ -897,10 +927,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             .map(|entry| charge::<P>(entry.meta.weight(Ours)));
         let sum = charges.fold(Room::NONE, Room::plus);
         assert_eq!(
-            sum, self.held,
+            sum,
+            self.held(),
             "the sum of the entries' weights and what is held"
         );
-        let counts = self.counts.snapshot();
+        let counts = self.snapshot();
         let left: u64 = Cause::ALL
             .iter()
             .map(|&cause| counts.departures(cause))
@@ -911,7 +942,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             "counts and entries"
         );
         let weight = counts.weight_in().wrapping_sub(counts.weight_out());
-        assert_eq!(weight, self.held.weight, "weight counted and held");
+        assert_eq!(weight, self.weight(), "weight counted and held");
         sum
     }
 }
@@ -925,35 +956,32 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 struct Unpaid<'a, K, V, P: Policy> {
     shard: &'a mut Shard<K, V, P>,
     slot: Slot,
-    offer: &'a mut Option<Offer<K, V>>,
-    weight: u64,
-    life: u64,
-    only_if_absent: bool,
-    lands: bool,
+    offer: &'a mut Offer<K, V>,
 }
 
 impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
     #[inline]
-    fn pay(self, tag: Tag, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
-        let need = charge::<P>(self.weight);
+    fn pay(self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
+        let (tag, weight) = (self.offer.tag, weight_of::<K, V, P>(self.offer));
+        let need = charge::<P>(weight);
         let shard = &mut *self.shard;
-        let full = hand.is_empty() && hand.budget().is_full_for(need.weight);
-        let free = !full && hand.complete(need) || shard.expire_for(need, hand, out);
+        let free = hand.covers(need) || shard.expire_for(need, hand, out);
         if !free && !shard.may_pay(shard.floor) {
             return Placed::NeedsRoom(need);
         }
-        shard.announce(tag, self.weight);
+        shard.announce(tag, weight);
         // Asked before room is paid, which a panic would lose.
         let is_ghost = shard.policy.missed_a_ghost();
         if free {
             hand.pay(need);
         } else if !shard.settle(need, hand, out) {
+            shard.announced = Some(tag);
             return Placed::NeedsRoom(need);
         }
         if is_ghost {
             shard.counts.ghost_hit();
         }
-        let (slot, life) = (self.slot, self.life);
+        let (slot, life) = (self.slot, self.offer.life);
         let mut paid = ManuallyDrop::new(self);
         paid.shard.admit(slot, tag, need, life);
         Placed::Stored(slot)
@@ -963,15 +991,7 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
 impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
     fn drop(&mut self) {
         if let Some(entry) = self.shard.table.take(self.slot) {
-            *self.offer = Some(Offer {
-                tag: entry.tag,
-                key: entry.key,
-                value: entry.value,
-                weight: self.weight,
-                life: self.life,
-                only_if_absent: self.only_if_absent,
-                lands: self.lands,
-            });
+            self.offer.pair = Some((entry.key, entry.value));
         }
         self.shard.table.paid();
     }
@@ -982,6 +1002,18 @@ impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
 fn fits(weight: u64, budget: &Budget) -> bool {
     let capacity = budget.capacity();
     weight <= capacity && capacity > 0
+}
+
+/// What an entry weighs, where entries have weights; else 1.
+#[inline]
+fn weight_of<K, V, P: Policy>(offer: &Offer<K, V>) -> u64 {
+    if P::Meta::WEIGHED { offer.weight } else { 1 }
+}
+
+/// What is counted of a weight: where all weigh 1, nothing, as entries are counted.
+#[inline]
+fn counted<P: Policy>(weight: u64) -> u64 {
+    if P::Meta::WEIGHED { weight } else { 0 }
 }
 
 /// What an entry of this weight is charged.

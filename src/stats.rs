@@ -23,6 +23,8 @@ pub(crate) struct Counts {
     weight_out: u64,
     evicted_unhit: u64,
     ghost_hits: u64,
+    /// Values that were never resident.
+    turned_away: u64,
 }
 
 /// How many classes of load times are counted.
@@ -125,6 +127,12 @@ impl Counts {
     pub(crate) fn refused_outright(&mut self, cause: Cause) {
         self.inserts += 1;
         self.departures[cause as usize] += 1;
+        self.turned_away += 1;
+    }
+
+    /// What came in where all entries weigh 1: nobody counted it.
+    pub(crate) fn entries_in(&self) -> u64 {
+        self.inserts - self.turned_away
     }
 
     /// So many departures counted as `from` were in truth expired.
@@ -195,8 +203,8 @@ pub struct Snapshot {
     misses: u64,
     inserts: u64,
     departures: [u64; Cause::ALL.len()],
-    weight_in: u64,
-    weight_out: u64,
+    pub(crate) weight_in: u64,
+    pub(crate) weight_out: u64,
     evicted_unhit: u64,
     ghost_hits: u64,
     pub(crate) lateness: Lateness,

@@ -44,7 +44,7 @@ where
     pub(super) fn gather(
         &self,
         hashed: Hashed,
-        offer: &mut Option<Offer<K, V>>,
+        offer: &mut Offer<K, V>,
         flight: Option<&Arc<Flight<K, V>>>,
         mut need: Room,
         now: Moment,
@@ -54,7 +54,7 @@ where
         let mut hand = gatherer.hand();
         let mut spare = true;
         loop {
-            let spared = offer.as_ref().filter(|_| spare);
+            let spared = spare.then_some(&*offer);
             self.gather_into(&mut hand, hashed, spared, need, now, out);
             let mut home = lock_at(self.shard(hashed), now);
             let _mark = Mark::set_in_debug();
@@ -63,7 +63,7 @@ where
                 placed => return placed,
             }
             need = Room {
-                weight: offer.as_ref().map_or(0, |offer| offer.weight),
+                weight: offer.weight,
                 entries: u64::from(weighed::<P>()),
             };
         }
@@ -101,6 +101,6 @@ where
     /// Where the value lies that an offer is to replace.
     fn kept_slot(&self, shard: &Shard<K, V, P>, offer: &Offer<K, V>) -> Option<Slot> {
         let _mark = Mark::set_in_debug();
-        shard.slot(offer.tag, |key| *key == offer.key)
+        shard.slot(offer.tag, |key| offer.has(key))
     }
 }

@@ -77,15 +77,14 @@ where
         life: u64,
     ) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
-        let mut offer = Some(Offer {
+        let mut offer = Offer {
             tag: hashed.tag(),
-            key,
-            value,
+            pair: Some((key, value)),
             weight,
             life,
             only_if_absent: false,
             lands: false,
-        });
+        };
         let mut leaving = self.leave.open();
         match self.place(hashed, &mut offer, leaving.outbox()) {
             Placed::Refused(reason) => leaving.hand_back(reason),
@@ -99,38 +98,32 @@ where
         V: Clone,
     {
         let copy = value.clone();
-        let mut offer = Some(Offer {
+        let mut offer = Offer {
             tag: hashed.tag(),
             weight: self.scale.weigh::<P>(&key, &value),
             life: self.life(&key, &value),
-            key,
-            value,
+            pair: Some((key, value)),
             only_if_absent: true,
             lands: false,
-        });
+        };
         let mut leaving = self.leave.open();
         self.place(hashed, &mut offer, leaving.outbox());
         let panic = leaving.settle_quietly();
-        match offer {
-            Some(offer) => {
-                let (kept, spare) = match self.peek(&Same(&offer.key)) {
+        match offer.pair {
+            Some((key, value)) => {
+                let (kept, spare) = match self.peek(&Same(&key)) {
                     Some(found) => (found, Some(copy)),
                     None => (copy, None),
                 };
                 let panic = panic.or(dropped(spare));
-                hand_value(kept, || panic.or(drop_apart(offer.key, offer.value)))
+                hand_value(kept, || panic.or(drop_apart(key, value)))
             }
             None => hand_value(copy, || panic),
         }
     }
 
     #[inline]
-    fn place(
-        &self,
-        hashed: Hashed,
-        offer: &mut Option<Offer<K, V>>,
-        out: &mut Outbox<K, V>,
-    ) -> Placed {
+    fn place(&self, hashed: Hashed, offer: &mut Offer<K, V>, out: &mut Outbox<K, V>) -> Placed {
         let now = self.now();
         let placed = {
             let mut shard = lock_at(self.shard(hashed), now);

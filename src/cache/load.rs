@@ -346,7 +346,7 @@ where
         &self,
         hashed: Hashed,
         flight: &Arc<Flight<K, V>>,
-        offer: &mut Option<Offer<K, V>>,
+        offer: &mut Offer<K, V>,
         count: impl FnOnce(&mut Loads),
         out: &mut Outbox<K, V>,
     ) {
@@ -542,15 +542,14 @@ where
             let _inside = self.chain.enter();
             let copy = value.clone();
             let key = key();
-            offer = Some(Offer {
+            offer = Offer {
                 tag: self.hashed.tag(),
                 weight: cache.scale.weigh::<P>(&key, &value),
                 life: cache.life(&key, &value),
-                key,
-                value,
+                pair: Some((key, value)),
                 only_if_absent: false,
                 lands: true,
-            });
+            };
             let refreshes = self.refreshes;
             let count = |loads: &mut Loads| loads.landed(took, refreshes);
             cache.store_landing(self.hashed, flight, &mut offer, count, leaving.outbox());
@@ -561,8 +560,8 @@ where
             .as_ref()
             .and_then(|flight| flight.land(|| copy.clone()));
         first(&mut panic, leaving.settle_quietly());
-        if let Some(offer) = offer {
-            first(&mut panic, drop_apart(offer.key, offer.value));
+        if let Some((key, value)) = offer.pair {
+            first(&mut panic, drop_apart(key, value));
         }
         first(&mut panic, dropped(flight));
         hand_value(copy, || panic)

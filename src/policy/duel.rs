@@ -147,6 +147,9 @@ pub struct Duel {
     border: u64,
     /// What part of late evictions main has paid.
     from_main: u64,
+    /// For so many residents the history is as it should be.
+    fewest: usize,
+    most: usize,
     /// Whether a victim was ever asked for.
     filled: bool,
     /// Whether it was asked since the last admission.
@@ -193,8 +196,14 @@ impl Duel {
     /// Whether small is beyond so many times the border.
     #[inline]
     fn is_beyond(&self, times: u64) -> bool {
-        let border = (u128::from(self.whole()) * u128::from(self.border)) >> ALL.ilog2();
-        self.queues.small.weight >= (border as u64).saturating_mul(times).max(1)
+        self.is_beyond_of(self.whole(), times)
+    }
+
+    /// The same for a shard that holds so much.
+    #[inline]
+    fn is_beyond_of(&self, whole: u64, times: u64) -> bool {
+        let border = (u128::from(whole) * u128::from(self.border)) >> ALL.ilog2();
+        self.queues.small.weight() >= (border as u64).saturating_mul(times).max(1)
     }
 
     /// Moves the border by a step for each unit of `weight`, up or down.
@@ -214,8 +223,15 @@ impl Duel {
         }
     }
 
-    /// Whether a key with this past is a ghost, and moves the border if it is.
+    /// A key that the history knows.
     #[inline(never)]
+    fn comes_again(&mut self, tag: Tag, weight: u64) {
+        if let Some(past) = self.history.enter_again(tag) {
+            self.comes = self.comes(past, weight);
+        }
+    }
+
+    /// Whether a key with this past is a ghost, and moves the border if it is.
     fn comes(&mut self, past: Past, weight: u64) -> Comes {
         let (live, small) = (self.queues.live() as f64, self.queues.small.live() as f64);
         let main_pays = (self.from_main as f64 / ALL as f64).clamp(0.02, 0.98);
@@ -252,18 +268,19 @@ impl Duel {
         }
     }
 
-    /// The history follows the number of residents; while they become more for
-    /// the first time, in larger steps, but never beyond what a full shard needs.
-    #[inline]
-    fn follow(&mut self, residents: usize) {
-        let (keys, places) = (known(residents), self.history.places());
-        if keys > places || self.filled && keys * 4 + SLACK < places {
-            self.fit(keys);
+    /// A miss with too small a history, or too large a one: it follows the number of residents.
+    #[cold]
+    #[inline(never)]
+    fn miss_anew(&mut self, tag: Tag, weight: u64) {
+        self.fit(known(self.queues.live() + 1));
+        self.comes = Comes::New;
+        if !self.history.enter_new(tag) {
+            self.comes_again(tag, weight);
         }
     }
 
-    #[cold]
-    #[inline(never)]
+    /// While residents become more for the first time the history grows in larger steps,
+    /// but never beyond what a full shard needs.
     fn fit(&mut self, keys: usize) {
         let full = (self.share as usize).saturating_mul(KNOWN) / 4;
         let spare = if self.filled {
@@ -272,6 +289,28 @@ impl Duel {
             (keys / 2).min(full.saturating_sub(keys))
         };
         self.history.fit(keys + spare);
+        self.survey();
+    }
+
+    /// Finds for how many residents the history is neither too small nor, once the
+    /// shard was full, more than four times too large.
+    fn survey(&mut self) {
+        let places = self.history.places();
+        self.most = (4 * places + 3) / KNOWN;
+        let least = places.saturating_sub(SLACK).div_ceil(4);
+        self.fewest = if self.filled {
+            (4 * least).div_ceil(KNOWN)
+        } else {
+            0
+        };
+    }
+
+    /// A victim is asked for the first time.
+    #[cold]
+    #[inline(never)]
+    fn fill(&mut self) {
+        self.filled = true;
+        self.survey();
     }
 
     /// Adds to what the history knows of the entry in `slot`; says how much that is.
@@ -378,6 +417,8 @@ impl Policy for Duel {
             share,
             border: FIRST,
             from_main: ALL / 2,
+            fewest: 0,
+            most: 0,
             filled: false,
             asked: false,
             comes: Comes::New,
@@ -386,11 +427,14 @@ impl Policy for Duel {
 
     #[inline]
     fn miss(&mut self, tag: Tag, weight: u64) {
-        self.follow(self.queues.live() + 1);
-        self.comes = match self.history.enter(tag) {
-            Some(past) => self.comes(past, weight),
-            None => Comes::New,
-        };
+        let residents = self.queues.live() + 1;
+        if residents > self.most || residents < self.fewest {
+            return self.miss_anew(tag, weight);
+        }
+        self.comes = Comes::New;
+        if !self.history.enter_new(tag) {
+            self.comes_again(tag, weight);
+        }
     }
 
     #[inline]
@@ -428,14 +472,17 @@ impl Policy for Duel {
 
     #[inline]
     fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        if self.queues.live() > 0 {
-            self.asked = true;
-            self.filled = true;
+        if self.queues.live() == 0 {
+            return None;
+        }
+        self.asked = true;
+        if !self.filled {
+            self.fill();
         }
         let mut rounds = ROUNDS;
         while self.queues.live() > 0 {
             let (small, main) = (self.queues.small.live(), self.queues.main.live());
-            if main == 0 || small > 0 && self.is_beyond(1) {
+            if main == 0 || small > 0 && self.is_beyond_of(self.queues.weight(), 1) {
                 if let Some(victim) = self.small_pays(&mut rounds, residents) {
                     return Some(victim);
                 }
@@ -456,8 +503,9 @@ impl Policy for Duel {
     }
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
-        self.queues.shrink_to_fit();
+        self.queues.shrink_to_fit(residents);
         self.history.shrink(known(residents.len()));
+        self.survey();
     }
 
     #[inline]
@@ -474,5 +522,14 @@ impl Policy for Duel {
         self.queues.check(residents);
         assert!((LEAST..=ALL).contains(&self.border), "{}", self.border);
         assert!(self.from_main <= ALL, "{}", self.from_main);
+        let places = self.history.places();
+        let fits = |n| known(n) <= places && (!self.filled || known(n) * 4 + SLACK >= places);
+        assert!(fits(self.most) && !fits(self.most + 1), "{}", self.most);
+        assert!(fits(self.fewest), "{}", self.fewest);
+        assert!(
+            self.fewest == 0 || !fits(self.fewest - 1),
+            "{}",
+            self.fewest
+        );
     }
 }

@@ -27,10 +27,7 @@ impl std::fmt::Debug for Fifo {
 /// Puts an entry behind all others of a ring that its residents share with no other.
 #[inline]
 pub(super) fn push(ring: &mut Ring, slot: Slot, residents: &mut impl Residents<Mark>) {
-    if ring.is_crowded() {
-        ring.compact(|slot, _, to| set_position(residents, slot, to));
-    }
-    let position = ring.push(slot);
+    let position = ring.push(slot, |slot, _, to| set_position(residents, slot, to));
     set_position(residents, slot, position);
 }
 
@@ -81,7 +78,7 @@ impl Policy for Fifo {
     #[inline]
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         if let Some(mark) = residents.meta(slot) {
-            self.ring.remove(mark.position());
+            self.ring.remove(mark.position(), slot);
         }
     }
 
@@ -94,8 +91,9 @@ impl Policy for Fifo {
         renew(&mut self.ring, residents);
     }
 
-    fn shrink_to_fit(&mut self, _: &mut impl Residents<Mark>) {
-        self.ring.shrink_to_fit();
+    fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
+        self.ring
+            .shrink_to_fit(|slot, _, to| set_position(residents, slot, to));
     }
 
     #[inline]

@@ -45,7 +45,7 @@
 //! | no sketch | 51.56 (1.4), 51.95 | |
 
 use super::{Mark, Meta, Policy, Residents, Slot, Tag, Touch};
-use crate::ring::{POSITION, Ring};
+use crate::ring::{POSITION, Position, Ring};
 use crate::sketch::Sketch;
 
 /// The frequency of a newcomer; with 1, a hit weighs too much.
@@ -198,12 +198,14 @@ impl Class {
 
     #[cold]
     fn close_holes(&mut self, residents: &mut impl Residents<GreedyMeta>) {
-        self.ring.compact(|slot, _, to| {
-            if let Some(meta) = residents.meta_mut(slot) {
-                meta.mark.set_position(to);
-            }
-        });
-        self.ring.shrink_to_fit();
+        self.ring
+            .shrink_to_fit(|slot, _, to| set_position(residents, slot, to));
+    }
+}
+
+fn set_position(residents: &mut impl Residents<GreedyMeta>, slot: Slot, to: Position) {
+    if let Some(meta) = residents.meta_mut(slot) {
+        meta.mark.set_position(to);
     }
 }
 
@@ -244,12 +246,17 @@ impl Greedy {
         residents: &mut impl Residents<GreedyMeta>,
     ) {
         let name = self.name(frequency, residents.weight(slot));
+        if residents.meta(slot).is_none() {
+            return;
+        }
+        let age = self.age;
+        let class = self.class(name);
+        let position = class
+            .ring
+            .push(slot, |slot, _, to| set_position(residents, slot, to));
         let Some(meta) = residents.meta_mut(slot) else {
             return;
         };
-        let age = self.age;
-        let class = self.class(name);
-        let position = class.ring.push(slot);
         if class.ring.live() == 1 {
             class.due = due(name, age);
         }
@@ -295,7 +302,8 @@ impl Greedy {
             return;
         };
         if let Ok(index) = self.find(meta.class) {
-            self.classes[index].ring.remove(meta.mark.position());
+            let position = meta.mark.position();
+            self.classes[index].ring.remove(position, slot);
             self.settle(index, residents);
         }
     }
@@ -375,9 +383,9 @@ impl Greedy {
         }
     }
 
-    fn shrink_to_fit(&mut self, residents: &impl Residents<GreedyMeta>) {
+    fn shrink_to_fit(&mut self, residents: &mut impl Residents<GreedyMeta>) {
         for class in &mut self.classes {
-            class.ring.shrink_to_fit();
+            class.close_holes(residents);
         }
         self.classes.shrink_to_fit();
         self.sketch.shrink(residents.len() * PLACES);
@@ -765,7 +773,7 @@ mod tests {
             "{} bytes",
             bytes(&shop)
         );
-        shop.order.shrink_to_fit(&shop.shelf);
+        shop.order.shrink_to_fit(&mut shop.shelf);
         shop.evict_all();
         assert!(shop.order.classes.is_empty());
     }
@@ -778,7 +786,7 @@ mod tests {
         let full = shop.order.sketch.places();
         assert!(full >= 999, "{full}");
         (1..900).for_each(|key| shop.remove(key));
-        shop.order.shrink_to_fit(&shop.shelf);
+        shop.order.shrink_to_fit(&mut shop.shelf);
         assert!(shop.order.sketch.places() <= 128 + 32);
     }
 

@@ -4,7 +4,7 @@
 //! A hit leaves a hole where the entry stood and puts it at the back; the ring
 //! closes its holes when they outnumber the live items, so a hit costs amortised O(1) and the log at most 8 bytes an entry.
 
-use super::fifo::{check_ring, push, renew};
+use super::fifo::{check_ring, push, renew, set_position};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 use crate::ring::Ring;
 
@@ -49,7 +49,7 @@ impl Policy for Lru {
         };
         mark.raise(HIT);
         if !self.ring.is_newest(mark.position()) {
-            self.ring.remove(mark.position());
+            self.ring.remove(mark.position(), slot);
             push(&mut self.ring, slot, residents);
         }
     }
@@ -57,7 +57,7 @@ impl Policy for Lru {
     #[inline]
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         if let Some(mark) = residents.meta(slot) {
-            self.ring.remove(mark.position());
+            self.ring.remove(mark.position(), slot);
         }
     }
 
@@ -70,8 +70,9 @@ impl Policy for Lru {
         renew(&mut self.ring, residents);
     }
 
-    fn shrink_to_fit(&mut self, _: &mut impl Residents<Mark>) {
-        self.ring.shrink_to_fit();
+    fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
+        self.ring
+            .shrink_to_fit(|slot, _, to| set_position(residents, slot, to));
     }
 
     #[inline]

@@ -4,7 +4,8 @@
 //!
 //! Invariants
 //! 1. Each resident has one item, in the ring that its mark names.
-//! 2. `weight` is the sum over the items of what their residents weigh.
+//! 2. `excess` is by how much the residents weigh more than one each, modulo 2^64 (they
+//!    may weigh nothing): where all weigh one, nobody counts weight.
 
 use super::fifo::set_position;
 use super::{Mark, Residents, Slot};
@@ -44,7 +45,7 @@ pub(super) struct Queues {
 #[derive(Default)]
 pub(super) struct Queue<const FLAG: u32> {
     ring: Ring,
-    pub(super) weight: u64,
+    excess: u64,
 }
 
 impl<const FLAG: u32> Queue<FLAG> {
@@ -54,16 +55,20 @@ impl<const FLAG: u32> Queue<FLAG> {
         self.ring.live()
     }
 
+    /// The weight of all that stand in it.
+    #[inline]
+    pub(super) fn weight(&self) -> u64 {
+        self.excess.wrapping_add(self.live() as u64)
+    }
+
     /// Puts the entry of `slot` at the back and writes its mark: with this count,
     /// and whether it was ever hit as before.
     #[inline]
     pub(super) fn push(&mut self, slot: Slot, count: u32, residents: &mut impl Residents<Mark>) {
-        if self.ring.is_crowded() {
-            self.ring
-                .compact(|slot, _, to| set_position(residents, slot, to));
-        }
-        let position = self.ring.push(slot);
-        self.weight = self.weight.saturating_add(residents.weight(slot));
+        let position = self
+            .ring
+            .push(slot, |slot, _, to| set_position(residents, slot, to));
+        self.count_in(residents.weight(slot));
         if let Some(mark) = residents.meta_mut(slot) {
             mark.set(position | mark.bits() & HIT | count | FLAG);
         }
@@ -81,25 +86,41 @@ impl<const FLAG: u32> Queue<FLAG> {
     pub(super) fn pop(&mut self, residents: &impl Residents<Mark>) -> Option<Item> {
         let slot = self.ring.pop()?;
         self.fetch(residents);
-        self.weight = self.weight.saturating_sub(residents.weight(slot));
+        self.count_out(residents.weight(slot));
         Some((slot, residents.meta(slot)?.bits()))
     }
 
-    /// Reads a word of the next one's entry, for nothing but that it lies in the
-    /// processor's cache when it is asked for: nobody waits for this read.
+    /// Reads a word of an entry that comes up soon, for nothing but that it lies in the
+    /// processor's cache when it is asked for.
     #[inline]
     fn fetch(&self, residents: &impl Residents<Mark>) {
-        let next = self.ring.front().and_then(|next| residents.meta(next));
-        black_box(next.map_or(0, Mark::bits));
+        black_box(residents.meta(self.ring.ahead()).map_or(0, Mark::bits));
     }
 
-    fn remove(&mut self, position: Position, weight: u64) {
-        self.ring.remove(position);
-        self.weight = self.weight.saturating_sub(weight);
+    fn remove(&mut self, position: Position, slot: Slot, weight: u64) {
+        if self.ring.remove(position, slot) {
+            self.count_out(weight);
+        }
     }
 
     fn reweighed(&mut self, before: u64, after: u64) {
-        self.weight = self.weight.saturating_sub(before).saturating_add(after);
+        self.count_out(before);
+        self.count_in(after);
+    }
+
+    #[inline]
+    fn count_in(&mut self, weight: u64) {
+        self.excess = self.excess.wrapping_add(weight.wrapping_sub(1));
+    }
+
+    #[inline]
+    fn count_out(&mut self, weight: u64) {
+        self.excess = self.excess.wrapping_sub(weight.wrapping_sub(1));
+    }
+
+    fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
+        self.ring
+            .shrink_to_fit(|slot, _, to| set_position(residents, slot, to));
     }
 
     fn check(&self, residents: &impl Residents<Mark>) {
@@ -110,7 +131,7 @@ impl<const FLAG: u32> Queue<FLAG> {
             residents.weight(slot)
         };
         let weight: u64 = self.ring.iter().map(weight).sum();
-        assert_eq!(weight, self.weight, "weight of a queue");
+        assert_eq!(weight, self.weight(), "weight of a queue");
     }
 }
 
@@ -123,15 +144,15 @@ impl Queues {
 
     #[inline]
     pub(super) fn weight(&self) -> u64 {
-        self.small.weight.saturating_add(self.main.weight)
+        self.small.weight().wrapping_add(self.main.weight())
     }
 
     /// Takes an entry out, wherever it stands.
     pub(super) fn forget(&mut self, slot: Slot, residents: &impl Residents<Mark>) {
         let weight = residents.weight(slot);
         match residents.meta(slot) {
-            Some(mark) if mark.has(MAIN) => self.main.remove(mark.position(), weight),
-            Some(mark) => self.small.remove(mark.position(), weight),
+            Some(mark) if mark.has(MAIN) => self.main.remove(mark.position(), slot, weight),
+            Some(mark) => self.small.remove(mark.position(), slot, weight),
             None => (),
         }
     }
@@ -157,9 +178,9 @@ impl Queues {
         }
     }
 
-    pub(super) fn shrink_to_fit(&mut self) {
-        self.small.ring.shrink_to_fit();
-        self.main.ring.shrink_to_fit();
+    pub(super) fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
+        self.small.shrink_to_fit(residents);
+        self.main.shrink_to_fit(residents);
     }
 
     /// Proves the invariants from scratch.

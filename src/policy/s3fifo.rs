@@ -109,7 +109,7 @@ impl Policy for S3Fifo {
 
     #[inline]
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
-        let filling = !self.filled && self.queues.small.weight >= self.share / 10;
+        let filling = !self.filled && self.queues.small.weight() >= self.share / 10;
         if self.to_main || filling {
             self.to_main = false;
             self.queues.main.push(slot, 0, residents);
@@ -136,7 +136,7 @@ impl Policy for S3Fifo {
         self.filled |= self.queues.live() > 0;
         for _ in 0..=self.queues.small.live() + 4 * residents.len() {
             let over =
-                self.queues.small.weight > self.small_share() || self.queues.main.live() == 0;
+                self.queues.small.weight() > self.small_share() || self.queues.main.live() == 0;
             let victim = if over && self.queues.small.live() > 0 {
                 self.small_pays(residents)
             } else {
@@ -158,7 +158,7 @@ impl Policy for S3Fifo {
     }
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
-        self.queues.shrink_to_fit();
+        self.queues.shrink_to_fit(residents);
         self.ghost.shrink(residents.len() / 10 * 9);
     }
 

@@ -42,22 +42,26 @@ impl std::fmt::Debug for Sieve {
 }
 
 impl Sieve {
-    fn compact(&mut self, residents: &mut impl Residents<Mark>) {
-        let before = self.hand;
-        self.ring.compact(|slot, from, to| {
-            if Some(from) == before {
-                self.hand = Some(to);
-            }
-            set_position(residents, slot, to);
-        });
-    }
-
     /// Leaves a hole; a hand that stood there goes on.
-    fn leave(&mut self, position: Position) {
+    fn leave(&mut self, position: Position, slot: Slot) {
         if self.hand == Some(position) {
             self.hand = self.ring.after(position);
         }
-        self.ring.remove(position);
+        self.ring.remove(position, slot);
+    }
+}
+
+/// Items move, and the hand with the one that it points to.
+fn follow(
+    hand: &mut Option<Position>,
+    residents: &mut impl Residents<Mark>,
+) -> impl FnMut(Slot, Position, Position) {
+    let before = *hand;
+    move |slot, from, to| {
+        if Some(from) == before {
+            *hand = Some(to);
+        }
+        set_position(residents, slot, to);
     }
 }
 
@@ -71,10 +75,7 @@ impl Policy for Sieve {
 
     #[inline]
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
-        if self.ring.is_crowded() {
-            self.compact(residents);
-        }
-        let position = self.ring.push(slot);
+        let position = self.ring.push(slot, follow(&mut self.hand, residents));
         set_position(residents, slot, position);
     }
 
@@ -86,7 +87,7 @@ impl Policy for Sieve {
     #[inline]
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         if let Some(mark) = residents.meta(slot) {
-            self.leave(mark.position());
+            self.leave(mark.position(), slot);
         }
     }
 
@@ -97,7 +98,7 @@ impl Policy for Sieve {
             let mark = residents.meta_mut(slot)?;
             if !mark.has(VISITED) {
                 self.hand = Some(position);
-                self.leave(position);
+                self.leave(position, slot);
                 return Some(slot);
             }
             mark.lower(VISITED);
@@ -110,8 +111,8 @@ impl Policy for Sieve {
         renew(&mut self.ring, residents);
     }
 
-    fn shrink_to_fit(&mut self, _: &mut impl Residents<Mark>) {
-        self.ring.shrink_to_fit();
+    fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
+        self.ring.shrink_to_fit(follow(&mut self.hand, residents));
     }
 
     #[inline]

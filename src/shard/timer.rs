@@ -686,15 +686,14 @@ mod tests {
         }
 
         fn insert(&mut self, key: u64, life: u64) {
-            let mut offer = Some(Offer {
+            let mut offer = Offer {
                 tag: Tag::of(key),
-                key,
-                value: key,
+                pair: Some((key, key)),
                 weight: 1,
                 life,
                 only_if_absent: false,
                 lands: false,
-            });
+            };
             let mut hand = self.budget.hand();
             let placed = self.shard.insert(&mut offer, &mut hand, &mut self.out);
             assert!(matches!(placed, Placed::Stored(_)));

@@ -159,10 +159,12 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         }
     }
 
-    /// How many entries are resident: one atomic load for caches that count
-    /// entries or limit them; else O(shards), with one lock at a time. Exact when
-    /// nobody else is writing; never more than the capacity. Room on its way to an entry counts as used, and so do
-    /// entries past the end of their life that no write or sweep has taken out yet.
+    /// How many entries are resident. Exact when nobody else is writing; never more
+    /// than the capacity. Entries past the end of their life count until a write or a
+    /// sweep has taken them out.
+    ///
+    /// One atomic load for caches that count entries or limit them: there, room on its
+    /// way to an entry counts as used. Else O(shards), with one lock at a time.
     pub fn len(&self) -> usize {
         reentry::check();
         let counted = self.counted().unwrap_or_else(|| {

@@ -768,7 +768,9 @@ fn entries_that_weigh_one_never_outnumber_the_capacity() {
             settled(&cache);
             seen
         });
-        assert_eq!(seen.len(), 4, "2 or 1 at each read, then 1: {seen:?}");
+        // In one shard 2 or 1, then 1. Of two, one has let go before the other takes in,
+        // and they are asked one after another: 1 or 2 at each read.
+        assert_eq!(seen.len(), [4, 8][shards - 1], "{seen:?}");
     }
 }
 

@@ -6,14 +6,14 @@
 //! `change` and `retain`, and nothing is dropped: what leaves goes into the
 //! door's outbox.
 //!
-//! ```text
-//! insert(offer): too heavy for the whole capacity?   both old and new leave
-//!                key present?  pay the difference, swap the value, touch
-//!                else          pay the weight, place the entry, admit it
-//! pay(need):     from the hand, else from the budget, else own victims pay;
-//!                a shard that holds less than its floor asks the door instead,
-//!                which gathers room elsewhere and comes again with a full hand
-//! ```
+//! | child | does |
+//! |---|---|
+//! | `insert` | the way in |
+//! | `room` | own victims pay for it, for oneself or for others |
+//! | `change` | changes in place, of values and of what they are charged |
+//! | `timer` | who is past his end, where entries have lives |
+//!
+//! Here is what they share: finding, touching, and the way out.
 //!
 //! Invariants
 //! 1. What is held is the sum over the entries of what each was charged, and part of
@@ -22,98 +22,26 @@
 //! 2. An entry that is being replaced is never its own victim, and stays
 //!    readable until its new value is in.
 //! 3. Whatever a policy answers, making room ends: each step evicts an entry or stops.
-//!
-//! Where entries have lives, `timer` says who is past his end.
 
+mod change;
+mod insert;
+mod room;
 mod timer;
 
+pub(crate) use change::Changed;
+pub(crate) use insert::{Offer, Placed};
 pub(crate) use timer::Tally;
 
-use crate::budget::{Budget, Hand};
+use crate::budget::Budget;
 use crate::cause::{Cause, Times};
 use crate::clock::Moment;
-use crate::error::{Reason, Updated};
-use crate::flight::{Flight, Flights};
-use crate::leave::{Leaving, Panic, caught, dropped, first, hand_value};
+use crate::flight::Flights;
+use crate::leave::{Panic, caught, dropped, first};
 use crate::outbox::{Departure, Outbox};
 use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag, Touch};
-use crate::ring::MOST_LIVE;
-use crate::scale::Scale;
 use crate::stats::{Counts, Snapshot};
-use crate::sync::Arc;
 use crate::table::{Entry, Table};
 use crate::weight::Room;
-use std::mem::ManuallyDrop;
-
-/// An entry on its way in.
-pub(crate) struct Offer<K, V> {
-    /// The key and the value, until they are in.
-    pub(crate) pair: Option<(K, V)>,
-    pub(crate) tag: Tag,
-    pub(crate) weight: u64,
-    /// How long it is to live, in nanoseconds, where entries have lives.
-    pub(crate) life: u64,
-    /// Leave an older value under the key alone.
-    pub(crate) only_if_absent: bool,
-    /// It comes from the flight of its key, which must not be detached by it.
-    pub(crate) lands: bool,
-}
-
-impl<K: Eq, V> Offer<K, V> {
-    /// Whether this is its key.
-    #[inline]
-    pub(crate) fn has(&self, key: &K) -> bool {
-        let own = self.pair.as_ref();
-        own.is_some_and(|(own, _)| key == own)
-    }
-}
-
-/// What became of an offer. Key and value stay with the door until they are in,
-/// so that whatever panics on the way, it is not dropped under the lock.
-pub(crate) enum Placed {
-    /// It is in; an older value under its key is in the outbox as `Replaced`.
-    Stored(Slot),
-    /// It is the last in the outbox, as `Refused` (or `Expired`, if it had no life),
-    /// and an older value under its key is there as `Replaced`.
-    Refused(Reason),
-    /// The key is there, and the offer was only for the case that it is not.
-    Present,
-    /// Nothing has changed but for victims; room must be gathered first, this
-    /// much in all.
-    NeedsRoom(Room),
-}
-
-/// What became of a value changed in place. The closure's result is not dropped
-/// under the lock either.
-pub(crate) struct Changed<R> {
-    pub(crate) result: Option<R>,
-    /// Whether the value stayed.
-    pub(crate) stayed: bool,
-    /// To go on once the lock is left.
-    pub(crate) panic: Option<Panic>,
-}
-
-impl<R> Changed<R> {
-    /// There was no value to change.
-    pub(crate) fn nothing() -> Self {
-        Self {
-            result: None,
-            stayed: false,
-            panic: None,
-        }
-    }
-
-    /// Outside the lock: tells what left, then goes on with the panic or answers.
-    pub(crate) fn settle<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
-        let mut panic = self.panic;
-        first(&mut panic, leaving.settle_quietly());
-        match hand_value(self.result, || panic) {
-            Some(result) if self.stayed => Updated::Kept(result),
-            Some(result) => Updated::Refused(result),
-            None => Updated::Absent,
-        }
-    }
-}
 
 pub(crate) struct Shard<K, V, P: Policy> {
     table: Table<K, V, P::Meta>,
@@ -251,415 +179,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.get_mut(slot)
     }
 
-    /// Puts an offer in, if there is room.
-    #[inline]
-    pub(crate) fn insert(
-        &mut self,
-        offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
-        out: &mut Outbox<K, V>,
-    ) -> Placed
-    where
-        K: Eq,
-    {
-        self.work(hand.budget(), out);
-        if self.flights.are_flying() {
-            self.make_way(offer);
-        }
-        if self.table.is_due() || self.table.len() >= MOST_LIVE {
-            self.prepare(hand, out);
-        }
-        let budget = hand.budget();
-        let (tag, weight) = (offer.tag, weight_of::<K, V, P>(offer));
-        if !fits(weight, budget) || self.is_lifeless(offer.life) {
-            return self.refuse(offer, budget, out);
-        }
-        let is = |key: &K| offer.has(key);
-        let found = match self.table.slot_or_place(tag, is) {
-            Ok(slot) => match self.unless_past(Some(slot), budget, out) {
-                Some(slot) => Ok(slot),
-                None => self.table.slot_or_place(tag, is),
-            },
-            Err(place) => Err(place),
-        };
-        match found {
-            Ok(_) if offer.only_if_absent => Placed::Present,
-            Ok(slot) => self.replace(slot, weight, offer, hand, out),
-            Err(place) => {
-                let Some((key, value)) = offer.pair.take() else {
-                    return Placed::Present;
-                };
-                // Before anything is written: an atomic change waits until all that was
-                // written has reached the processor's cache.
-                hand.draw(charge::<P>(weight));
-                let mut meta = P::Meta::default();
-                meta.set_weight(weight, Ours);
-                timer::set_endless(&mut meta);
-                let slot = place.place(Entry {
-                    tag,
-                    meta,
-                    key,
-                    value,
-                });
-                let unpaid = Unpaid {
-                    shard: self,
-                    slot,
-                    offer,
-                };
-                unpaid.pay(hand, out)
-            }
-        }
-    }
-
-    /// The same for an offer that a flight has loaded, if it comes from one: then
-    /// the flight is taken out once that is done, or, if it was detached meanwhile, the
-    /// offer is left alone.
-    #[inline(never)]
-    pub(crate) fn insert_for(
-        &mut self,
-        flight: Option<&Arc<Flight<K, V>>>,
-        offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
-        out: &mut Outbox<K, V>,
-    ) -> Placed
-    where
-        K: Eq,
-    {
-        let tag = offer.tag;
-        if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
-            return Placed::Present;
-        }
-        let placed = self.insert(offer, hand, out);
-        if let (Some(flight), false) = (flight, matches!(placed, Placed::NeedsRoom(_))) {
-            self.flights.remove(tag, flight);
-        }
-        placed
-    }
-
-    /// Detaches the flight of a key that someone else writes: not one that only would
-    /// have, had the key not been there.
-    #[cold]
-    #[inline(never)]
-    fn make_way(&mut self, offered: &Offer<K, V>)
-    where
-        K: Eq,
-    {
-        let is = |key: &K| offered.has(key);
-        let writes = !offered.only_if_absent || self.slot(offered.tag, is).is_none();
-        if writes && !offered.lands {
-            self.flights.detach(offered.tag, is);
-        }
-    }
-
-    /// Before a place is looked for: there must be one.
-    #[cold]
-    #[inline(never)]
-    fn prepare(&mut self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) {
-        if self.table.len() >= MOST_LIVE {
-            if let Some(room) = self.evict_one(None, out) {
-                hand.receive(room);
-            }
-        }
-        if self.table.is_due() {
-            self.table.rebuild();
-            self.policy.moved(&mut self.table);
-        }
-    }
-
-    /// The entry in `slot` is paid for: counts it and gives it its place in the order.
-    #[inline]
-    fn admit(&mut self, slot: Slot, tag: Tag, paid: Room, life: u64) {
-        self.table.paid();
-        self.hold(paid);
-        self.counts.entered(counted::<P>(paid.weight));
-        self.begin(slot, life, true);
-        self.policy.admit(slot, tag, &mut self.table);
-    }
-
-    /// Tells the policy who is about to come; not again when the door comes back
-    /// with the room it gathered.
-    #[inline]
-    fn announce(&mut self, tag: Tag, weight: u64) {
-        if self.announced.is_none() || self.announced.take() != Some(tag) {
-            self.policy.miss(tag, weight);
-        }
-    }
-
-    fn replace(
-        &mut self,
-        slot: Slot,
-        weight: u64,
-        offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
-        out: &mut Outbox<K, V>,
-    ) -> Placed {
-        let before = self.weight_at(slot);
-        if !self.reweigh(slot, weight, self.floor, hand, out) {
-            return Placed::NeedsRoom(Room {
-                weight: weight - before,
-                entries: 0,
-            });
-        }
-        self.counts.left(counted::<P>(before), Cause::Replaced);
-        self.counts.entered(counted::<P>(weight));
-        let times = self.part_replaced(slot);
-        if let (Some(entry), Some((key, value))) = (self.table.get_mut(slot), offer.pair.take()) {
-            let old = std::mem::replace(&mut entry.value, value);
-            out.put(key, old, Cause::Replaced, times);
-            self.begin(slot, offer.life, false);
-        }
-        self.reordered(slot, before, weight);
-        self.touch(slot);
-        Placed::Stored(slot)
-    }
-
-    #[cold]
-    fn refuse(&mut self, offer: &mut Offer<K, V>, budget: &Budget, out: &mut Outbox<K, V>) -> Placed
-    where
-        K: Eq,
-    {
-        let slot = self.table.slot(offer.tag, |key| offer.has(key));
-        let slot = self.unless_past(slot, budget, out);
-        if slot.is_some() && offer.only_if_absent {
-            return Placed::Present;
-        }
-        if let Some(slot) = slot {
-            self.leave(slot, Cause::Replaced, budget, out);
-        }
-        let Some((key, value)) = offer.pair.take() else {
-            return Placed::Present;
-        };
-        let (cause, reason) = if fits(offer.weight, budget) {
-            (Cause::Expired, Reason::NoLife)
-        } else {
-            let weight = offer.weight;
-            let capacity = budget.capacity();
-            (Cause::Refused, Reason::TooHeavy { weight, capacity })
-        };
-        self.counts.refused_outright(cause);
-        out.keep(key, value, cause, Times::of_refused(cause));
-        Placed::Refused(reason)
-    }
-
-    /// Changes what the entry in `slot` is charged; says whether there was room
-    /// for it with own victims paying down to `floor`.
-    fn reweigh(
-        &mut self,
-        slot: Slot,
-        after: u64,
-        floor: u64,
-        hand: &mut Hand<'_>,
-        out: &mut Outbox<K, V>,
-    ) -> bool {
-        let before = self.weight_at(slot);
-        if !P::Meta::WEIGHED || before == after {
-            return true;
-        }
-        let room = |weight| Room { weight, entries: 0 };
-        if after > before {
-            let need = room(after - before);
-            if !hand.complete(need) && !self.collect(need, floor, Some(slot), hand, out) {
-                return false;
-            }
-            hand.pay(need);
-            self.hold(need);
-        } else {
-            self.release(room(before - after));
-            hand.budget().give(room(before - after));
-        }
-        if let Some(entry) = self.table.get_mut(slot) {
-            entry.meta.set_weight(after, Ours);
-        }
-        true
-    }
-
-    /// Tells the policy of a weight that has changed.
-    fn reordered(&mut self, slot: Slot, before: u64, after: u64) {
-        if before != after {
-            self.policy.reweighed(slot, before, &mut self.table);
-        }
-    }
-
-    /// Own victims pay for an entry that needs this much. In a cache of entries that
-    /// weigh alike one victim's room is the newcomer's: no hand touches it.
-    #[inline(always)]
-    fn settle(&mut self, need: Room, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
-        if let Some(room) = self.evict(None, out) {
-            if hand.is_empty() && (!P::Meta::WEIGHED || room == need) {
-                return true;
-            }
-            hand.receive(room);
-        }
-        self.settle_by_more(need, hand, out)
-    }
-
-    /// The same, if one victim was not just right.
-    #[inline(never)]
-    fn settle_by_more(&mut self, need: Room, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> bool {
-        let settled = hand.complete(need) || self.collect(need, self.floor, None, hand, out);
-        if settled {
-            hand.pay(need);
-        }
-        settled
-    }
-
-    /// Own victims pay for what the budget has not free, as long as this shard holds
-    /// more than `floor`; says whether the hand covers `need` now.
-    fn collect(
-        &mut self,
-        need: Room,
-        floor: u64,
-        keep: Option<Slot>,
-        hand: &mut Hand<'_>,
-        out: &mut Outbox<K, V>,
-    ) -> bool {
-        while self.may_pay(floor) {
-            if !self.expire_one(keep, hand, out) {
-                let Some(room) = self.evict_one(keep, out) else {
-                    break;
-                };
-                hand.receive(room);
-            }
-            if hand.complete(need) {
-                return true;
-            }
-        }
-        // Others may have given room back since; or all there is was evicted.
-        hand.complete(need)
-    }
-
-    /// Whether this shard's own victims pay for room, down to `floor`. Entries
-    /// may weigh 0, so with a floor of 0 all of them do.
-    #[inline]
-    fn may_pay(&self, floor: u64) -> bool {
-        floor == 0 || self.held().weight > floor
-    }
-
-    /// Evicts for someone else, down to `floor`, until the hand covers `need`.
-    pub(crate) fn yield_room(
-        &mut self,
-        floor: u64,
-        need: Room,
-        keep: Option<Slot>,
-        hand: &mut Hand<'_>,
-        out: &mut Outbox<K, V>,
-    ) {
-        while !hand.covers(need) && self.expire_one(keep, hand, out) {}
-        while !hand.covers(need) && self.may_pay(floor) {
-            let Some(room) = self.evict_one(keep, out) else {
-                break;
-            };
-            hand.receive(room);
-        }
-    }
-
-    /// Evicts at most `most` entries while the budget is over a lowered
-    /// capacity and this shard over `floor`; says whether it may go on.
-    ///
-    /// A policy that panics is not asked for that victim: the bound comes first,
-    /// and the panic is kept for later.
-    pub(crate) fn work_off(
-        &mut self,
-        floor: u64,
-        most: usize,
-        budget: &Budget,
-        out: &mut Outbox<K, V>,
-        panic: &mut Option<Panic>,
-    ) -> usize {
-        for gone in 0..most {
-            if !budget.is_over() || !self.may_pay(floor) {
-                return gone;
-            }
-            let due = caught(|| self.expire_one(None, &mut budget.hand(), out));
-            if !matches!(due, Ok(false)) {
-                first(panic, due.err());
-                continue;
-            }
-            let asked = caught(|| self.evict_one(None, out));
-            let evicted = asked.unwrap_or_else(|stopped| {
-                first(panic, Some(stopped));
-                self.evict_unasked(out)
-            });
-            let Some(room) = evicted else {
-                return gone;
-            };
-            budget.give(room);
-        }
-        most
-    }
-
-    /// Evicts one entry without a word to the policy; its room, if there was one.
-    #[cold]
-    fn evict_unasked(&mut self, out: &mut Outbox<K, V>) -> Option<Room> {
-        let slot = self.table.slot_from(0, None)?;
-        let entry = self.table.take(slot)?;
-        let (cause, times) = timer::parted(&entry.meta, Cause::Evicted, self.now);
-        Some(self.left(entry, cause, times, out))
-    }
-
     /// Hands out the entries of a shard that will not be used again.
     pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
         let now = self.now;
         let left = move |entry| timer::departed(entry, Cause::CacheDropped, now);
         self.table.empty().map(left)
-    }
-
-    /// Evicts one entry, but never `keep`; its room, if there was one.
-    #[inline(always)]
-    fn evict(&mut self, keep: Option<Slot>, out: &mut Outbox<K, V>) -> Option<Room> {
-        let named = self.policy.victim(&mut self.table);
-        if let Some(slot) = named {
-            if named != keep && !self.table.is_unpaid(slot) {
-                if let Some(room) = self.unlink(slot, Cause::Evicted, out) {
-                    return Some(room);
-                }
-            }
-        }
-        self.evict_another(named, keep, out)
-    }
-
-    /// The same, for callers in no haste.
-    #[inline(never)]
-    fn evict_one(&mut self, keep: Option<Slot>, out: &mut Outbox<K, V>) -> Option<Room> {
-        self.evict(keep, out)
-    }
-
-    /// The same, when the policy has named the entry to keep, or nothing that exists.
-    #[cold]
-    #[inline(never)]
-    fn evict_another(
-        &mut self,
-        named: Option<Slot>,
-        keep: Option<Slot>,
-        out: &mut Outbox<K, V>,
-    ) -> Option<Room> {
-        let slot = self.other_victim(named, keep)?;
-        self.unlink(slot, Cause::Evicted, out)
-    }
-
-    /// Asks the policy once more, then chooses for it.
-    fn other_victim(&mut self, named: Option<Slot>, keep: Option<Slot>) -> Option<Slot> {
-        self.readmit(named, keep);
-        if keep.is_some() && self.table.len() > 1 {
-            let again = self.policy.victim(&mut self.table);
-            let slot = again.filter(|&slot| again != keep && self.table.get(slot).is_some());
-            if slot.is_some() {
-                return slot;
-            }
-            self.readmit(again, keep);
-        }
-        self.seed = self.seed.wrapping_add(0x9E37_79B9);
-        let slot = self.table.slot_from(self.seed as usize, keep)?;
-        self.policy.forget(slot, &mut self.table);
-        Some(slot)
-    }
-
-    fn readmit(&mut self, named: Option<Slot>, keep: Option<Slot>) {
-        if let (Some(slot), true) = (named, named == keep) {
-            if let Some(entry) = self.table.get(slot) {
-                self.policy.admit(slot, entry.tag, &mut self.table);
-            }
-        }
     }
 
     #[inline]
@@ -761,99 +285,6 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         room
     }
 
-    /// Runs a closure on the value in `slot` and charges what it weighs then,
-    /// whatever panics on the way; a panic is returned, to go on after the lock.
-    ///
-    /// A value that finds no room, or that the weigher panics on, leaves as refused.
-    pub(crate) fn change<R>(
-        &mut self,
-        slot: Slot,
-        scale: &Scale<K, V>,
-        budget: &Budget,
-        change: impl FnOnce(&K, &mut V) -> R,
-        out: &mut Outbox<K, V>,
-    ) -> Changed<R> {
-        let mut changed = Changed::nothing();
-        let Some(entry) = self.table.get_mut(slot) else {
-            return changed;
-        };
-        match caught(|| change(&entry.key, &mut entry.value)) {
-            Ok(result) => changed.result = Some(result),
-            Err(panic) => changed.panic = Some(panic),
-        }
-        let weight = caught(|| scale.weigh::<P>(&entry.key, &entry.value));
-        // The policy is asked here: its panic waits as well.
-        let settled = caught(|| {
-            let stayed = match &weight {
-                Ok(weight) => self.recharge(slot, *weight, budget, out),
-                Err(_) => false,
-            };
-            if !stayed {
-                self.leave(slot, Cause::Refused, budget, out);
-            }
-            stayed
-        });
-        first(&mut changed.panic, weight.err());
-        match settled {
-            Ok(stayed) => changed.stayed = stayed,
-            Err(panic) => first(&mut changed.panic, Some(panic)),
-        }
-        changed
-    }
-
-    /// Charges a value's new weight, if there is room for it.
-    fn recharge(
-        &mut self,
-        slot: Slot,
-        after: u64,
-        budget: &Budget,
-        out: &mut Outbox<K, V>,
-    ) -> bool {
-        let before = self.weight_at(slot);
-        // All of this shard may pay: the closure's caller cannot wait for others.
-        let fits = fits(after, budget) && self.reweigh(slot, after, 0, &mut budget.hand(), out);
-        if fits && before != after {
-            self.counts.reweighed(before, after);
-            self.reordered(slot, before, after);
-        }
-        fits
-    }
-
-    /// Calls `keep` for every entry, until one panics: entries for which it
-    /// answers `false` leave as removed, the others are charged what they weigh then.
-    /// What is being loaded can't be asked about: it is not stored.
-    pub(crate) fn retain(
-        &mut self,
-        scale: &Scale<K, V>,
-        budget: &Budget,
-        keep: &mut impl FnMut(&K, &mut V) -> bool,
-        out: &mut Outbox<K, V>,
-    ) -> Option<Panic> {
-        self.flights.detach_all();
-        for slot in self.table.every_slot() {
-            if self.unless_past(Some(slot), budget, out).is_none() {
-                continue;
-            }
-            let Some(entry) = self.table.get_mut(slot) else {
-                continue;
-            };
-            let kept = caught(|| keep(&entry.key, &mut entry.value));
-            if let Ok(false) = kept {
-                self.leave(slot, Cause::Removed, budget, out);
-                continue;
-            }
-            let mut panic = kept.err();
-            first(
-                &mut panic,
-                self.change(slot, scale, budget, |_, _| (), out).panic,
-            );
-            if panic.is_some() {
-                return panic;
-            }
-        }
-        None
-    }
-
     /// The entries that are not past their end at `now`.
     pub(crate) fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, &V)> {
         let live = move |entry: &&Entry<K, V, P::Meta>| !timer::is_past(&entry.meta, now);
@@ -947,67 +378,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 }
 
-/// An entry in the table that is not yet paid for, and not yet shown to the policy.
-///
-/// It is placed first, since that takes one search for key and place, and so that
-/// its memory is on its way while room is made. Whatever keeps it from being
-/// paid for, a panic too, it goes back into the offer. Nobody sees it before:
-/// the lock is held.
-struct Unpaid<'a, K, V, P: Policy> {
-    shard: &'a mut Shard<K, V, P>,
-    slot: Slot,
-    offer: &'a mut Offer<K, V>,
-}
-
-impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
-    #[inline]
-    fn pay(self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
-        let (tag, weight) = (self.offer.tag, weight_of::<K, V, P>(self.offer));
-        let need = charge::<P>(weight);
-        let shard = &mut *self.shard;
-        let free = hand.covers(need) || shard.expire_for(need, hand, out);
-        if !free && !shard.may_pay(shard.floor) {
-            return Placed::NeedsRoom(need);
-        }
-        shard.announce(tag, weight);
-        // Asked before room is paid, which a panic would lose.
-        let is_ghost = shard.policy.missed_a_ghost();
-        if free {
-            hand.pay(need);
-        } else if !shard.settle(need, hand, out) {
-            shard.announced = Some(tag);
-            return Placed::NeedsRoom(need);
-        }
-        if is_ghost {
-            shard.counts.ghost_hit();
-        }
-        let (slot, life) = (self.slot, self.offer.life);
-        let mut paid = ManuallyDrop::new(self);
-        paid.shard.admit(slot, tag, need, life);
-        Placed::Stored(slot)
-    }
-}
-
-impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
-    fn drop(&mut self) {
-        if let Some(entry) = self.shard.table.take(self.slot) {
-            self.offer.pair = Some((entry.key, entry.value));
-        }
-        self.shard.table.paid();
-    }
-}
-
 /// Whether an entry of this weight may be resident at all.
 #[inline]
 fn fits(weight: u64, budget: &Budget) -> bool {
     let capacity = budget.capacity();
     weight <= capacity && capacity > 0
-}
-
-/// What an entry weighs, where entries have weights; else 1.
-#[inline]
-fn weight_of<K, V, P: Policy>(offer: &Offer<K, V>) -> u64 {
-    if P::Meta::WEIGHED { offer.weight } else { 1 }
 }
 
 /// What is counted of a weight: where all weigh 1, nothing, as entries are counted.

@@ -1,0 +1,181 @@
+//! Changes in place: of a value, and of what it is charged.
+//!
+//! The closures of `change` and `retain` are the user's, and so is the weigher after
+//! them; whatever panics, the entry is charged what it weighs then, or leaves. The panic
+//! goes on after the lock.
+
+use super::{Shard, fits};
+use crate::budget::{Budget, Hand};
+use crate::cause::Cause;
+use crate::error::Updated;
+use crate::leave::{Leaving, Panic, caught, first, hand_value};
+use crate::outbox::Outbox;
+use crate::policy::{Meta, Ours, Policy, Slot};
+use crate::scale::Scale;
+use crate::weight::Room;
+
+/// What became of a value changed in place. The closure's result is not dropped
+/// under the lock either.
+pub(crate) struct Changed<R> {
+    pub(crate) result: Option<R>,
+    /// Whether the value stayed.
+    pub(crate) stayed: bool,
+    /// To go on once the lock is left.
+    pub(crate) panic: Option<Panic>,
+}
+
+impl<R> Changed<R> {
+    /// There was no value to change.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            result: None,
+            stayed: false,
+            panic: None,
+        }
+    }
+
+    /// Outside the lock: tells what left, then goes on with the panic or answers.
+    pub(crate) fn settle<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
+        let mut panic = self.panic;
+        first(&mut panic, leaving.settle_quietly());
+        match hand_value(self.result, || panic) {
+            Some(result) if self.stayed => Updated::Kept(result),
+            Some(result) => Updated::Refused(result),
+            None => Updated::Absent,
+        }
+    }
+}
+
+impl<K, V, P: Policy> Shard<K, V, P> {
+    /// Changes what the entry in `slot` is charged; says whether there was room
+    /// for it with own victims paying down to `floor`.
+    pub(super) fn reweigh(
+        &mut self,
+        slot: Slot,
+        after: u64,
+        floor: u64,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        let before = self.weight_at(slot);
+        if !P::Meta::WEIGHED || before == after {
+            return true;
+        }
+        let room = |weight| Room { weight, entries: 0 };
+        if after > before {
+            let need = room(after - before);
+            if !hand.complete(need) && !self.collect(need, floor, Some(slot), hand, out) {
+                return false;
+            }
+            hand.pay(need);
+            self.hold(need);
+        } else {
+            self.release(room(before - after));
+            hand.budget().give(room(before - after));
+        }
+        if let Some(entry) = self.table.get_mut(slot) {
+            entry.meta.set_weight(after, Ours);
+        }
+        true
+    }
+
+    /// Tells the policy of a weight that has changed.
+    pub(super) fn reordered(&mut self, slot: Slot, before: u64, after: u64) {
+        if before != after {
+            self.policy.reweighed(slot, before, &mut self.table);
+        }
+    }
+
+    /// Runs a closure on the value in `slot` and charges what it weighs then,
+    /// whatever panics on the way; a panic is returned, to go on after the lock.
+    ///
+    /// A value that finds no room, or that the weigher panics on, leaves as refused.
+    pub(crate) fn change<R>(
+        &mut self,
+        slot: Slot,
+        scale: &Scale<K, V>,
+        budget: &Budget,
+        change: impl FnOnce(&K, &mut V) -> R,
+        out: &mut Outbox<K, V>,
+    ) -> Changed<R> {
+        let mut changed = Changed::nothing();
+        let Some(entry) = self.table.get_mut(slot) else {
+            return changed;
+        };
+        match caught(|| change(&entry.key, &mut entry.value)) {
+            Ok(result) => changed.result = Some(result),
+            Err(panic) => changed.panic = Some(panic),
+        }
+        let weight = caught(|| scale.weigh::<P>(&entry.key, &entry.value));
+        // The policy is asked here: its panic waits as well.
+        let settled = caught(|| {
+            let stayed = match &weight {
+                Ok(weight) => self.recharge(slot, *weight, budget, out),
+                Err(_) => false,
+            };
+            if !stayed {
+                self.leave(slot, Cause::Refused, budget, out);
+            }
+            stayed
+        });
+        first(&mut changed.panic, weight.err());
+        match settled {
+            Ok(stayed) => changed.stayed = stayed,
+            Err(panic) => first(&mut changed.panic, Some(panic)),
+        }
+        changed
+    }
+
+    /// Charges a value's new weight, if there is room for it.
+    pub(super) fn recharge(
+        &mut self,
+        slot: Slot,
+        after: u64,
+        budget: &Budget,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        let before = self.weight_at(slot);
+        // All of this shard may pay: the closure's caller cannot wait for others.
+        let fits = fits(after, budget) && self.reweigh(slot, after, 0, &mut budget.hand(), out);
+        if fits && before != after {
+            self.counts.reweighed(before, after);
+            self.reordered(slot, before, after);
+        }
+        fits
+    }
+
+    /// Calls `keep` for every entry, until one panics: entries for which it
+    /// answers `false` leave as removed, the others are charged what they weigh then.
+    /// What is being loaded can't be asked about: it is not stored.
+    pub(crate) fn retain(
+        &mut self,
+        scale: &Scale<K, V>,
+        budget: &Budget,
+        keep: &mut impl FnMut(&K, &mut V) -> bool,
+        out: &mut Outbox<K, V>,
+    ) -> Option<Panic> {
+        self.flights.detach_all();
+        for slot in self.table.every_slot() {
+            if self.unless_past(Some(slot), budget, out).is_none() {
+                continue;
+            }
+            let Some(entry) = self.table.get_mut(slot) else {
+                continue;
+            };
+            let kept = caught(|| keep(&entry.key, &mut entry.value));
+            if let Ok(false) = kept {
+                self.leave(slot, Cause::Removed, budget, out);
+                continue;
+            }
+            let mut panic = kept.err();
+            first(
+                &mut panic,
+                self.change(slot, scale, budget, |_, _| (), out).panic,
+            );
+            if panic.is_some() {
+                return panic;
+            }
+        }
+        None
+    }
+}

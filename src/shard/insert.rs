@@ -1,0 +1,314 @@
+//! The way in: an offer is refused, takes an older value's place, or becomes an entry.
+//!
+//! ```text
+//! insert(offer): too heavy for the whole capacity?   both old and new leave
+//!                key present?  pay the difference, swap the value, touch
+//!                else          place the entry, pay the weight, admit it
+//! ```
+//!
+//! What the offer brings stays with the door until it is in, so that whatever panics on
+//! the way, nothing is dropped under the lock.
+
+use super::{Shard, charge, counted, fits, timer};
+use crate::budget::{Budget, Hand};
+use crate::cause::{Cause, Times};
+use crate::error::Reason;
+use crate::flight::Flight;
+use crate::outbox::Outbox;
+use crate::policy::{Meta, Ours, Policy, Slot, Tag};
+use crate::ring::MOST_LIVE;
+use crate::sync::Arc;
+use crate::table::Entry;
+use crate::weight::Room;
+use std::mem::ManuallyDrop;
+
+/// An entry on its way in.
+pub(crate) struct Offer<K, V> {
+    /// The key and the value, until they are in.
+    pub(crate) pair: Option<(K, V)>,
+    pub(crate) tag: Tag,
+    pub(crate) weight: u64,
+    /// How long it is to live, in nanoseconds, where entries have lives.
+    pub(crate) life: u64,
+    /// Leave an older value under the key alone.
+    pub(crate) only_if_absent: bool,
+    /// It comes from the flight of its key, which must not be detached by it.
+    pub(crate) lands: bool,
+}
+
+impl<K: Eq, V> Offer<K, V> {
+    /// Whether this is its key.
+    #[inline]
+    pub(crate) fn has(&self, key: &K) -> bool {
+        let own = self.pair.as_ref();
+        own.is_some_and(|(own, _)| key == own)
+    }
+}
+
+/// What became of an offer. Key and value stay with the door until they are in,
+/// so that whatever panics on the way, it is not dropped under the lock.
+pub(crate) enum Placed {
+    /// It is in; an older value under its key is in the outbox as `Replaced`.
+    Stored(Slot),
+    /// It is the last in the outbox, as `Refused` (or `Expired`, if it had no life),
+    /// and an older value under its key is there as `Replaced`.
+    Refused(Reason),
+    /// The key is there, and the offer was only for the case that it is not.
+    Present,
+    /// Nothing has changed but for victims; room must be gathered first, this
+    /// much in all.
+    NeedsRoom(Room),
+}
+
+impl<K, V, P: Policy> Shard<K, V, P> {
+    /// Puts an offer in, if there is room.
+    #[inline]
+    pub(crate) fn insert(
+        &mut self,
+        offer: &mut Offer<K, V>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> Placed
+    where
+        K: Eq,
+    {
+        self.work(hand.budget(), out);
+        if self.flights.are_flying() {
+            self.make_way(offer);
+        }
+        if self.table.is_due() || self.table.len() >= MOST_LIVE {
+            self.prepare(hand, out);
+        }
+        let budget = hand.budget();
+        let (tag, weight) = (offer.tag, weight_of::<K, V, P>(offer));
+        if !fits(weight, budget) || self.is_lifeless(offer.life) {
+            return self.refuse(offer, budget, out);
+        }
+        let is = |key: &K| offer.has(key);
+        let found = match self.table.slot_or_place(tag, is) {
+            Ok(slot) => match self.unless_past(Some(slot), budget, out) {
+                Some(slot) => Ok(slot),
+                None => self.table.slot_or_place(tag, is),
+            },
+            Err(place) => Err(place),
+        };
+        match found {
+            Ok(_) if offer.only_if_absent => Placed::Present,
+            Ok(slot) => self.replace(slot, weight, offer, hand, out),
+            Err(place) => {
+                let Some((key, value)) = offer.pair.take() else {
+                    return Placed::Present;
+                };
+                // Before anything is written: an atomic change waits until all that was
+                // written has reached the processor's cache.
+                hand.draw(charge::<P>(weight));
+                let mut meta = P::Meta::default();
+                meta.set_weight(weight, Ours);
+                timer::set_endless(&mut meta);
+                let slot = place.place(Entry {
+                    tag,
+                    meta,
+                    key,
+                    value,
+                });
+                let unpaid = Unpaid {
+                    shard: self,
+                    slot,
+                    offer,
+                };
+                unpaid.pay(hand, out)
+            }
+        }
+    }
+
+    /// The same for an offer that a flight has loaded, if it comes from one: then
+    /// the flight is taken out once that is done, or, if it was detached meanwhile, the
+    /// offer is left alone.
+    #[inline(never)]
+    pub(crate) fn insert_for(
+        &mut self,
+        flight: Option<&Arc<Flight<K, V>>>,
+        offer: &mut Offer<K, V>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> Placed
+    where
+        K: Eq,
+    {
+        let tag = offer.tag;
+        if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
+            return Placed::Present;
+        }
+        let placed = self.insert(offer, hand, out);
+        if let (Some(flight), false) = (flight, matches!(placed, Placed::NeedsRoom(_))) {
+            self.flights.remove(tag, flight);
+        }
+        placed
+    }
+
+    /// Detaches the flight of a key that someone else writes: not one that only would
+    /// have, had the key not been there.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn make_way(&mut self, offered: &Offer<K, V>)
+    where
+        K: Eq,
+    {
+        let is = |key: &K| offered.has(key);
+        let writes = !offered.only_if_absent || self.slot(offered.tag, is).is_none();
+        if writes && !offered.lands {
+            self.flights.detach(offered.tag, is);
+        }
+    }
+
+    /// Before a place is looked for: there must be one.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn prepare(&mut self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) {
+        if self.table.len() >= MOST_LIVE {
+            if let Some(room) = self.evict_one(None, out) {
+                hand.receive(room);
+            }
+        }
+        if self.table.is_due() {
+            self.table.rebuild();
+            self.policy.moved(&mut self.table);
+        }
+    }
+
+    /// The entry in `slot` is paid for: counts it and gives it its place in the order.
+    #[inline]
+    pub(super) fn admit(&mut self, slot: Slot, tag: Tag, paid: Room, life: u64) {
+        self.table.paid();
+        self.hold(paid);
+        self.counts.entered(counted::<P>(paid.weight));
+        self.begin(slot, life, true);
+        self.policy.admit(slot, tag, &mut self.table);
+    }
+
+    /// Tells the policy who is about to come; not again when the door comes back
+    /// with the room it gathered.
+    #[inline]
+    pub(super) fn announce(&mut self, tag: Tag, weight: u64) {
+        if self.announced.is_none() || self.announced.take() != Some(tag) {
+            self.policy.miss(tag, weight);
+        }
+    }
+
+    pub(super) fn replace(
+        &mut self,
+        slot: Slot,
+        weight: u64,
+        offer: &mut Offer<K, V>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> Placed {
+        let before = self.weight_at(slot);
+        if !self.reweigh(slot, weight, self.floor, hand, out) {
+            return Placed::NeedsRoom(Room {
+                weight: weight - before,
+                entries: 0,
+            });
+        }
+        self.counts.left(counted::<P>(before), Cause::Replaced);
+        self.counts.entered(counted::<P>(weight));
+        let times = self.part_replaced(slot);
+        if let (Some(entry), Some((key, value))) = (self.table.get_mut(slot), offer.pair.take()) {
+            let old = std::mem::replace(&mut entry.value, value);
+            out.put(key, old, Cause::Replaced, times);
+            self.begin(slot, offer.life, false);
+        }
+        self.reordered(slot, before, weight);
+        self.touch(slot);
+        Placed::Stored(slot)
+    }
+
+    #[cold]
+    pub(super) fn refuse(
+        &mut self,
+        offer: &mut Offer<K, V>,
+        budget: &Budget,
+        out: &mut Outbox<K, V>,
+    ) -> Placed
+    where
+        K: Eq,
+    {
+        let slot = self.table.slot(offer.tag, |key| offer.has(key));
+        let slot = self.unless_past(slot, budget, out);
+        if slot.is_some() && offer.only_if_absent {
+            return Placed::Present;
+        }
+        if let Some(slot) = slot {
+            self.leave(slot, Cause::Replaced, budget, out);
+        }
+        let Some((key, value)) = offer.pair.take() else {
+            return Placed::Present;
+        };
+        let (cause, reason) = if fits(offer.weight, budget) {
+            (Cause::Expired, Reason::NoLife)
+        } else {
+            let weight = offer.weight;
+            let capacity = budget.capacity();
+            (Cause::Refused, Reason::TooHeavy { weight, capacity })
+        };
+        self.counts.refused_outright(cause);
+        out.keep(key, value, cause, Times::of_refused(cause));
+        Placed::Refused(reason)
+    }
+}
+
+/// An entry in the table that is not yet paid for, and not yet shown to the policy.
+///
+/// It is placed first, since that takes one search for key and place, and so that
+/// its memory is on its way while room is made. Whatever keeps it from being
+/// paid for, a panic too, it goes back into the offer. Nobody sees it before:
+/// the lock is held.
+struct Unpaid<'a, K, V, P: Policy> {
+    shard: &'a mut Shard<K, V, P>,
+    slot: Slot,
+    offer: &'a mut Offer<K, V>,
+}
+
+impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
+    #[inline]
+    fn pay(self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
+        let (tag, weight) = (self.offer.tag, weight_of::<K, V, P>(self.offer));
+        let need = charge::<P>(weight);
+        let shard = &mut *self.shard;
+        let free = hand.covers(need) || shard.expire_for(need, hand, out);
+        if !free && !shard.may_pay(shard.floor) {
+            return Placed::NeedsRoom(need);
+        }
+        shard.announce(tag, weight);
+        // Asked before room is paid, which a panic would lose.
+        let is_ghost = shard.policy.missed_a_ghost();
+        if free {
+            hand.pay(need);
+        } else if !shard.settle(need, hand, out) {
+            shard.announced = Some(tag);
+            return Placed::NeedsRoom(need);
+        }
+        if is_ghost {
+            shard.counts.ghost_hit();
+        }
+        let (slot, life) = (self.slot, self.offer.life);
+        let mut paid = ManuallyDrop::new(self);
+        paid.shard.admit(slot, tag, need, life);
+        Placed::Stored(slot)
+    }
+}
+
+impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.shard.table.take(self.slot) {
+            self.offer.pair = Some((entry.key, entry.value));
+        }
+        self.shard.table.paid();
+    }
+}
+
+/// What an entry weighs, where entries have weights; else 1.
+#[inline]
+fn weight_of<K, V, P: Policy>(offer: &Offer<K, V>) -> u64 {
+    if P::Meta::WEIGHED { offer.weight } else { 1 }
+}

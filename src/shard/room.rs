@@ -1,0 +1,205 @@
+//! Room: own victims pay for it, for oneself or for others.
+//!
+//! ```text
+//! pay(need):     from the hand, else from the budget, else own victims pay;
+//!                a shard that holds less than its floor asks the door instead,
+//!                which gathers room elsewhere and comes again with a full hand
+//! ```
+//!
+//! Whatever a policy answers, making room ends: each step evicts an entry or stops. An
+//! entry that is being replaced (`keep`), and one that is not yet paid for, is no victim.
+
+use super::{Shard, timer};
+use crate::budget::{Budget, Hand};
+use crate::cause::Cause;
+use crate::leave::{Panic, caught, first};
+use crate::outbox::Outbox;
+use crate::policy::{Meta, Policy, Slot};
+use crate::weight::Room;
+
+impl<K, V, P: Policy> Shard<K, V, P> {
+    /// Own victims pay for an entry that needs this much. In a cache of entries that
+    /// weigh alike one victim's room is the newcomer's: no hand touches it.
+    #[inline(always)]
+    pub(super) fn settle(
+        &mut self,
+        need: Room,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        if let Some(room) = self.evict(None, out) {
+            if hand.is_empty() && (!P::Meta::WEIGHED || room == need) {
+                return true;
+            }
+            hand.receive(room);
+        }
+        self.settle_by_more(need, hand, out)
+    }
+
+    /// The same, if one victim was not just right.
+    #[inline(never)]
+    pub(super) fn settle_by_more(
+        &mut self,
+        need: Room,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        let settled = hand.complete(need) || self.collect(need, self.floor, None, hand, out);
+        if settled {
+            hand.pay(need);
+        }
+        settled
+    }
+
+    /// Own victims pay for what the budget has not free, as long as this shard holds
+    /// more than `floor`; says whether the hand covers `need` now.
+    pub(super) fn collect(
+        &mut self,
+        need: Room,
+        floor: u64,
+        keep: Option<Slot>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        while self.may_pay(floor) {
+            if !self.expire_one(keep, hand, out) {
+                let Some(room) = self.evict_one(keep, out) else {
+                    break;
+                };
+                hand.receive(room);
+            }
+            if hand.complete(need) {
+                return true;
+            }
+        }
+        // Others may have given room back since; or all there is was evicted.
+        hand.complete(need)
+    }
+
+    /// Whether this shard's own victims pay for room, down to `floor`. Entries
+    /// may weigh 0, so with a floor of 0 all of them do.
+    #[inline]
+    pub(super) fn may_pay(&self, floor: u64) -> bool {
+        floor == 0 || self.held().weight > floor
+    }
+
+    /// Evicts for someone else, down to `floor`, until the hand covers `need`.
+    pub(crate) fn yield_room(
+        &mut self,
+        floor: u64,
+        need: Room,
+        keep: Option<Slot>,
+        hand: &mut Hand<'_>,
+        out: &mut Outbox<K, V>,
+    ) {
+        while !hand.covers(need) && self.expire_one(keep, hand, out) {}
+        while !hand.covers(need) && self.may_pay(floor) {
+            let Some(room) = self.evict_one(keep, out) else {
+                break;
+            };
+            hand.receive(room);
+        }
+    }
+
+    /// Evicts at most `most` entries while the budget is over a lowered
+    /// capacity and this shard over `floor`; says whether it may go on.
+    ///
+    /// A policy that panics is not asked for that victim: the bound comes first,
+    /// and the panic is kept for later.
+    pub(crate) fn work_off(
+        &mut self,
+        floor: u64,
+        most: usize,
+        budget: &Budget,
+        out: &mut Outbox<K, V>,
+        panic: &mut Option<Panic>,
+    ) -> usize {
+        for gone in 0..most {
+            if !budget.is_over() || !self.may_pay(floor) {
+                return gone;
+            }
+            let due = caught(|| self.expire_one(None, &mut budget.hand(), out));
+            if !matches!(due, Ok(false)) {
+                first(panic, due.err());
+                continue;
+            }
+            let asked = caught(|| self.evict_one(None, out));
+            let evicted = asked.unwrap_or_else(|stopped| {
+                first(panic, Some(stopped));
+                self.evict_unasked(out)
+            });
+            let Some(room) = evicted else {
+                return gone;
+            };
+            budget.give(room);
+        }
+        most
+    }
+
+    /// Evicts one entry without a word to the policy; its room, if there was one.
+    #[cold]
+    pub(super) fn evict_unasked(&mut self, out: &mut Outbox<K, V>) -> Option<Room> {
+        let slot = self.table.slot_from(0, None)?;
+        let entry = self.table.take(slot)?;
+        let (cause, times) = timer::parted(&entry.meta, Cause::Evicted, self.now);
+        Some(self.left(entry, cause, times, out))
+    }
+
+    /// Evicts one entry, but never `keep`; its room, if there was one.
+    #[inline(always)]
+    pub(super) fn evict(&mut self, keep: Option<Slot>, out: &mut Outbox<K, V>) -> Option<Room> {
+        let named = self.policy.victim(&mut self.table);
+        if let Some(slot) = named {
+            if named != keep && !self.table.is_unpaid(slot) {
+                if let Some(room) = self.unlink(slot, Cause::Evicted, out) {
+                    return Some(room);
+                }
+            }
+        }
+        self.evict_another(named, keep, out)
+    }
+
+    /// The same, for callers in no haste.
+    #[inline(never)]
+    pub(super) fn evict_one(&mut self, keep: Option<Slot>, out: &mut Outbox<K, V>) -> Option<Room> {
+        self.evict(keep, out)
+    }
+
+    /// The same, when the policy has named the entry to keep, or nothing that exists.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn evict_another(
+        &mut self,
+        named: Option<Slot>,
+        keep: Option<Slot>,
+        out: &mut Outbox<K, V>,
+    ) -> Option<Room> {
+        let slot = self.other_victim(named, keep)?;
+        self.unlink(slot, Cause::Evicted, out)
+    }
+
+    /// Asks the policy once more, then chooses for it.
+    pub(super) fn other_victim(&mut self, named: Option<Slot>, keep: Option<Slot>) -> Option<Slot> {
+        self.readmit(named, keep);
+        if keep.is_some() && self.table.len() > 1 {
+            let again = self.policy.victim(&mut self.table);
+            let slot = again.filter(|&slot| again != keep && self.table.get(slot).is_some());
+            if slot.is_some() {
+                return slot;
+            }
+            self.readmit(again, keep);
+        }
+        self.seed = self.seed.wrapping_add(0x9E37_79B9);
+        let slot = self.table.slot_from(self.seed as usize, keep)?;
+        self.policy.forget(slot, &mut self.table);
+        Some(slot)
+    }
+
+    pub(super) fn readmit(&mut self, named: Option<Slot>, keep: Option<Slot>) {
+        if let (Some(slot), true) = (named, named == keep) {
+            if let Some(entry) = self.table.get(slot) {
+                self.policy.admit(slot, entry.tag, &mut self.table);
+            }
+        }
+    }
+}

@@ -269,8 +269,8 @@ impl Hand<'_> {
         }
     }
 
-    /// The same, but takes what is free if that is not enough: for a gatherer, who
-    /// keeps it until there is.
+    /// Takes what `need` lacks, or what is free if that is less, and says whether the hand
+    /// covers it. A gatherer keeps it until it does.
     pub(crate) fn fill(&mut self, need: Room) -> bool {
         let short = self.room.short_of(need);
         self.room.weight += self.budget.weight.take(1, short.weight);

@@ -93,7 +93,11 @@ pub trait Capacity<K, V>: sealed::Sealed {
 
 /// A capacity taken apart. Not nameable from outside.
 #[doc(hidden)]
-#[allow(unnameable_types, missing_debug_implementations)]
+#[allow(
+    unnameable_types,
+    missing_debug_implementations,
+    reason = "between a capacity and the builder alone"
+)]
 pub struct Limits<K, V> {
     pub(crate) weight: u64,
     pub(crate) weigher: Option<Weigher<K, V>>,
@@ -158,7 +162,7 @@ impl<K: HeapSize, V: HeapSize> Capacity<K, V> for Bytes {
 }
 
 mod sealed {
-    #[allow(unnameable_types)]
+    #[allow(unnameable_types, reason = "sealed: nobody else may implement it")]
     pub trait Sealed {}
     impl Sealed for super::Entries {}
     impl<F> Sealed for super::Weight<F> {}

@@ -245,7 +245,7 @@ impl<T: HeapSize> HeapSize for BTreeSet<T> {
 macro_rules! sum_of_fields {
     ($($name:ident)+) => {
         impl<$($name: HeapSize),+> HeapSize for ($($name,)+) {
-            #[allow(non_snake_case)]
+            #[allow(non_snake_case, reason = "the types' names serve for the fields")]
             fn heap_size(&self) -> usize {
                 let ($($name,)+) = self;
                 0 $(+ $name.heap_size())+

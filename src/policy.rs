@@ -159,7 +159,11 @@ pub trait Meta: Default {
 
 mod ours {
     /// A word that only this crate knows.
-    #[allow(unnameable_types, missing_debug_implementations)]
+    #[allow(
+        unnameable_types,
+        missing_debug_implementations,
+        reason = "who cannot name it cannot say it"
+    )]
     #[derive(Clone, Copy)]
     pub struct Ours;
 }

@@ -443,12 +443,12 @@ fn writes_during_a_refresh() {
 /// `or_insert` finds the key when it looks, and not when it stores.
 #[test]
 fn an_or_insert_that_comes_too_late_writes_nothing() {
-    let (cache, _clock) = stale();
+    let (cache, clock) = stale();
     let (gate, key) = (Gate::default(), 9);
     let mut refresh = None;
     let got = cache.entry(9).or_insert_with(|| {
         cache.insert_with_ttl(9, 90, LIFE);
-        _clock.advance(AGE);
+        clock.advance(AGE);
         let task = refresh.insert(task(&cache, &key, &gate));
         assert!(task.waits());
         91

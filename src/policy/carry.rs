@@ -35,7 +35,7 @@ pub trait Extra: Meta + sealed::Sealed {}
 impl<X: Meta + sealed::Sealed> Extra for X {}
 
 mod sealed {
-    #[allow(unnameable_types)]
+    #[allow(unnameable_types, reason = "sealed: nobody else may implement it")]
     pub trait Sealed {}
     impl Sealed for super::Load {}
     impl Sealed for super::super::Ends {}

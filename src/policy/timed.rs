@@ -174,14 +174,14 @@ impl Life for Records {
 mod sealed {
     use super::{Carry, Ends, Forever, Idles, Load, Policy, Records};
 
-    #[allow(unnameable_types)]
+    #[allow(unnameable_types, reason = "sealed: nobody else may implement it")]
     pub trait Ending {}
     impl<P: Policy> Ending for Carry<P, Ends> {}
     impl<P: Policy> Ending for Carry<P, Idles> {}
     impl<P: Policy> Ending for Carry<P, Records> {}
     impl<P: Policy + Ending> Ending for Carry<P, Load> {}
 
-    #[allow(unnameable_types)]
+    #[allow(unnameable_types, reason = "sealed: nobody else may implement it")]
     pub trait Life {}
     impl Life for Forever {}
     impl Life for Ends {}

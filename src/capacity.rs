@@ -50,13 +50,13 @@ pub struct Weight<F>(pub u64, pub F);
 /// A capacity of so many bytes: the heap memory of keys and values as
 /// [`HeapSize`] tells it, and brimful's own memory for each entry.
 ///
-/// That own memory is charged as for a table just doubled and rings full of
+/// That own memory is charged as for a table two fifths full and rings full of
 /// holes (see [`Bytes::overhead`]), so what is allocated stays below the
 /// capacity. On top come: what does not grow with the entries, at most 256 KiB, and
 /// 2 KiB a shard where entries have lives; for a shard of less than some thousand
 /// such entries with very different lives, up to 60 bytes each of 512 of them;
 /// one shard's table, for the moment in which it is rebuilt; while many small
-/// entries give way to few large ones, up to half a bucket more for each entry;
+/// entries give way to few large ones, up to half a place more for each entry;
 /// and the allocator's own rounding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bytes(pub u64);
@@ -73,12 +73,13 @@ impl Bytes {
     /// ```
     pub const fn overhead<K, V, P: Policy>() -> u64 {
         let entry = size_of::<crate::table::Entry<K, V, <Weighed<P> as Policy>::Meta>>();
-        // A doubled table holds 7/8 of 7/8 of half its buckets: 2.62 buckets
-        // for each entry. Rings take up to 9 bytes with their holes and slack,
+        // A table has up to 2.7 places for each entry when it has just grown, but less
+        // than 1.5 for each that a full shard will hold; and it shrinks at three.
+        // Rings take up to 9 bytes with their holes and slack,
         // a history or a sketch up to 7 while it grows, ghosts up to 3.
         // Lives take up to 7 in the wheel.
         let wheel = if <P::Meta as Meta>::TIMED { 7 } else { 0 };
-        ((entry + 1) * 21 / 8 + 20 + wheel) as u64
+        ((entry + 2) * 5 / 2 + 21 + wheel) as u64
     }
 }
 
@@ -169,13 +170,10 @@ mod sealed {
     impl Sealed for super::Bytes {}
 }
 
-/// A shard's table is to have at least so many buckets: then the shards are few
-/// enough for their heads to stay in a processor's cache, and a rebuild short.
-const FEWEST_BUCKETS: u64 = 8_192;
-
-/// How full a table is to be, in percent: rebuilds come twice as often at 76,
-/// and at 65 an entry takes 4 bytes more.
-const FULL: u64 = 72;
+/// A shard of a large cache holds at least so many entries: then the shards are few
+/// enough for their heads to stay in a processor's cache, and a table is laid anew in
+/// a moment.
+const LARGE: u64 = 5_800;
 
 /// Below this many entries a shard's own order is too coarse.
 const FEWEST_A_SHARD: u64 = 256;
@@ -191,25 +189,20 @@ const MOST_BY_DEFAULT: u64 = 384;
 pub(crate) fn default_shards(capacity: u64, entries: Option<u64>) -> usize {
     let for_threads = 4 * processors().min(64) as u64;
     let likely = entries
-        .unwrap_or((for_threads * entries_in(FEWEST_BUCKETS)).min(capacity / 16))
+        .unwrap_or((for_threads * LARGE).min(capacity / 16))
         .min(capacity);
     let enough = (likely / FEWEST_A_SHARD).max(1);
     by_size(likely).max(for_threads).min(enough) as usize
 }
 
-/// As many shards as fill their tables well: of the fewest buckets, or of as
-/// many as it takes for the number of shards to stay below the most.
+/// As many shards as hold a large number of entries each, or twice as many as often as it
+/// takes for the number of shards to stay below the most.
 fn by_size(entries: u64) -> u64 {
-    let mut buckets = FEWEST_BUCKETS;
-    while entries.div_ceil(entries_in(buckets)) > MOST_BY_DEFAULT {
-        buckets *= 2;
+    let mut each = LARGE;
+    while entries.div_ceil(each) > MOST_BY_DEFAULT {
+        each *= 2;
     }
-    entries.div_ceil(entries_in(buckets))
-}
-
-/// The entries that fill a table of so many buckets well.
-fn entries_in(buckets: u64) -> u64 {
-    buckets / 100 * FULL
+    entries.div_ceil(each)
 }
 
 #[cfg(test)]
@@ -220,7 +213,7 @@ mod tests {
     fn small_caches_get_few_shards_and_huge_ones_a_bounded_number() {
         assert_eq!(default_shards(0, Some(0)), 1);
         assert_eq!(default_shards(100, Some(100)), 1);
-        assert_eq!(default_shards(1_000_000, Some(1_000_000)), 172);
+        assert_eq!(default_shards(1_000_000, Some(1_000_000)), 173);
         for entries in [10_000_000, 1 << 40, u64::MAX] {
             let shards = default_shards(entries, Some(entries));
             assert!((192..=384).contains(&shards), "{shards} for {entries}");

@@ -11,7 +11,7 @@
 //! 2. In each set, fingerprints stand before empty places.
 //! 3. `live` is how many there are in all.
 
-use crate::sets::{Place, Sets, WAYS};
+use crate::sets::{Sets, WAYS};
 use crate::tag::Tag;
 
 #[derive(Default)]
@@ -64,11 +64,17 @@ impl Ghost {
         }
     }
 
+    /// Asks for the memory in which `tag` may be, and does not wait for it.
+    #[inline]
+    pub(crate) fn fetch(&self, tag: Tag) {
+        self.sets.fetch(tag);
+    }
+
     /// Remembers `tag` as the newest. O(1).
     #[inline]
     pub(crate) fn remember(&mut self, tag: Tag) {
         let last = self.depth.wrapping_sub(1);
-        let Some(place) = self.place(tag) else {
+        let Some(place) = self.sets.place(tag) else {
             return;
         };
         if let Some(set) = self.sets.set_mut(&place) {
@@ -87,7 +93,7 @@ impl Ghost {
     /// Forgets `tag`; says whether it was remembered. O(1).
     #[inline]
     pub(crate) fn forget(&mut self, tag: Tag) -> bool {
-        let Some(place) = self.place(tag) else {
+        let Some(place) = self.sets.place(tag) else {
             return false;
         };
         let Some(set) = self.sets.set_mut(&place) else {
@@ -106,16 +112,6 @@ impl Ghost {
         self.live -= 1;
         true
     }
-
-    /// No fingerprint is 0: that is an empty place.
-    #[inline]
-    fn place(&self, tag: Tag) -> Option<Place> {
-        let place = self.sets.place(tag)?;
-        Some(Place {
-            print: place.print.max(1),
-            ..place
-        })
-    }
 }
 
 #[cfg(test)]
@@ -123,7 +119,8 @@ mod tests {
     use super::*;
 
     fn tag(n: u64) -> Tag {
-        Tag::of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20)
+        let mixed = (n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Tag::of((mixed ^ mixed >> 31).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32)
     }
 
     #[test]

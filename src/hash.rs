@@ -2,9 +2,9 @@
 //!
 //! A key is hashed once per call, before any lock. The result is multiplied by
 //! an odd constant, so that a weak hasher (the identity, say) still spreads keys:
-//! then the high bits pick the shard, and both halves, folded, become the
-//! [`Tag`]. Among the keys of one shard those high bits are nearly equal, so
-//! its tags are spread by all others.
+//! then the high bits pick the shard, and the high half of a second such product
+//! becomes the [`Tag`]: among the keys of one shard, which are alike in the high bits of
+//! the first, it is spread all the same.
 
 use crate::tag::Tag;
 use std::hash::{BuildHasher, Hash};
@@ -103,7 +103,7 @@ impl Hashed {
 
     #[inline]
     pub(crate) fn tag(self) -> Tag {
-        Tag::of(self.0 ^ self.0 >> 32)
+        Tag::of(self.0.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32)
     }
 }
 
@@ -130,14 +130,20 @@ mod tests {
     #[test]
     fn sequential_keys_under_the_identity_fill_shards_and_tags_evenly() {
         let hasher = BuildHasherDefault::<Identity>::default();
-        for stride in [1_u64, 64, 4096, 1 << 20, 1 << 40] {
+        for stride in [1_u64, 64, 4096, 1 << 20, 1 << 40, 1 << 48] {
             let mut shards = [0_u32; 16];
+            let mut homes = [[0_u32; 32]; 16];
             let mut tags = std::collections::HashSet::new();
             for i in 0..16_000_u64 {
                 let hashed = Hashed::new(&hasher, &(i * stride));
-                shards[hashed.shard(16)] += 1;
+                let shard = hashed.shard(16);
+                shards[shard] += 1;
+                homes[shard][hashed.tag().bits() as usize >> 27] += 1;
                 tags.insert(hashed.tag());
             }
+            // About 31 for each.
+            let most = homes.iter().flatten().max();
+            assert!(most < Some(&80), "{stride}: {most:?} in one place");
             assert!(
                 shards.iter().all(|n| (700..1300).contains(n)),
                 "{stride}: {shards:?}"

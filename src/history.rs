@@ -26,6 +26,7 @@
 //! 2. [`History::fit`] alone allocates.
 //! 3. A push ends: each record that goes round again has lost one of its count.
 
+use crate::processor;
 use crate::tag::Tag;
 use std::array;
 
@@ -137,6 +138,14 @@ impl History {
         })
     }
 
+    /// Asks for what is known of a key, and does not wait for it.
+    #[inline]
+    pub(crate) fn fetch(&self, tag: Tag) {
+        if let Some(set) = self.sets.get(self.place(tag).set) {
+            processor::fetch(set);
+        }
+    }
+
     /// The key was evicted, late enough that its age would not show it. O(1).
     pub(crate) fn evicted(&mut self, tag: Tag) {
         let place = self.place(tag);
@@ -196,11 +205,9 @@ impl History {
     /// The set by multiply-shift: any number of sets will do.
     #[inline]
     fn place(&self, tag: Tag) -> Place {
-        let product = u64::from(tag.bits()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mixed = product >> 32 ^ product & u64::from(u32::MAX);
         Place {
-            set: ((mixed * self.sets.len() as u64) >> 32) as usize,
-            print: (mixed as u16 & PRINT).max(!PRINT + 1),
+            set: ((u64::from(tag.bits()) * self.sets.len() as u64) >> 32) as usize,
+            print: (tag.print() & PRINT).max(!PRINT + 1),
         }
     }
 }
@@ -276,7 +283,8 @@ mod tests {
     use super::*;
 
     fn tag(n: u64) -> Tag {
-        Tag::of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20)
+        let mixed = (n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Tag::of((mixed ^ mixed >> 31).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32)
     }
 
     fn fitted(keys: usize) -> History {

@@ -36,7 +36,8 @@
 //!
 //! # Features
 //!
-//! None: no background thread unless asked for, no runtime, no `unsafe`, 12 crates in the tree.
+//! None: no background thread unless asked for, no runtime, 12 crates in the tree; `unsafe` in two
+//! blocks of one file, which name instructions of the processor.
 
 mod budget;
 mod builder;
@@ -50,6 +51,7 @@ mod error;
 mod expiry;
 mod flight;
 mod ghost;
+mod group;
 pub mod guide;
 mod hash;
 mod heap_size;
@@ -57,6 +59,7 @@ mod history;
 mod leave;
 mod outbox;
 pub mod policy;
+mod processor;
 mod reentry;
 mod ring;
 mod scale;

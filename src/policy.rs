@@ -189,6 +189,11 @@ pub trait Residents<M: Meta> {
     /// they have but that slot is empty.
     fn weight(&self, slot: Slot) -> u64;
 
+    /// Asks for the memory of an entry that is wanted soon, and does not wait for it. A
+    /// stale slot does no harm. By default nothing.
+    #[inline]
+    fn fetch(&self, _slot: Slot) {}
+
     /// How many entries the shard holds.
     fn len(&self) -> usize;
 
@@ -197,12 +202,12 @@ pub trait Residents<M: Meta> {
         self.len() == 0
     }
 
-    /// The slots of all entries, in no particular order. O(buckets).
+    /// The slots of all entries, in no particular order. O(places).
     fn slots(&self) -> impl Iterator<Item = Slot>;
 
-    /// The first entry at or after this bucket of the table, taken modulo their
+    /// The first entry at or after this place of the table, taken modulo their
     /// number: with a random number, nearly a random entry. O(1) expected.
-    fn nth(&self, bucket: u64) -> Option<Slot>;
+    fn nth(&self, place: u64) -> Option<Slot>;
 }
 
 /// The order in which the entries of one shard leave.
@@ -231,6 +236,11 @@ pub trait Policy: Sized {
     /// where another key was announced in between).
     #[inline]
     fn miss(&mut self, _tag: Tag, _weight: u64) {}
+
+    /// This key may be announced in a moment: what the policy knows of it may be asked for
+    /// ahead. By default nothing.
+    #[inline]
+    fn fetch(&self, _tag: Tag) {}
 
     /// The entry in `slot` is new, and one of `residents` already: give it its
     /// place. Its meta is the default; that of an entry admitted anew is as it was.
@@ -270,7 +280,7 @@ pub trait Policy: Sized {
     /// nothing, or another entry. For policies that keep slots, to renew them from
     /// `residents`; tags stay good, and who keeps only those has nothing to do. A
     /// policy that wraps another passes it on: that is why there is no default.
-    /// Called once in several turnovers.
+    /// Called when the table grows or shrinks: never while a full cache stays full.
     fn moved(&mut self, residents: &mut impl Residents<Self::Meta>);
 
     /// The shard's fair share of the capacity has changed.

@@ -22,7 +22,7 @@ use crate::slot::Slot;
 
 const HOLE: u32 = u32::MAX;
 
-/// How many pops ahead entries are read: where weights differ, several leave at once.
+/// How many pops ahead entries are asked for: where weights differ, several leave at once.
 const AHEAD: usize = 4;
 
 /// Where an item lies: less than 2^28.
@@ -196,7 +196,7 @@ impl Ring {
     }
 
     /// The slot that comes up a few pops later, or one that finds nothing: to be
-    /// read ahead.
+    /// asked for ahead.
     #[inline]
     pub(crate) fn ahead(&self) -> Slot {
         let places = self.places.len();

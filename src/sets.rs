@@ -1,8 +1,8 @@
 //! Sets: a flat table of 16-bit records, 32 to a set, for what is remembered of
 //! keys that are not here.
 //!
-//! A tag, mixed, picks its set by multiply-shift, so any number of sets will do,
-//! and leaves a fingerprint of 16 bits; a set is one cache line, so all of a
+//! A tag's high bits pick its set by multiply-shift, so any number of sets will do,
+//! and its print is what a record knows it by; a set is one cache line, so all of a
 //! key's memory is one line away. What the records mean, and which of them gives
 //! way to a new one, is for the rooms above.
 //!
@@ -10,6 +10,7 @@
 //! 1. Nothing grows on its own: [`Sets::fit`] alone allocates.
 //! 2. A record of 0 is an empty place.
 
+use crate::processor;
 use crate::tag::Tag;
 
 /// Places in a set: one cache line of them.
@@ -34,13 +35,19 @@ impl Sets {
     /// The set and the fingerprint of `tag`; `None` as long as there is no set.
     #[inline]
     pub(crate) fn place(&self, tag: Tag) -> Option<Place> {
-        let product = u64::from(tag.bits()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mixed = product >> 32 ^ product & u64::from(u32::MAX);
         let place = Place {
-            set: ((mixed * self.0.len() as u64) >> 32) as usize,
-            print: mixed as u16,
+            set: ((u64::from(tag.bits()) * self.0.len() as u64) >> 32) as usize,
+            print: tag.print(),
         };
         (!self.0.is_empty()).then_some(place)
+    }
+
+    /// Asks for the set of a tag, and does not wait for it.
+    #[inline]
+    pub(crate) fn fetch(&self, tag: Tag) {
+        if let Some(set) = self.place(tag).and_then(|place| self.0.get(place.set)) {
+            processor::fetch(set);
+        }
     }
 
     #[inline]

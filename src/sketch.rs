@@ -62,6 +62,12 @@ impl Sketch {
         }
     }
 
+    /// Asks for the memory of `tag`, and does not wait for it.
+    #[inline]
+    pub(crate) fn fetch(&self, tag: Tag) {
+        self.sets.fetch(tag);
+    }
+
     /// How often `tag` was raised of late, at most 15. O(1).
     #[inline]
     pub(crate) fn count(&self, tag: Tag) -> u32 {
@@ -150,7 +156,8 @@ mod tests {
     use super::*;
 
     fn tag(n: u64) -> Tag {
-        Tag::of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20)
+        let mixed = (n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Tag::of((mixed ^ mixed >> 31).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32)
     }
 
     fn raise(sketch: &mut Sketch, n: u64, by: u32) {

@@ -7,7 +7,7 @@
 pub struct Slot(pub(crate) usize);
 
 impl Slot {
-    /// The slot as queues keep it: a table has at most 2^28 buckets.
+    /// The slot as queues keep it: a table has less than 2^32 places.
     #[inline]
     pub(crate) fn bits(self) -> u32 {
         self.0 as u32

@@ -1,36 +1,51 @@
-//! Entries inside a hashbrown table, found by key or by tag.
+//! Entries by key or by tag, in a table of our own.
 //!
-//! One idea: an entry lives *in* the table, so a hit touches the control bytes
-//! and the entry and nothing else. The table is keyed by the entry's [`Tag`],
-//! which the entry stores, so the table can be rebuilt without ever hashing a
-//! user's key again.
+//! One idea: an entry lies *in* the table, so a hit touches a line of prints and the
+//! entry and nothing else; and an entry that leaves takes all traces along, so a
+//! cache that is full for a year never has a table to tidy up.
 //!
-//! Under churn hashbrown runs out of never-used buckets and then *doubles* a
-//! table that is more than half full. [`Table::is_due`] notices that moment
-//! (`capacity() == len()`) and [`Table::rebuild`] decides itself: a table with
-//! enough dead buckets is rebuilt in equal size, one that is really full doubles.
+//! ```text
+//! search(tag):  the group that the tag's high bits lead to:
+//!                   a place with the tag's print, and the entry there is the one: found
+//!                   nobody went past this group: it is not here
+//!                   else on to the next group
+//! place:        the first empty place of that search; each full group before it counts
+//!               one more that went past
+//! take:         the place is empty; each group before it counts one fewer
+//! ```
+//!
+//! The table grows to what its shard will hold when it is full, and not by doubling
+//! beyond: any number of groups will do. It is keyed by the [`Tag`], which the entry
+//! stores, so it is laid anew without ever hashing a user's key again.
 //!
 //! Invariants
-//! 1. Every entry lies where `tag.hash()` leads.
-//! 2. A [`Slot`] stays good until `take` of that slot, `rebuild`,
+//! 1. Every entry lies on the path of its tag, and its place has its tag's print; places
+//!    without an entry are empty.
+//! 2. A group's `passed` is the number of entries whose path leads past it.
+//! 3. A [`Slot`] stays good until `take` of that slot, `rebuild`,
 //!    `shrink_to_fit` or `empty`; a stale one finds nothing or another entry,
 //!    never undefined memory.
-//! 3. The table doubles only when at least 7/8 of what it may hold is live (with
-//!    fewer dead buckets to win, rebuilds would come too often),
-//!    and is due to shrink when less than a third of its buckets is.
-//! 4. Placing moves nothing: the table is not due when it is done.
-//! 5. The policy is not shown the entry whose place is not yet paid for: to it the
+//! 4. Of several groups at most 20/27 of the places are used, so that few entries lie
+//!    beyond their first group; a single group may be full.
+//! 5. Placing moves nothing: the table is not due when it is done.
+//! 6. The policy is not shown the entry whose place is not yet paid for: to it the
 //!    table is without that one.
 //!
 //! The room knows nothing of weight, order or bounds.
+//!
+//! Sources: prints compared at once are of SwissTable (M. Kulukundis, S. Benzaquen, A.
+//! Kumar, R. Perepelitsa, CppCon 2017), the counts of those that went past of F14
+//! (N. Bronson, X. Shi, 2019), the choice of a group by multiply-shift is D. Lemire's
+//! (ACM TOMACS 29(1), 2019).
 
+use crate::group::{Group, WAYS};
 use crate::policy::{Meta, Ours, Residents, Slot};
+use crate::processor;
 use crate::tag::Tag;
-use hashbrown::HashTable;
-use hashbrown::hash_table::{self, VacantEntry};
 
 /// A key, its value, and what its policy keeps with it.
 pub(crate) struct Entry<K, V, M> {
+    /// Never 0: so a place without an entry takes no more memory.
     pub(crate) tag: Tag,
     pub(crate) meta: M,
     pub(crate) key: K,
@@ -38,7 +53,12 @@ pub(crate) struct Entry<K, V, M> {
 }
 
 pub(crate) struct Table<K, V, M> {
-    raw: HashTable<Entry<K, V, M>>,
+    groups: Box<[Group]>,
+    entries: Box<[Option<Entry<K, V, M>>]>,
+    passed: Box<[u32]>,
+    live: usize,
+    /// With so many it is full.
+    most: usize,
     /// With fewer entries it is sparse: many have given way to few.
     least: usize,
     /// The entry that is not yet paid for, or [`NONE`].
@@ -48,88 +68,241 @@ pub(crate) struct Table<K, V, M> {
 /// No slot: a table never has so many.
 const NONE: Slot = Slot(usize::MAX);
 
+/// Where the search for a tag begins, and what it looks for.
+#[derive(Clone, Copy)]
+struct Path {
+    home: usize,
+    print: u8,
+}
+
+/// What a table compares of a tag before it looks at an entry: never 0.
+#[inline]
+fn print(tag: Tag) -> u8 {
+    tag.print() as u8
+}
+
 /// A place for an entry whose key is not there.
 pub(crate) struct Vacant<'a, K, V, M> {
-    place: VacantEntry<'a, Entry<K, V, M>>,
-    unpaid: &'a mut Slot,
+    table: &'a mut Table<K, V, M>,
+    path: Path,
+    slot: Slot,
 }
 
 impl<K, V, M> Vacant<'_, K, V, M> {
     /// Puts the entry there, not yet paid for.
     #[inline]
     pub(crate) fn place(self, entry: Entry<K, V, M>) -> Slot {
-        let slot = Slot(self.place.insert(entry).bucket_index());
-        *self.unpaid = slot;
-        slot
+        self.table.unpaid = self.slot;
+        self.table.put(self.slot, self.path, entry);
+        self.slot
     }
 }
 
 impl<K, V, M> Table<K, V, M> {
     pub(crate) fn new() -> Self {
+        Self::of(0)
+    }
+
+    /// An empty table for so many entries, or some more.
+    fn of(most: usize) -> Self {
+        let few = [0, 3, 7, 15, WAYS].into_iter().find(|&few| most <= few);
+        let places = few.unwrap_or_else(|| (most * 27 / 20 + 1).next_multiple_of(WAYS));
+        let groups = places.div_ceil(WAYS);
         Self {
-            raw: HashTable::new(),
-            least: 0,
+            groups: vec![Group::of(places); groups].into_boxed_slice(),
+            entries: (0..places).map(|_| None).collect(),
+            passed: vec![0; groups].into_boxed_slice(),
+            live: 0,
+            most: few.unwrap_or(places * 20 / 27),
+            least: if groups > 1 { places / 3 } else { 0 },
             unpaid: NONE,
         }
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.raw.len()
+        self.live
     }
 
     #[inline]
-    pub(crate) fn find(&self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, M>> {
-        self.raw.find(tag.hash(), |entry| is(&entry.key))
+    fn path(&self, tag: Tag) -> Path {
+        let groups = self.groups.len() as u64;
+        Path {
+            home: ((u64::from(tag.bits()) * groups) >> 32) as usize,
+            print: print(tag),
+        }
     }
 
+    #[inline]
+    fn behind(&self, group: usize) -> usize {
+        let next = group + 1;
+        if next == self.groups.len() { 0 } else { next }
+    }
+
+    #[inline]
+    fn is_passed(&self, group: usize) -> bool {
+        self.passed.get(group).is_some_and(|&passed| passed > 0)
+    }
+
+    /// The place in one group of an entry with this tag that is the one.
+    #[inline(always)]
+    fn look(
+        &self,
+        group: usize,
+        (tag, print): (Tag, u8),
+        mut is: impl FnMut(&Entry<K, V, M>) -> bool,
+    ) -> Option<usize> {
+        for way in self.groups.get(group)?.matches(print) {
+            let place = group * WAYS + way;
+            if let Some(Some(entry)) = self.entries.get(place) {
+                if entry.tag == tag && is(entry) {
+                    return Some(place);
+                }
+            }
+        }
+        None
+    }
+
+    /// The place of an entry with this tag that is the one. O(1) expected.
+    #[inline(always)]
+    fn search(&self, tag: Tag, mut is: impl FnMut(&Entry<K, V, M>) -> bool) -> Option<usize> {
+        let Path { home, print } = self.path(tag);
+        let found = self.look(home, (tag, print), &mut is);
+        if found.is_none() && self.is_passed(home) {
+            return self.search_beyond(home, tag, is);
+        }
+        found
+    }
+
+    /// The same in the groups behind its first.
+    #[inline(never)]
+    fn search_beyond(
+        &self,
+        home: usize,
+        tag: Tag,
+        mut is: impl FnMut(&Entry<K, V, M>) -> bool,
+    ) -> Option<usize> {
+        let mut group = home;
+        loop {
+            group = self.behind(group);
+            // Once round, if all are passed.
+            if group == home {
+                return None;
+            }
+            let found = self.look(group, (tag, print(tag)), &mut is);
+            if found.is_some() || !self.is_passed(group) {
+                return found;
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, M>> {
+        self.get(self.slot(tag, is)?)
+    }
+
+    /// The same, to be changed: the way of a hit. It returns from the first group on its
+    /// own, so that no check is made twice.
     #[inline]
     pub(crate) fn find_mut(
         &mut self,
         tag: Tag,
         mut is: impl FnMut(&K) -> bool,
     ) -> Option<&mut Entry<K, V, M>> {
-        self.raw.find_mut(tag.hash(), |entry| is(&entry.key))
+        let mut is = move |entry: &Entry<K, V, M>| is(&entry.key);
+        let Path { home, print } = self.path(tag);
+        if let Some(place) = self.look(home, (tag, print), &mut is) {
+            return self.entries.get_mut(place)?.as_mut();
+        }
+        if !self.is_passed(home) {
+            return None;
+        }
+        let place = self.search_beyond(home, tag, is)?;
+        self.entries.get_mut(place)?.as_mut()
     }
 
     #[inline]
     pub(crate) fn slot(&self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        self.raw
-            .find_bucket_index(tag.hash(), |entry| is(&entry.key))
-            .map(Slot)
+        self.search(tag, move |entry| is(&entry.key)).map(Slot)
     }
 
     #[inline]
     pub(crate) fn get(&self, slot: Slot) -> Option<&Entry<K, V, M>> {
-        self.raw.get_bucket(slot.0)
+        self.entries.get(slot.0)?.as_ref()
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, M>> {
-        self.raw.get_bucket_mut(slot.0)
+        self.entries.get_mut(slot.0)?.as_mut()
     }
 
     /// Whether it must be rebuilt before an entry is placed.
     #[inline]
     pub(crate) fn is_due(&self) -> bool {
-        self.raw.capacity() == self.raw.len() || self.raw.len() < self.least
+        self.live >= self.most || self.live < self.least
     }
 
-    /// Where a key lies, or a place for it: both in one search. O(1).
+    /// Where a key lies, or a place for it. O(1) expected.
     #[inline]
     pub(crate) fn slot_or_place(
         &mut self,
         tag: Tag,
-        mut is: impl FnMut(&K) -> bool,
+        is: impl FnMut(&K) -> bool,
     ) -> Result<Slot, Vacant<'_, K, V, M>> {
-        debug_assert!(self.raw.capacity() > self.raw.len(), "a rebuild is due");
-        let is = |entry: &Entry<K, V, M>| is(&entry.key);
-        match self.raw.entry(tag.hash(), is, |entry| entry.tag.hash()) {
-            hash_table::Entry::Occupied(found) => Ok(Slot(found.bucket_index())),
-            hash_table::Entry::Vacant(place) => Err(Vacant {
-                place,
-                unpaid: &mut self.unpaid,
-            }),
+        debug_assert!(self.live < self.most, "a rebuild is due");
+        if let Some(slot) = self.slot(tag, is) {
+            return Ok(slot);
+        }
+        let path = self.path(tag);
+        let slot = self.vacancy(path.home);
+        processor::fetch(&self.entries[slot.0]);
+        Err(Vacant {
+            table: self,
+            path,
+            slot,
+        })
+    }
+
+    /// The first empty place of a path: there is one, while the table is not due.
+    #[inline]
+    fn vacancy(&self, home: usize) -> Slot {
+        match self.groups[home].first_empty() {
+            Some(way) => Slot(home * WAYS + way),
+            None => self.vacancy_beyond(home),
+        }
+    }
+
+    #[inline(never)]
+    fn vacancy_beyond(&self, home: usize) -> Slot {
+        let mut group = self.behind(home);
+        loop {
+            if let Some(way) = self.groups[group].first_empty() {
+                return Slot(group * WAYS + way);
+            }
+            assert_ne!(group, home, "a rebuild is due");
+            group = self.behind(group);
+        }
+    }
+
+    /// Puts an entry into the first empty place of its path.
+    #[inline]
+    fn put(&mut self, slot: Slot, path: Path, entry: Entry<K, V, M>) {
+        let group = slot.0 / WAYS;
+        if group != path.home {
+            self.pass(path.home, group, 1);
+        }
+        self.groups[group].fill(slot.0, path.print);
+        self.entries[slot.0] = Some(entry);
+        self.live += 1;
+    }
+
+    /// An entry between whose home and whose group others lie went past those, or is gone.
+    #[inline(never)]
+    fn pass(&mut self, home: usize, group: usize, by: i32) {
+        let mut at = home;
+        while at != group {
+            self.passed[at] = self.passed[at].wrapping_add_signed(by);
+            at = self.behind(at);
         }
     }
 
@@ -146,32 +319,49 @@ impl<K, V, M> Table<K, V, M> {
 
     #[inline(always)]
     pub(crate) fn take(&mut self, slot: Slot) -> Option<Entry<K, V, M>> {
-        let found = self.raw.get_bucket_entry(slot.0).ok()?;
-        Some(found.remove().0)
+        let entry = self.entries.get_mut(slot.0)?.take()?;
+        self.vacate(slot, entry.tag);
+        Some(entry)
     }
 
-    /// Takes an entry out without a look at it: of a large value no cache line is read.
+    /// Takes an entry out that needs no drop: of a large one hardly a line is read.
     #[inline(always)]
     pub(crate) fn forget(&mut self, slot: Slot) {
-        if let Ok(found) = self.raw.get_bucket_entry(slot.0) {
-            found.remove();
+        if let Some(place @ Some(_)) = self.entries.get_mut(slot.0) {
+            let tag = place.as_ref().map(|entry| entry.tag);
+            *place = None;
+            if let Some(tag) = tag {
+                self.vacate(slot, tag);
+            }
+        }
+    }
+
+    /// The entry with this tag has left its place.
+    #[inline]
+    fn vacate(&mut self, slot: Slot, tag: Tag) {
+        let group = slot.0 / WAYS;
+        self.groups[group].clear(slot.0);
+        self.live -= 1;
+        let home = self.path(tag).home;
+        if group != home {
+            self.pass(home, group, -1);
         }
     }
 
     /// Every slot there is, occupied or not.
     pub(crate) fn every_slot(&self) -> impl Iterator<Item = Slot> + use<K, V, M> {
-        (0..self.raw.num_buckets()).map(Slot)
+        (0..self.entries.len()).map(Slot)
     }
 
-    /// The first occupied slot at or after bucket `from` (taken modulo the
-    /// number of buckets), other than `except`.
+    /// The first occupied slot at or after place `from` (taken modulo the
+    /// number of places), other than `except`.
     pub(crate) fn slot_from(&self, from: usize, except: Option<Slot>) -> Option<Slot> {
-        if self.raw.is_empty() {
+        if self.live == 0 {
             return None;
         }
-        let buckets = self.raw.num_buckets();
-        let start = from % buckets;
-        (start..buckets)
+        let places = self.entries.len();
+        let start = from % places;
+        (start..places)
             .chain(0..start)
             .map(Slot)
             .find(|&slot| Some(slot) != except && self.is_shown(slot))
@@ -183,84 +373,87 @@ impl<K, V, M> Table<K, V, M> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K, V, M>> {
-        self.raw.iter()
+        self.entries.iter().flatten()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, V, M>> {
-        self.raw.iter_mut()
+        self.entries.iter_mut().flatten()
     }
 
     /// Leaves an empty table without memory; hands out the full one.
     pub(crate) fn empty(&mut self) -> impl Iterator<Item = Entry<K, V, M>> + use<K, V, M> {
-        std::mem::replace(self, Self::new()).raw.into_iter()
+        let full = std::mem::replace(self, Self::new());
+        full.entries.into_iter().flatten()
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
-        self.raw.shrink_to_fit(|entry| entry.tag.hash());
-        self.settle();
+        self.lay(self.live);
     }
 
     #[cfg(test)]
-    pub(crate) fn buckets(&self) -> usize {
-        self.raw.num_buckets()
+    pub(crate) fn places(&self) -> usize {
+        self.entries.len()
     }
 
-    /// Makes a never-used bucket, and moves all entries: by a table twice the size if nearly all of
-    /// this one is live, by a smaller one if it is sparse, else by one of equal
-    /// size without the dead buckets.
+    /// Makes room for one more, and moves all entries: into a smaller table if this one
+    /// is sparse; else into one twice the size, but not beyond what holds `full` entries
+    /// and a few more. What holds more than that grows by an eighth. O(entries).
     #[cold]
     #[inline(never)]
-    pub(crate) fn rebuild(&mut self) {
-        let live = self.raw.len();
-        let holds = most_held(self.raw.num_buckets());
-        let wanted = if live * 8 >= holds * 7 {
-            holds + 1
-        } else if live < self.least {
-            live * 5 / 4 + 1
+    pub(crate) fn rebuild(&mut self, full: usize) {
+        let live = self.live;
+        let wanted = if live < self.least {
+            live * 5 / 4
+        } else if live < full / 2 {
+            live * 2
         } else {
-            holds
+            (full + full / 32).max(live + live / 8)
         };
-        let mut fresh = HashTable::with_capacity(wanted);
-        for entry in std::mem::take(&mut self.raw) {
-            fresh.insert_unique(entry.tag.hash(), entry, |entry| entry.tag.hash());
+        self.lay(wanted + 1);
+    }
+
+    /// Lays all entries into a table for so many.
+    fn lay(&mut self, most: usize) {
+        let mut laid = Self::of(most);
+        for entry in self.empty() {
+            let path = laid.path(entry.tag);
+            laid.put(laid.vacancy(path.home), path, entry);
         }
-        self.raw = fresh;
-        self.settle();
+        *self = laid;
     }
 
-    /// Says when the table will be sparse: with less than a third of its buckets live.
-    fn settle(&mut self) {
-        let buckets = self.raw.num_buckets();
-        self.least = if buckets > 32 { buckets / 3 } else { 0 };
-    }
-
-    /// Proves invariant 1 from scratch.
+    /// Proves invariants 1, 2 and 4 from scratch.
     pub(crate) fn check(&self) {
-        let reachable = |entry: &&Entry<K, V, M>| {
-            let mut found = self.raw.iter_hash(entry.tag.hash());
-            found.any(|other| std::ptr::eq(other, *entry))
-        };
-        assert_eq!(self.raw.iter().filter(reachable).count(), self.raw.len());
-    }
-}
-
-/// What a table of so many buckets holds before it must be rebuilt: 7/8.
-fn most_held(buckets: usize) -> usize {
-    if buckets < 8 {
-        buckets.saturating_sub(1)
-    } else {
-        buckets / 8 * 7
+        let mut passed = vec![0; self.groups.len()];
+        for (place, entry) in self.entries.iter().enumerate() {
+            let group = place / WAYS;
+            let mut same = match entry {
+                Some(entry) => self.groups[group].matches(print(entry.tag)),
+                None => self.groups[group].matches(0),
+            };
+            assert!(same.any(|way| way == place % WAYS), "the print of {place}");
+            let Some(entry) = entry else { continue };
+            let found = self.search(entry.tag, |other| std::ptr::eq(other, entry));
+            assert_eq!(found, Some(place));
+            let mut at = self.path(entry.tag).home;
+            while at != group {
+                passed[at] += 1;
+                at = self.behind(at);
+            }
+        }
+        assert_eq!(*self.passed, *passed);
+        assert_eq!(self.iter().count(), self.live);
+        assert!(self.live <= self.most && self.most <= self.entries.len());
     }
 }
 
 impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
     #[inline]
     fn find(&self, tag: Tag, is: impl Fn(&M) -> bool) -> Option<Slot> {
-        let found = |&slot: &Slot| {
-            let entry = self.get(slot).filter(|entry| entry.tag == tag);
-            entry.is_some_and(|entry| is(&entry.meta)) && !self.is_unpaid(slot)
-        };
-        self.raw.iter_hash_buckets(tag.hash()).map(Slot).find(found)
+        let unpaid = self.get(self.unpaid);
+        let is_unpaid = |entry| unpaid.is_some_and(|unpaid| std::ptr::eq(unpaid, entry));
+        self.search(tag, |entry| is(&entry.meta) && !is_unpaid(entry))
+            .map(Slot)
     }
 
     #[inline]
@@ -286,66 +479,113 @@ impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
         self.get(slot).map_or(0, |entry| entry.meta.weight(Ours))
     }
 
+    #[inline]
+    fn fetch(&self, slot: Slot) {
+        if let Some(entry) = self.entries.get(slot.0) {
+            processor::fetch(entry);
+            processor::fetch(&self.groups[slot.0 / WAYS]);
+        }
+    }
+
     fn len(&self) -> usize {
-        self.raw.len() - usize::from(self.unpaid != NONE)
+        self.live - usize::from(self.unpaid != NONE)
     }
 
     fn slots(&self) -> impl Iterator<Item = Slot> {
-        let shown = |&slot: &Slot| !self.is_unpaid(slot);
-        self.raw.iter_buckets().map(Slot).filter(shown)
+        self.every_slot().filter(|&slot| self.is_shown(slot))
     }
 
-    fn nth(&self, bucket: u64) -> Option<Slot> {
-        let buckets = self.raw.num_buckets().max(1) as u64;
-        self.slot_from((bucket % buckets) as usize, None)
+    fn nth(&self, place: u64) -> Option<Slot> {
+        let places = self.entries.len().max(1) as u64;
+        self.slot_from((place % places) as usize, None)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
 
     fn tag(n: u64) -> Tag {
-        Tag::of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16)
+        Tag::of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32)
     }
 
-    fn entry(n: u64) -> Entry<u64, u64, ()> {
-        Entry {
-            tag: tag(n),
-            meta: (),
-            key: n,
-            value: n,
-        }
-    }
-
-    fn put(table: &mut Table<u64, u64, ()>, entry: Entry<u64, u64, ()>) -> Slot {
+    fn put(table: &mut Table<u64, u64, ()>, tag: Tag, key: u64, full: usize) -> Slot {
         if table.is_due() {
-            table.rebuild();
+            table.rebuild(full);
         }
-        let key = entry.key;
-        let Err(place) = table.slot_or_place(entry.tag, |other| *other == key) else {
+        let Err(place) = table.slot_or_place(tag, |other| *other == key) else {
             panic!("{key} is there")
         };
-        let slot = place.place(entry);
+        let slot = place.place(Entry {
+            tag,
+            meta: (),
+            key,
+            value: key,
+        });
         table.paid();
         slot
     }
 
+    fn take(table: &mut Table<u64, u64, ()>, tag: Tag, key: u64) -> Option<u64> {
+        let slot = table.slot(tag, |other| *other == key)?;
+        Some(table.take(slot)?.value)
+    }
+
     #[test]
-    fn fifty_turnovers_of_a_full_table_never_double_it() {
-        for live in [96_u64, 1_500, 2_990, 3_110] {
+    fn a_full_table_is_never_laid_anew_whatever_comes_and_goes() {
+        for full in [1_usize, 15, 32, 96, 1_500, 3_110] {
             let mut table = Table::new();
-            for n in 0..live {
-                put(&mut table, entry(n));
+            for n in 0..full as u64 {
+                put(&mut table, tag(n), n, full);
             }
-            let buckets = table.buckets();
-            for n in live..live * 51 {
-                let oldest = n - live;
-                let slot = table.slot(tag(oldest), |k| *k == oldest).unwrap();
-                assert_eq!(table.take(slot).unwrap().value, oldest);
-                put(&mut table, entry(n));
-                assert_eq!(table.buckets(), buckets, "at {live} live entries");
+            let places = table.places();
+            for n in full as u64..full as u64 * 21 {
+                let oldest = n - full as u64;
+                assert_eq!(take(&mut table, tag(oldest), oldest), Some(oldest));
+                assert!(!table.is_due(), "{full}");
+                put(&mut table, tag(n), n, full);
             }
+            assert_eq!(table.places(), places);
+            table.check();
+        }
+    }
+
+    #[test]
+    fn a_table_grows_to_what_a_full_one_holds_and_by_eighths_beyond() {
+        let mut table = Table::new();
+        let mut sizes = vec![0];
+        for n in 0..10_000 {
+            put(&mut table, tag(n), n, 5_000);
+            if table.places() != sizes[sizes.len() - 1] {
+                sizes.push(table.places());
+            }
+            if n == 5_100 {
+                assert!(table.places() < 5_000 * 14 / 10, "{}", table.places());
+            }
+        }
+        assert!(sizes.len() < 24, "{sizes:?}");
+        assert!(table.places() < 10_000 * 15 / 10, "{sizes:?}");
+        table.check();
+    }
+
+    #[test]
+    fn a_small_table_has_few_places_and_all_are_used() {
+        for (entries, places) in [
+            (1, 3),
+            (3, 3),
+            (4, 7),
+            (8, 15),
+            (16, 32),
+            (32, 32),
+            (33, 64),
+        ] {
+            let mut table = Table::new();
+            for n in 0..entries {
+                put(&mut table, tag(n), n, entries as usize);
+            }
+            assert_eq!(table.places(), places, "{entries}");
+            assert!(table.slot(tag(99), |_| false).is_none());
             table.check();
         }
     }
@@ -354,46 +594,143 @@ mod tests {
     fn a_table_whose_many_entries_gave_way_to_few_shrinks_and_seldom_turns() {
         let mut table = Table::new();
         for n in 0..10_000 {
-            put(&mut table, entry(n));
+            put(&mut table, tag(n), n, 10_000);
         }
-        let most = table.buckets();
         for n in 0..9_900 {
-            let slot = table.slot(tag(n), |k| *k == n).unwrap();
-            table.take(slot);
+            take(&mut table, tag(n), n);
         }
-        put(&mut table, entry(10_000));
-        assert!(
-            table.buckets() <= 256 && most >= 8_192,
-            "{}",
-            table.buckets()
-        );
-        let buckets = table.buckets();
+        put(&mut table, tag(10_000), 10_000, 10_000);
+        let places = table.places();
+        assert!(places <= 256, "{places}");
         for n in 10_001..11_000 {
-            put(&mut table, entry(n));
-            let slot = table.slot(tag(n), |k| *k == n).unwrap();
-            table.take(slot);
-            assert_eq!(table.buckets(), buckets);
+            put(&mut table, tag(n), n, 10_000);
+            take(&mut table, tag(n), n);
+            assert_eq!(table.places(), places);
+        }
+        table.shrink_to_fit();
+        assert!(table.places() < places);
+        table.check();
+    }
+
+    #[test]
+    fn entries_of_one_tag_go_past_each_other_and_leave_nothing_behind() {
+        let mut table = Table::new();
+        for n in 0..1_000 {
+            put(&mut table, tag(1_000_000 + n), n, 2_000);
+        }
+        let last = Tag::of(u64::MAX);
+        for n in 1_000..1_500 {
+            put(&mut table, last, n, 2_000);
         }
         table.check();
+        assert!(table.passed.iter().filter(|&&passed| passed > 0).count() > 500 / WAYS);
+        assert!(table.slot(last, |_| false).is_none());
+        for n in (1_000..1_500)
+            .rev()
+            .step_by(2)
+            .chain((1_000..1_500).step_by(2))
+        {
+            assert_eq!(take(&mut table, last, n), Some(n));
+        }
+        table.check();
+        assert_eq!(table.len(), 1_000);
+    }
+
+    #[test]
+    fn a_search_ends_where_all_groups_are_passed() {
+        let mut table = Table::new();
+        for n in 0..100 {
+            put(&mut table, tag(n), n, 100);
+        }
+        table.passed.fill(1);
+        assert!(table.slot(tag(1_000), |_| false).is_none());
+        assert!(table.find_mut(tag(1_000), |_| false).is_none());
+    }
+
+    #[test]
+    fn it_is_a_map_whatever_is_done() {
+        let mut dice = 7_u64;
+        let mut roll = |sides: u64| {
+            dice = dice.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            (dice >> 33) % sides
+        };
+        for tags in [1, 3, 40, 1_000_000] {
+            let mut table = Table::new();
+            let mut map = HashMap::new();
+            for _ in 0..6_000 {
+                let (key, full) = (roll(400), roll(500) as usize);
+                let tag = tag(key % tags);
+                match roll(40) {
+                    0 => table.shrink_to_fit(),
+                    1 => table.rebuild(full),
+                    2 => {
+                        let (sum, len) = (map.values().sum::<u64>(), map.len());
+                        assert_eq!(table.iter().map(|entry| entry.value).sum::<u64>(), sum);
+                        assert_eq!(table.len(), len);
+                        table.check();
+                    }
+                    3..18 => assert_eq!(take(&mut table, tag, key), map.remove(&key)),
+                    18..21 => {
+                        let slot = table.slot(tag, |other| *other == key);
+                        slot.inspect(|&slot| table.forget(slot));
+                        assert_eq!(slot.is_some(), map.remove(&key).is_some());
+                    }
+                    _ if !map.contains_key(&key) => {
+                        put(&mut table, tag, key, full);
+                        map.insert(key, key);
+                    }
+                    _ => {
+                        let found = table.find(tag, |other| *other == key);
+                        assert_eq!(found.map(|entry| entry.value), map.get(&key).copied());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_policy_is_not_shown_what_is_not_paid_for() {
+        let mut table: Table<u64, u64, ()> = Table::new();
+        put(&mut table, tag(1), 1, 10);
+        let Err(place) = table.slot_or_place(tag(2), |_| false) else {
+            panic!("it is there")
+        };
+        let unpaid = place.place(Entry {
+            tag: tag(2),
+            meta: (),
+            key: 2,
+            value: 2,
+        });
+        let shown = |table: &Table<u64, u64, ()>| {
+            let found = Residents::find(table, tag(2), |()| true);
+            (Residents::len(table), table.slots().count(), found)
+        };
+        assert_eq!(shown(&table), (1, 1, None));
+        assert_ne!(table.nth(unpaid.0 as u64), Some(unpaid));
+        table.paid();
+        assert_eq!(shown(&table), (2, 2, Some(unpaid)));
     }
 
     #[test]
     fn a_slot_that_is_gone_finds_nothing() {
         let mut table = Table::new();
-        let slot = put(&mut table, entry(1));
+        let slot = put(&mut table, tag(1), 1, 1);
         assert!(table.take(slot).is_some());
         assert!(table.take(slot).is_none());
-        assert!(table.get(Slot(usize::MAX)).is_none());
+        table.forget(slot);
+        assert_eq!(table.len(), 0);
+        assert!(table.get(NONE).is_none());
+        Residents::fetch(&table, NONE);
         assert_eq!(table.slot_from(5, None), None);
     }
 
     #[test]
     fn slot_from_wraps_and_spares_the_excepted() {
         let mut table = Table::new();
-        let one = put(&mut table, entry(1));
+        let one = put(&mut table, tag(1), 1, 9);
         assert_eq!(table.slot_from(usize::MAX, None), Some(one));
         assert_eq!(table.slot_from(0, Some(one)), None);
-        let two = put(&mut table, entry(2));
+        let two = put(&mut table, tag(2), 2, 9);
         assert_eq!(table.slot_from(7, Some(one)), Some(two));
     }
 }

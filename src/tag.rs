@@ -1,52 +1,61 @@
-//! `Tag`: the 31 bits of an entry's hash by which its shard finds it again.
+//! `Tag`: the 32 bits of an entry's hash by which its shard finds it again.
 //!
 //! | bits | use |
 //! |---|---|
-//! | 0..7 | what the table keeps in its control byte |
-//! | 7..31 | where in the table the search begins |
-//! | 31 | always 1, so that 0 can mean "no tag" |
+//! | 0..16 | the print: what a table compares before it looks at an entry; never 0, so that a tag of 0 can mean "none" |
+//! | from 31 down | where in a table, or in what is remembered of keys, the search begins |
 //!
-//! The shard is picked from the other half of the hash (`hash.rs`), so tags
-//! stay evenly spread inside each shard. Two keys of one shard may share a
-//! tag; whoever must tell them apart compares more than the tag.
+//! Tags are spread evenly inside each shard by a product of their own (`hash.rs`). Two
+//! keys of one shard may share a tag; whoever must tell them apart compares more than
+//! the tag.
 
-/// What a policy knows of a key: 31 bits of its hash.
+use std::num::{NonZeroU8, NonZeroU32};
+
+/// What a policy knows of a key: 32 bits of its hash.
 ///
 /// Equal keys have equal tags; different keys may share one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Tag(u32);
+pub struct Tag(NonZeroU32);
 
 impl Tag {
-    const ALWAYS: u32 = 1 << 31;
-
-    /// The tag of a key whose mixed hash is `hash`.
+    /// The tag of a key whose mixed hash has these low bits.
     #[inline]
     pub(crate) fn of(hash: u64) -> Self {
-        Self(hash as u32 | Self::ALWAYS)
+        let bits = hash as u32;
+        Self(match NonZeroU8::new(bits as u8) {
+            Some(print) => NonZeroU32::from(print) | bits,
+            None => NonZeroU32::MIN | bits,
+        })
     }
 
     /// The tag that `bits` were read from, or `None` for "no tag".
     #[inline]
     pub(crate) fn from_bits(bits: u32) -> Option<Self> {
-        (bits != 0).then_some(Self(bits))
+        NonZeroU32::new(bits).map(Self)
     }
 
     /// The tag as a number, never zero: for ghosts and sketches.
     #[inline]
     pub fn bits(self) -> u32 {
-        self.0
+        self.0.get()
     }
 
-    /// The hash that the table is keyed by; the same for every entry of this tag.
+    /// What a table compares before it looks at an entry: never 0.
+    #[inline]
+    pub(crate) fn print(self) -> u16 {
+        self.bits() as u16
+    }
+
+    /// The hash that a table of flights is keyed by; the same for every tag.
     ///
-    /// The table takes its control byte from the top 7 bits of a `usize`, which has
+    /// Such a table takes its control byte from the top 7 bits of a `usize`, which has
     /// 32 bits on some targets, and begins its search at the bits from the lowest.
     #[inline]
     pub(crate) fn hash(self) -> u64 {
         if cfg!(target_pointer_width = "64") {
-            u64::from(self.0).rotate_right(7)
+            u64::from(self.bits()).rotate_right(8)
         } else {
-            u64::from(self.0.rotate_right(7))
+            u64::from(self.bits().rotate_right(8))
         }
     }
 }
@@ -56,10 +65,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_never_zero_and_survives_its_bits() {
-        for hash in [0, 1, u64::MAX, 1 << 31, u64::from(!Tag::ALWAYS)] {
+    fn a_print_is_never_zero_and_a_tag_survives_its_bits() {
+        for hash in [0, 1, u64::MAX, 1 << 8, 1 << 31, 0xFFFF] {
             let tag = Tag::of(hash);
-            assert_ne!(tag.bits(), 0);
+            assert_ne!(tag.print() as u8, 0);
             assert_eq!(Tag::from_bits(tag.bits()), Some(tag));
         }
         assert_eq!(Tag::from_bits(0), None);

@@ -18,7 +18,7 @@ where
 {
     /// Looks a key up, touches it, and gives `read` what it found, all under
     /// the lock.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read<Q, R>(
         &self,
         hashed: Hashed,
@@ -34,7 +34,7 @@ where
     }
 
     /// The same in a shard that is locked already.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read_in<Q, R>(
         &self,
         shard: &mut Shard<K, V, P>,
@@ -56,7 +56,7 @@ where
     ///
     /// The clone is made under the shard's lock: keep it cheap (`Arc`, small
     /// values), or use [`view`](Cache::view).
-    #[inline]
+    #[inline(always)]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,

@@ -196,8 +196,13 @@ impl<M: Meta, X: Extra, R: Residents<Carried<M, X>>> Residents<M> for Unwrapped<
         self.0.slots()
     }
 
-    fn nth(&self, bucket: u64) -> Option<Slot> {
-        self.0.nth(bucket)
+    fn nth(&self, place: u64) -> Option<Slot> {
+        self.0.nth(place)
+    }
+
+    #[inline]
+    fn fetch(&self, slot: Slot) {
+        self.0.fetch(slot);
     }
 }
 
@@ -216,6 +221,11 @@ impl<P: Policy, X: Extra> Policy for Carry<P, X> {
     #[inline]
     fn miss(&mut self, tag: Tag, weight: u64) {
         self.0.miss(tag, weight);
+    }
+
+    #[inline]
+    fn fetch(&self, tag: Tag) {
+        self.0.fetch(tag);
     }
 
     #[inline]

@@ -426,6 +426,11 @@ impl Policy for Duel {
     }
 
     #[inline]
+    fn fetch(&self, tag: Tag) {
+        self.history.fetch(tag);
+    }
+
+    #[inline]
     fn miss(&mut self, tag: Tag, weight: u64) {
         let residents = self.queues.live() + 1;
         if residents > self.most || residents < self.fewest {

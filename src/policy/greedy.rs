@@ -444,6 +444,11 @@ macro_rules! greedy {
             }
 
             #[inline]
+            fn fetch(&self, tag: Tag) {
+                self.0.sketch.fetch(tag);
+            }
+
+            #[inline]
             fn miss(&mut self, tag: Tag, _weight: u64) {
                 self.0.miss(tag);
             }

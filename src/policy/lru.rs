@@ -62,7 +62,8 @@ impl Policy for Lru {
     }
 
     #[inline]
-    fn victim(&mut self, _: &mut impl Residents<Mark>) -> Option<Slot> {
+    fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
+        residents.fetch(self.ring.ahead());
         self.ring.pop()
     }
 

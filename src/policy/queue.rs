@@ -10,17 +10,16 @@
 use super::fifo::set_position;
 use super::{Mark, Residents, Slot};
 use crate::ring::{Position, Ring};
-use std::hint::black_box;
 
 /// The flag of entries in the main queue.
-pub(super) const MAIN: u32 = 1 << 30;
+pub(super) const MAIN: u32 = 1 << 28;
 
 /// The flag of entries that were ever hit.
-pub(super) const HIT: u32 = 1 << 31;
+pub(super) const HIT: u32 = 1 << 29;
 
 /// The bits of the count of hits, 0 to 3.
 pub(super) const COUNT: u32 = 3 << SHIFT;
-pub(super) const SHIFT: u32 = 28;
+pub(super) const SHIFT: u32 = 30;
 pub(super) const ONE: u32 = 1 << SHIFT;
 
 /// A hit: a fourth one in a row writes nothing.
@@ -85,16 +84,9 @@ impl<const FLAG: u32> Queue<FLAG> {
     #[inline]
     pub(super) fn pop(&mut self, residents: &impl Residents<Mark>) -> Option<Item> {
         let slot = self.ring.pop()?;
-        self.fetch(residents);
+        residents.fetch(self.ring.ahead());
         self.count_out(residents.weight(slot));
         Some((slot, residents.meta(slot)?.bits()))
-    }
-
-    /// Reads a word of an entry that comes up soon, for nothing but that it lies in the
-    /// processor's cache when it is asked for.
-    #[inline]
-    fn fetch(&self, residents: &impl Residents<Mark>) {
-        black_box(residents.meta(self.ring.ahead()).map_or(0, Mark::bits));
     }
 
     fn remove(&mut self, position: Position, slot: Slot, weight: u64) {

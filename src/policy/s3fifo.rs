@@ -103,6 +103,11 @@ impl Policy for S3Fifo {
     }
 
     #[inline]
+    fn fetch(&self, tag: Tag) {
+        self.ghost.fetch(tag);
+    }
+
+    #[inline]
     fn miss(&mut self, tag: Tag, _weight: u64) {
         self.to_main = self.ghost.forget(tag);
     }

@@ -72,6 +72,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     where
         K: Eq,
     {
+        self.policy.fetch(offer.tag);
         self.work(hand.budget(), out);
         if self.flights.are_flying() {
             self.make_way(offer);
@@ -171,9 +172,15 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             }
         }
         if self.table.is_due() {
-            self.table.rebuild();
+            self.table.rebuild(self.likely_full());
             self.policy.moved(&mut self.table);
         }
+    }
+
+    /// How many entries there are likely to be when this shard is full.
+    fn likely_full(&self) -> usize {
+        let (live, held) = (self.table.len() as u128, self.weight().max(1));
+        (u128::from(self.share) * live / u128::from(held)).min(MOST_LIVE as u128) as usize
     }
 
     /// The entry in `slot` is paid for: counts it and gives it its place in the order.

@@ -182,13 +182,12 @@ impl Model {
         self.piles.iter().flat_map(live).collect()
     }
 
-    /// The tag of a key, mixed: what ghosts and history know it by.
+    /// The tag of a key: what ghosts and history know it by.
     pub(crate) fn mixed(&self, id: u32) -> u32 {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
         let hash = self.spread.hash_one(Id(id)).wrapping_mul(GOLDEN);
-        let tag = (hash ^ hash >> 32) as u32 | 1 << 31;
-        let mixed = u64::from(tag).wrapping_mul(GOLDEN);
-        (mixed ^ mixed >> 32) as u32
+        let tag = (hash.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32;
+        if tag % (1 << 8) == 0 { tag + 1 } else { tag }
     }
 
     pub(crate) fn charge(&self, weight: u64) -> u64 {

@@ -79,7 +79,7 @@ pub(crate) const WAYS: usize = 32;
 
 /// A fingerprint as ghosts have it: 0 is an empty place.
 pub(crate) fn ghost(mixed: u32) -> u16 {
-    (mixed as u16).max(1)
+    mixed as u16
 }
 
 /// Keys lately evicted, newest first, while one set holds them.

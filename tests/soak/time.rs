@@ -350,7 +350,7 @@ fn an_item_lost_with_each_insert_would_be_seen() {
 
 // ---- ends that move, and entries that leave before them -------------------------------
 
-/// Entries that fill a table of 2^`power` buckets well.
+/// So many entries for a shard.
 fn filling(power: u32) -> u64 {
     (1 << power) / 100 * 72
 }
@@ -446,7 +446,7 @@ fn entries_with_centuries_to_live_take_what_they_should_and_go_in_time() {
     let entries = 16 * filling(if in_full() { 17 } else { 11 });
     let birth = live();
     let clock = HandClock::new();
-    let cache: TimedCache<u64, u64> = Cache::builder(Entries(2 * entries as usize))
+    let cache: TimedCache<u64, u64> = Cache::builder(Entries(entries as usize / 16 * 17))
         .shards(16)
         .time_to_live(years(400))
         .clock(clock.clone())

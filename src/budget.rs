@@ -26,8 +26,8 @@
 //! The budget does not know who holds what: shards do. Entries that are not limited in
 //! number it does not count: each change of a word that all processors share costs.
 
+use crate::room::Room;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
-use crate::weight::Room;
 
 /// One dimension of the bound.
 struct Pool {

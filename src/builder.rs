@@ -2,6 +2,7 @@
 //! nothing unbounded.
 
 use crate::cache::{Cache, WeighedCache};
+use crate::capacity::HeapSize;
 use crate::capacity::{Bytes, Capacity, Entries, Limits, Weight, default_shards};
 use crate::cause::{Cause, Departed, Listener};
 use crate::clock::{Clock, Source};
@@ -9,7 +10,6 @@ use crate::config::Config;
 use crate::error::{BuildError, MOST_SHARDS};
 use crate::expiry::Told;
 use crate::hash::RandomState;
-use crate::heap_size::HeapSize;
 use crate::policy::{Duel, Forever, Life, Meta, Policy, Records};
 use crate::unsync;
 use std::fmt;

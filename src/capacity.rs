@@ -3,10 +3,12 @@
 //! A count can't be passed where bytes are meant, and a weight brings its
 //! weigher along: neither compiles otherwise.
 
-use crate::heap_size::HeapSize;
+mod heap_size;
+
 use crate::policy::{Meta, Policy, Weighed};
+use crate::room::Weigher;
 use crate::sync::processors;
-use crate::weight::Weigher;
+pub use heap_size::HeapSize;
 
 /// A capacity of so many entries; each weighs 1.
 ///

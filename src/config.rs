@@ -2,7 +2,7 @@
 
 use crate::cause::Listener;
 use crate::expiry::Expiry;
-use crate::weight::Weigher;
+use crate::room::Weigher;
 
 /// All that a door needs to know; already checked by the builder.
 pub(crate) struct Config<K, V, S> {

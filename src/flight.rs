@@ -36,12 +36,14 @@
 //! The room does not know how a value is stored, nor whether who waits is a
 //! thread or a task.
 
-use crate::chain::{self, Cycle, Wait};
+pub(crate) mod chain;
+
 use crate::leave::{Panic, caught, dropped, first};
 use crate::reentry::Mark;
 use crate::stats::Loads;
 use crate::sync::{self, Arc, Mutex, Thread};
 use crate::tag::Tag;
+use chain::{Cycle, Wait};
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::task::Waker;

@@ -44,50 +44,39 @@ mod builder;
 mod cache;
 mod capacity;
 mod cause;
-mod chain;
 mod clock;
 mod config;
 mod error;
 mod expiry;
 mod flight;
-mod ghost;
-mod group;
 pub mod guide;
 mod hash;
-mod heap_size;
-mod history;
 mod leave;
 mod outbox;
 pub mod policy;
 mod processor;
 mod reentry;
-mod ring;
+mod room;
 mod scale;
-mod sets;
 mod shard;
-mod sketch;
-mod slot;
 mod stats;
 mod sync;
 mod table;
 mod tag;
 pub mod unsync;
-mod weight;
-mod wheel;
 
 pub use builder::Builder;
 pub use cache::{
     Cache, Drain, Entry, IdleCache, IntoIter, Iter, Keys, RecordedCache, Sweeper, TimedCache,
     Values, WeighedCache,
 };
-pub use capacity::{Bytes, Capacity, Entries, Weight};
+pub use capacity::{Bytes, Capacity, Entries, HeapSize, Weight};
 pub use cause::{Cause, Departed};
 pub use clock::{Clock, HandClock};
 pub use error::{BuildError, LoadError, Reason, Refused, Updated};
 pub use expiry::Swept;
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
-pub use heap_size::HeapSize;
 pub use stats::{Growth, Lives, Snapshot};
 
 /// The README's code runs as a doc test.

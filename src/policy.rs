@@ -61,15 +61,22 @@
 mod carry;
 mod duel;
 mod fifo;
+mod ghost;
 mod greedy;
+mod history;
 mod lru;
 mod mark;
 mod queue;
+mod ring;
 mod s3fifo;
+mod sets;
 mod sieve;
+mod sketch;
+mod slot;
 mod timed;
 
-pub use crate::slot::Slot;
+pub use slot::Slot;
+
 pub use crate::tag::Tag;
 pub use carry::{Carried, Carry, Extra, Load, Weighed};
 pub use duel::Duel;
@@ -77,6 +84,7 @@ pub use fifo::Fifo;
 pub use greedy::{Gdsf, GreedyMeta, Lfu};
 pub use lru::Lru;
 pub use mark::Mark;
+pub(crate) use ring::MOST_LIVE;
 pub use s3fifo::S3Fifo;
 pub use sieve::Sieve;
 pub use timed::{Ending, Ends, Forever, Idle, Idles, Life, Recorded, Records, Timed};

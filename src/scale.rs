@@ -5,7 +5,7 @@
 //! 2. A weight of 0 is charged as 1, unless the number of entries is limited too.
 
 use crate::policy::{Meta, Policy};
-use crate::weight::Weigher;
+use crate::room::Weigher;
 
 pub(crate) struct Scale<K, V> {
     weigher: Option<Weigher<K, V>>,

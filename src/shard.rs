@@ -24,9 +24,10 @@
 //! 3. Whatever a policy answers, making room ends: each step evicts an entry or stops.
 
 mod change;
+mod evict;
 mod insert;
-mod room;
 mod timer;
+mod wheel;
 
 pub(crate) use change::Changed;
 pub(crate) use insert::{Offer, Placed};
@@ -39,9 +40,9 @@ use crate::flight::Flights;
 use crate::leave::{Panic, caught, dropped, first};
 use crate::outbox::{Departure, Outbox};
 use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag, Touch};
+use crate::room::Room;
 use crate::stats::{Counts, Snapshot};
 use crate::table::{Entry, Table};
-use crate::weight::Room;
 
 pub(crate) struct Shard<K, V, P: Policy> {
     table: Table<K, V, P::Meta>,

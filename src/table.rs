@@ -38,10 +38,12 @@
 //! (N. Bronson, X. Shi, 2019), the choice of a group by multiply-shift is D. Lemire's
 //! (ACM TOMACS 29(1), 2019).
 
-use crate::group::{Group, WAYS};
+mod group;
+
 use crate::policy::{Meta, Ours, Residents, Slot};
 use crate::processor;
 use crate::tag::Tag;
+use group::{Group, WAYS};
 
 /// A key, its value, and what its policy keeps with it.
 pub(crate) struct Entry<K, V, M> {

@@ -11,23 +11,10 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up.
 const FLOORS: &[&[&str]] = &[
-    &[
-        "sync",
-        "slot",
-        "tag",
-        "processor",
-        "weight",
-        "cause",
-        "error",
-        "heap_size",
-    ],
-    &[
-        "reentry", "chain", "hash", "group", "history", "ring", "sets", "budget", "stats",
-        "outbox", "clock",
-    ],
-    &["ghost", "sketch", "wheel", "expiry"],
-    &["policy", "leave", "config"],
-    &["table", "scale", "flight"],
+    &["sync", "tag", "processor", "room", "cause", "error"],
+    &["reentry", "hash", "budget", "stats", "outbox", "clock"],
+    &["expiry", "policy", "leave"],
+    &["config", "table", "scale", "flight"],
     &["shard", "capacity"],
     &["cache", "unsync"],
     &["builder"],

@@ -22,9 +22,9 @@ use crate::hash::Hashed;
 use crate::outbox::Outbox;
 use crate::policy::{Policy, Slot};
 use crate::reentry::Mark;
+use crate::room::Room;
 use crate::shard::{Offer, Placed, Shard};
 use crate::sync::Arc;
-use crate::weight::Room;
 use std::hash::{BuildHasher, Hash};
 
 impl<K, V, P, S> Cache<K, V, P, S>

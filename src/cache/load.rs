@@ -15,8 +15,8 @@
 //! tells the rest.
 
 use super::{Cache, lock_at};
-use crate::chain::{Chain, Cycle, Wait};
 use crate::error::LoadError;
+use crate::flight::chain::{Chain, Cycle, Wait};
 use crate::flight::{Asked, Flight, Joined, Wake};
 use crate::hash::Hashed;
 use crate::leave::{caught, drop_apart, dropped, first, go_on, hand_value};

@@ -6,8 +6,8 @@
 
 use super::Cache;
 use super::load::{Boarding, Leading, Sought, Waiting, Woken, infallibly};
-use crate::chain::Chain;
 use crate::error::LoadError;
+use crate::flight::chain::Chain;
 use crate::hash::Hashed;
 use crate::leave::{Panic, caught, dropped, hand_value};
 use crate::policy::Policy;

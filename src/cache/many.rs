@@ -19,9 +19,9 @@
 use super::load::{Leading, Patience, Sought, infallibly};
 use super::load_async::{emptied, polled_inside};
 use super::{Cache, lock_at};
-use crate::chain::Chain;
 use crate::error::LoadError;
 use crate::flight::Flight;
+use crate::flight::chain::Chain;
 use crate::hash::Hashed;
 use crate::leave::{Panic, caught, drop_apart, dropped, first, go_on, hand_value};
 use crate::policy::Policy;

@@ -14,9 +14,9 @@
 use super::Cache;
 use super::load::{Leading, Patience, infallibly};
 use super::load_async::{emptied, polled_inside};
-use crate::chain::Chain;
 use crate::error::LoadError;
 use crate::flight::Flight;
+use crate::flight::chain::Chain;
 use crate::hash::Hashed;
 use crate::leave::{caught, dropped, first, go_on, hand_value};
 use crate::policy::Policy;

@@ -73,9 +73,9 @@
 //! duel 54.21, 53.66; with a border that stays 53.53 (-33.0), 52.86 (-33.0). A
 //! margin of 0 lets equal keys of a loop throw each other out.
 
+use super::history::{History, Past, WayOut};
 use super::queue::{COUNT, HIT, Item, ONE, Queues, SHIFT, count_hit};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
-use crate::history::{History, Past, WayOut};
 
 /// One, in the parts that `border` and `from_main` count.
 const ALL: u64 = 1 << 32;

@@ -3,8 +3,8 @@
 //! Exact within a shard. Replacing a value keeps its place; a hit changes
 //! nothing but a bit for the statistics.
 
+use super::ring::{Position, Ring};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
-use crate::ring::{Position, Ring};
 
 const HIT: u32 = 1 << 28;
 

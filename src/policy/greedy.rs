@@ -44,9 +44,9 @@
 //! | `PLACED_ANEW` 64 | 53.00 (1.7), 52.31 | 53.03 (1.6), 52.31 |
 //! | no sketch | 51.56 (1.4), 51.95 | |
 
+use super::ring::{POSITION, Position, Ring};
+use super::sketch::Sketch;
 use super::{Mark, Meta, Policy, Residents, Slot, Tag, Touch};
-use crate::ring::{POSITION, Position, Ring};
-use crate::sketch::Sketch;
 
 /// The frequency of a newcomer; with 1, a hit weighs too much.
 const START: u8 = 2;

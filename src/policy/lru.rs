@@ -5,8 +5,8 @@
 //! closes its holes when they outnumber the live items, so a hit costs amortised O(1) and the log at most 8 bytes an entry.
 
 use super::fifo::{check_ring, push, renew, set_position};
+use super::ring::Ring;
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
-use crate::ring::Ring;
 
 const HIT: u32 = 1 << 28;
 

@@ -8,7 +8,7 @@
 //! What the flags mean is for each policy to say.
 
 use super::Meta;
-use crate::ring::{POSITION, Position};
+use super::ring::{POSITION, Position};
 
 /// The meta of this crate's policies: a ring position and four flag bits in 32 bits.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@
 //!    may weigh nothing): where all weigh one, nobody counts weight.
 
 use super::fifo::set_position;
+use super::ring::{Position, Ring};
 use super::{Mark, Residents, Slot};
-use crate::ring::{Position, Ring};
 
 /// The flag of entries in the main queue.
 pub(super) const MAIN: u32 = 1 << 28;

@@ -18,9 +18,9 @@
 //! be. An eviction moves each entry of small at most once and each of main at
 //! most three times: bounded, amortised O(1).
 
+use super::ghost::Ghost;
 use super::queue::{COUNT, HIT, ONE, Queues, SHIFT, count_hit};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
-use crate::ghost::Ghost;
 
 const TO_MAIN: u32 = 2 << SHIFT;
 

@@ -14,8 +14,8 @@
 //! two rounds, amortised O(1).
 
 use super::fifo::{check_ring, renew, set_position};
+use super::ring::{Position, Ring};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
-use crate::ring::{Position, Ring};
 
 const HIT: u32 = 1 << 28;
 const VISITED: u32 = 1 << 29;

@@ -11,8 +11,8 @@ use crate::error::Updated;
 use crate::leave::{Leaving, Panic, caught, first, hand_value};
 use crate::outbox::Outbox;
 use crate::policy::{Meta, Ours, Policy, Slot};
+use crate::room::Room;
 use crate::scale::Scale;
-use crate::weight::Room;
 
 /// What became of a value changed in place. The closure's result is not dropped
 /// under the lock either.

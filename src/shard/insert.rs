@@ -15,11 +15,11 @@ use crate::cause::{Cause, Times};
 use crate::error::Reason;
 use crate::flight::Flight;
 use crate::outbox::Outbox;
+use crate::policy::MOST_LIVE;
 use crate::policy::{Meta, Ours, Policy, Slot, Tag};
-use crate::ring::MOST_LIVE;
+use crate::room::Room;
 use crate::sync::Arc;
 use crate::table::Entry;
-use crate::weight::Room;
 use std::mem::ManuallyDrop;
 
 /// An entry on its way in.

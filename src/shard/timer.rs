@@ -21,6 +21,7 @@
 //! A cache without lives has none of this: every call here is behind
 //! `P::Meta::TIMED`, which is known at compile time.
 
+use super::wheel::{Bucket, NOWHERE, Wheel, beat_after, beat_of, moment_of};
 use super::{Changed, Shard};
 use crate::budget::{Budget, Hand};
 use crate::cause::{Cause, Times};
@@ -29,10 +30,9 @@ use crate::expiry::Expiry;
 use crate::leave::{Panic, caught, first, go_on};
 use crate::outbox::{Departure, Outbox};
 use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag};
+use crate::room::Room;
 use crate::stats::{Lateness, Lives};
 use crate::table::Entry;
-use crate::weight::Room;
-use crate::wheel::{Bucket, NOWHERE, Wheel, beat_after, beat_of, moment_of};
 
 /// How many units of due work a write does for others before its own.
 const A_FEW: usize = 4;

@@ -18,7 +18,7 @@
 //!
 //! The ring does not know what its order means.
 
-use crate::slot::Slot;
+use super::slot::Slot;
 
 const HOLE: u32 = u32::MAX;
 

@@ -15,7 +15,7 @@ use crate::cause::Cause;
 use crate::leave::{Panic, caught, first};
 use crate::outbox::Outbox;
 use crate::policy::{Meta, Policy, Slot};
-use crate::weight::Room;
+use crate::room::Room;
 
 impl<K, V, P: Policy> Shard<K, V, P> {
     /// Own victims pay for an entry that needs this much. In a cache of entries that

@@ -27,7 +27,7 @@
 //! finding frequent elements in streams and bags" (2003), and the "space saving"
 //! of A. Metwally, D. Agrawal, A. El Abbadi (2005), in small sets.
 
-use crate::sets::{Place, Set, Sets, WAYS};
+use super::sets::{Place, Set, Sets, WAYS};
 use crate::tag::Tag;
 
 const COUNT: u16 = 15;

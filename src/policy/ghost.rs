@@ -11,7 +11,7 @@
 //! 2. In each set, fingerprints stand before empty places.
 //! 3. `live` is how many there are in all.
 
-use crate::sets::{Sets, WAYS};
+use super::sets::{Sets, WAYS};
 use crate::tag::Tag;
 
 #[derive(Default)]

@@ -64,6 +64,7 @@ mod sync;
 mod table;
 mod tag;
 pub mod unsync;
+mod unwind;
 
 pub use builder::Builder;
 pub use cache::{

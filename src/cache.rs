@@ -33,7 +33,7 @@ use crate::clock::Moment;
 use crate::config::Config;
 use crate::expiry::Expiry;
 use crate::hash::{Hashed, RandomState};
-use crate::leave::{Leave, Panic, caught, first, go_on};
+use crate::leave::Leave;
 use crate::outbox::Outbox;
 use crate::policy::{Duel, Meta, Policy, Weighed};
 use crate::reentry;
@@ -42,6 +42,7 @@ use crate::scale::Scale;
 use crate::shard::{Shard, Tally};
 use crate::stats::Snapshot;
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -232,25 +233,25 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     pub fn set_capacity(&self, capacity: u64) {
         reentry::check();
         let share = share(capacity, self.shards.len());
-        let mut panic = None;
+        let mut panics = Panics::none();
         {
             let _alone = self.budget.exclude_gatherers();
             self.budget.set_capacity(capacity);
             for shard in &self.shards {
                 // Also the barrier after which nobody can have seen the old capacity.
-                shard.lock().set_share(share, &mut panic);
+                shard.lock().set_share(share, &mut panics);
             }
         }
         let now = self.now();
         loop {
             let mut leaving = self.leave.open();
-            let more = self.work_off(share, now, leaving.outbox(), &mut panic);
-            first(&mut panic, leaving.settle_quietly());
+            let more = self.work_off(share, now, leaving.outbox(), &mut panics);
+            panics.add(leaving.settle_quietly());
             if !more {
                 break;
             }
         }
-        go_on(panic);
+        panics.resume();
     }
 
     /// Evicts a batch of what is over a lowered capacity; says whether there may
@@ -260,7 +261,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         share: u64,
         now: Moment,
         out: &mut Outbox<K, V>,
-        panic: &mut Option<Panic>,
+        panics: &mut Panics,
     ) -> bool {
         let _alone = self.budget.exclude_gatherers();
         let mut most = A_BATCH;
@@ -270,7 +271,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
                     return false;
                 }
                 let mut shard = lock_at(shard, now);
-                most -= shard.work_off(floor, most, &self.budget, out, panic);
+                most -= shard.work_off(floor, most, &self.budget, out, panics);
                 if most == 0 {
                     return true;
                 }
@@ -288,11 +289,11 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     pub fn clear(&self) {
         reentry::check();
         let now = self.now();
-        let mut panic = None;
+        let mut panics = Panics::none();
         for shard in &self.shards {
-            self.let_all_go(shard, now, Cause::Cleared, &mut panic);
+            self.let_all_go(shard, now, Cause::Cleared, &mut panics);
         }
-        go_on(panic);
+        panics.resume();
     }
 
     /// Empties a shard, and tells and drops what was in it.
@@ -301,17 +302,17 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         shard: &Mutex<Shard<K, V, P>>,
         now: Moment,
         cause: Cause,
-        panic: &mut Option<Panic>,
+        panics: &mut Panics,
     ) {
-        let taken = lock_at(shard, now).empty(cause, &self.budget, panic);
+        let taken = lock_at(shard, now).empty(cause, &self.budget, panics);
         if !P::Meta::TIMED {
-            first(panic, self.leave.all(taken));
+            panics.add(self.leave.all(taken));
             return;
         }
         let mut tally = Tally::default();
         let told = self.leave.all(taken.inspect(|left| tally.note(left)));
         shard.lock().recount(&tally, cause);
-        first(panic, told);
+        panics.add(told);
     }
 
     /// What time it is, where entries have lives. The clock is the user's: ask it
@@ -464,17 +465,14 @@ impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
         if self.leave.is_silent() {
             return;
         }
-        let mut panic = None;
-        let now = caught(|| self.now()).unwrap_or_else(|stopped| {
-            panic = Some(stopped);
-            0
-        });
+        let mut panics = Panics::none();
+        let now = panics.run(|| self.now()).unwrap_or(0);
         for shard in &mut self.shards {
             let shard = shard.0.get_mut();
             shard.hear(now);
-            panic = panic.or(self.leave.all(shard.finish()));
+            panics.add(self.leave.all(shard.finish()));
         }
-        go_on(panic);
+        panics.resume();
     }
 }
 

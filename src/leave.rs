@@ -11,16 +11,12 @@
 //!    being told and dropped. The first such panic goes on to the caller
 //!    afterwards; while already unwinding it is caught and counted.
 
-use crate::cause::{Cause, Departed, Listener, Times};
+use crate::cause::{Cause, Departed, Listener};
 use crate::error::{Reason, Refused};
 use crate::outbox::{Departure, Outbox};
-use crate::sync::{AtomicU64, Ordering, panicking};
-use std::any::Any;
+use crate::sync::{AtomicU64, Ordering};
+use crate::unwind::{Panics, after_dropping};
 use std::mem::needs_drop;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
-/// What a caught panic carries.
-pub(crate) type Panic = Box<dyn Any + Send>;
 
 pub(crate) struct Leave<K, V> {
     listener: Option<Listener<K, V>>,
@@ -50,14 +46,14 @@ impl<K, V> Leave<K, V> {
         }
     }
 
-    /// Lets go of many entries at once; returns the first panic, if any.
-    pub(crate) fn all(&self, entries: impl Iterator<Item = Departure<K, V>>) -> Option<Panic> {
-        let mut panic = None;
+    /// Lets go of many entries at once.
+    pub(crate) fn all(&self, entries: impl Iterator<Item = Departure<K, V>>) -> Panics {
+        let mut panics = Panics::none();
         for left in entries {
-            first(&mut panic, self.tell(&left));
-            first(&mut panic, discard(left));
+            self.tell(&left, &mut panics);
+            discard(left, &mut panics);
         }
-        panic
+        panics
     }
 
     /// Tells of entries that left and hands over those that left as `handed`;
@@ -67,23 +63,20 @@ impl<K, V> Leave<K, V> {
         &self,
         entries: impl Iterator<Item = Departure<K, V>>,
         handed: Cause,
-        mut panic: Option<Panic>,
+        mut panics: Panics,
     ) -> Vec<(K, V)> {
         let mut handed_over = Vec::with_capacity(entries.size_hint().0);
         for left in entries {
-            first(&mut panic, self.tell(&left));
+            self.tell(&left, &mut panics);
             if left.cause == handed {
                 handed_over.push((left.key, left.value));
             } else {
-                first(&mut panic, discard(left));
+                discard(left, &mut panics);
             }
         }
-        if panic.is_some() {
-            if !panicking() {
-                let second = drop_all(handed_over.drain(..));
-                panic = panic.or(second);
-            }
-            go_on(panic);
+        if panics.go_on() {
+            panics.drop_pairs(handed_over);
+            panics.unwind();
         }
         handed_over
     }
@@ -99,8 +92,10 @@ impl<K, V> Leave<K, V> {
         self.listener.is_some()
     }
 
-    fn tell(&self, left: &Departure<K, V>) -> Option<Panic> {
-        let listener = self.listener.as_ref()?;
+    fn tell(&self, left: &Departure<K, V>, panics: &mut Panics) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
         let departed = Departed {
             key: &left.key,
             value: &left.value,
@@ -108,79 +103,16 @@ impl<K, V> Leave<K, V> {
             late: left.times.late(),
             lived: left.times.lived(),
         };
-        let told = || listener(departed);
-        let panic = catch_unwind(AssertUnwindSafe(told)).err()?;
-        self.panics.fetch_add(1, Ordering::Relaxed);
-        Some(panic)
-    }
-}
-
-/// Keeps the first panic; a later one's payload is let go of quietly.
-pub(crate) fn first(kept: &mut Option<Panic>, new: Option<Panic>) {
-    match new {
-        Some(panic) if kept.is_none() => *kept = Some(panic),
-        Some(panic) => silence(panic),
-        None => {}
+        if panics.run(|| listener(departed)).is_none() {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 /// Drops a departure, key and value apart, so that a panic of one spares the other.
-fn discard<K, V>(Departure { key, value, .. }: Departure<K, V>) -> Option<Panic> {
-    let mut panic = None;
-    if needs_drop::<V>() {
-        first(&mut panic, dropped(value));
-    }
-    if needs_drop::<K>() {
-        first(&mut panic, dropped(key));
-    }
-    panic
-}
-
-/// Drops entries one by one; returns the first panic.
-pub(crate) fn drop_all<K, V>(entries: impl Iterator<Item = (K, V)>) -> Option<Panic> {
-    let mut panic = None;
-    for (key, value) in entries {
-        let left = Departure {
-            key,
-            value,
-            cause: Cause::Removed,
-            times: Times::UNKNOWN,
-        };
-        first(&mut panic, discard(left));
-    }
-    panic
-}
-
-/// Drops the payload of a panic that goes nowhere, which could itself panic.
-pub(crate) fn silence(panic: Panic) {
-    if let Some(again) = dropped(panic) {
-        std::mem::forget(again);
-    }
-}
-
-/// Drops a value; returns its panic, if any.
 #[inline]
-pub(crate) fn dropped<T>(value: T) -> Option<Panic> {
-    if !needs_drop::<T>() {
-        return None;
-    }
-    catch_unwind(AssertUnwindSafe(|| drop(value))).err()
-}
-
-/// Runs user code that must not stop what follows.
-pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
-    catch_unwind(AssertUnwindSafe(run))
-}
-
-/// Goes on with a caught panic, unless the thread is unwinding already.
-pub(crate) fn go_on(panic: Option<Panic>) {
-    if let Some(panic) = panic {
-        if panicking() {
-            silence(panic);
-        } else {
-            resume_unwind(panic);
-        }
-    }
+fn discard<K, V>(left: Departure<K, V>, panics: &mut Panics) {
+    panics.drop_pair(left.key, left.value);
 }
 
 /// An outbox that empties itself.
@@ -212,17 +144,23 @@ impl<K, V> Leaving<'_, K, V> {
     /// The same, when user code is to run.
     #[inline(never)]
     fn hand_over_aloud(&mut self, handed: Cause) -> Option<Departure<K, V>> {
-        let panic = self.tell();
+        let mut panics = self.tell();
         let departure = self.outbox.hand_over(handed);
-        let panic = self.discard(panic);
-        hand(departure, panic, |departure| departure.and_then(discard))
+        self.discard(&mut panics);
+        if panics.go_on() {
+            departure
+                .into_iter()
+                .for_each(|left| discard(left, &mut panics));
+            panics.unwind();
+        }
+        departure
     }
 
     /// The same, of which only the value is wanted: the key is dropped.
     #[inline]
     pub(crate) fn hand_over_value(&mut self, handed: Cause) -> Option<V> {
         let Departure { key, value, .. } = self.hand_over(handed)?;
-        Some(hand_value(value, || dropped(key)))
+        Some(after_dropping(key, value))
     }
 
     /// Tells of a refusal and of the older value that left with it; hands both
@@ -230,18 +168,21 @@ impl<K, V> Leaving<'_, K, V> {
     #[cold]
     #[inline(never)]
     pub(crate) fn hand_back(mut self, reason: Reason) -> Result<Option<V>, Refused<K, V>> {
-        let panic = self.tell();
+        let mut panics = self.tell();
         let refused = self.outbox.pop();
         let old = self.outbox.hand_over(Cause::Replaced);
-        let mut panic = self.discard(panic);
+        self.discard(&mut panics);
         let old = old.map(|Departure { key, value, .. }| {
-            first(&mut panic, dropped(key));
+            panics.drop(key);
             value
         });
-        let (old, refused) = hand((old, refused), panic, |(old, refused)| {
-            let panic = dropped(old);
-            panic.or(refused.and_then(discard))
-        });
+        if panics.go_on() {
+            panics.drop(old);
+            refused
+                .into_iter()
+                .for_each(|left| discard(left, &mut panics));
+            panics.unwind();
+        }
         match refused {
             Some(Departure { key, value, .. }) => Err(Refused {
                 key,
@@ -253,75 +194,44 @@ impl<K, V> Leaving<'_, K, V> {
         }
     }
 
-    /// Tells of everything and drops it; the first panic is returned.
-    pub(crate) fn settle_quietly(mut self) -> Option<Panic> {
+    /// Tells of everything and drops it.
+    pub(crate) fn settle_quietly(mut self) -> Panics {
         self.empty()
     }
 
     /// Tells of everything; leaves it in the outbox to be handed over.
     #[inline]
-    fn tell(&mut self) -> Option<Panic> {
-        let mut panic = None;
+    fn tell(&mut self) -> Panics {
+        let mut panics = Panics::none();
         if !self.told && self.leave.listens() {
             for left in self.outbox.iter() {
-                first(&mut panic, self.leave.tell(left));
+                self.leave.tell(left, &mut panics);
             }
         }
         self.told = true;
-        panic
+        panics
     }
 
-    /// Drops what is left, after `panic`.
+    /// Drops what is left.
     #[inline]
-    fn discard(&mut self, mut panic: Option<Panic>) -> Option<Panic> {
+    fn discard(&mut self, panics: &mut Panics) {
         while let Some(left) = self.outbox.pop() {
-            first(&mut panic, discard(left));
+            discard(left, panics);
         }
-        panic
     }
 
-    fn empty(&mut self) -> Option<Panic> {
-        let panic = self.tell();
-        self.discard(panic)
+    fn empty(&mut self) -> Panics {
+        let mut panics = self.tell();
+        self.discard(&mut panics);
+        panics
     }
 
     /// What is left when the call unwinds.
     #[cold]
     #[inline(never)]
     fn empty_at_last(&mut self) {
-        go_on(self.empty());
+        self.empty().resume();
     }
-}
-
-/// Hands something over, unless a panic goes on: then it is let go of first.
-#[inline]
-fn hand<T>(handed: T, panic: Option<Panic>, let_go: impl FnOnce(T) -> Option<Panic>) -> T {
-    match panic {
-        None => handed,
-        Some(panic) if panicking() => {
-            silence(panic);
-            handed
-        }
-        Some(panic) => {
-            if let Some(second) = let_go(handed) {
-                silence(second);
-            }
-            resume_unwind(panic)
-        }
-    }
-}
-
-/// Hands a value over after something else was dropped, whatever that does.
-#[inline]
-pub(crate) fn hand_value<T>(value: T, drop_others: impl FnOnce() -> Option<Panic>) -> T {
-    hand(value, drop_others(), dropped)
-}
-
-/// Drops a key and a value apart; returns the first panic.
-pub(crate) fn drop_apart<K, V>(key: K, value: V) -> Option<Panic> {
-    let panic = dropped(value);
-    let second = dropped(key);
-    panic.or(second)
 }
 
 impl<K, V> Drop for Leaving<'_, K, V> {
@@ -331,4 +241,37 @@ impl<K, V> Drop for Leaving<'_, K, V> {
             self.empty_at_last();
         }
     }
+}
+
+// What the loading rooms still say in place of `Panics`.
+pub(crate) type Panic = Box<dyn std::any::Any + Send>;
+
+pub(crate) fn first(kept: &mut Option<Panic>, new: Option<Panic>) {
+    let mut panics = Panics::from(kept.take());
+    panics.add(Panics::from(new));
+    *kept = panics.into();
+}
+
+pub(crate) fn dropped<T>(value: T) -> Option<Panic> {
+    let mut panics = Panics::none();
+    panics.drop(value);
+    panics.into()
+}
+
+pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
+}
+
+pub(crate) fn go_on(panic: Option<Panic>) {
+    Panics::from(panic).resume();
+}
+
+pub(crate) fn hand_value<T>(value: T, drop_others: impl FnOnce() -> Option<Panic>) -> T {
+    Panics::from(drop_others()).hand(value)
+}
+
+pub(crate) fn drop_apart<K, V>(key: K, value: V) -> Option<Panic> {
+    let mut panics = Panics::none();
+    panics.drop_pair(key, value);
+    panics.into()
 }

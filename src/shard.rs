@@ -37,12 +37,12 @@ use crate::budget::Budget;
 use crate::cause::{Cause, Times};
 use crate::clock::Moment;
 use crate::flight::Flights;
-use crate::leave::{Panic, caught, dropped, first};
 use crate::outbox::{Departure, Outbox};
 use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag, Touch};
 use crate::room::Room;
 use crate::stats::{Counts, Snapshot};
 use crate::table::{Entry, Table};
+use crate::unwind::Panics;
 
 pub(crate) struct Shard<K, V, P: Policy> {
     table: Table<K, V, P::Meta>,
@@ -299,7 +299,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         &mut self,
         cause: Cause,
         budget: &Budget,
-        panic: &mut Option<Panic>,
+        panics: &mut Panics,
     ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
         let before = std::mem::replace(&mut self.policy, P::new(self.share, self.seed));
         self.announced = None;
@@ -313,7 +313,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.counts
             .left_at_once(entries, counted::<P>(held.weight), cause);
         budget.give(held);
-        first(panic, dropped(before));
+        panics.drop(before);
         taken.map(move |entry| timer::departed(entry, cause, now))
     }
 
@@ -325,10 +325,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 
     /// Sets the fair share of a new capacity; a panic of the policy is kept for later.
-    pub(crate) fn set_share(&mut self, share: u64, panic: &mut Option<Panic>) {
+    pub(crate) fn set_share(&mut self, share: u64, panics: &mut Panics) {
         self.share = share;
         self.floor = floor(share, self.alone);
-        first(panic, caught(|| self.policy.resized(share)).err());
+        panics.run(|| self.policy.resized(share));
     }
 
     /// This shard's statistics, with its fair share as the capacity.

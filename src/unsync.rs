@@ -26,13 +26,14 @@ use crate::config::Config;
 use crate::error::{Refused, Updated};
 use crate::expiry::Expiry;
 use crate::hash::{Hashed, RandomState};
-use crate::leave::{Leave, caught, drop_apart, dropped, first, go_on, hand_value};
+use crate::leave::Leave;
 use crate::policy::{Duel, Meta, Ours, Policy, Slot, Tag, Weighed};
 use crate::scale::Scale;
 use crate::shard::{Offer, Placed, Shard, Tally};
 use crate::stats::Snapshot;
 use crate::sync::{AtomicU64, Ordering};
 use crate::table;
+use crate::unwind::{Panics, after_dropping, after_dropping_pair};
 use hashbrown::Equivalent;
 use std::convert::Infallible;
 use std::fmt;
@@ -155,28 +156,28 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// Changes the capacity, in the unit the cache was built with; evicts what
     /// no longer fits.
     pub fn set_capacity(&mut self, capacity: u64) {
-        let mut panic = None;
+        let mut panics = Panics::none();
         self.budget.set_capacity(capacity);
         self.hear();
-        self.shard.set_share(capacity, &mut panic);
+        self.shard.set_share(capacity, &mut panics);
         let mut leaving = self.leave.open();
         let out = leaving.outbox();
         self.shard
-            .work_off(0, usize::MAX, &self.budget, out, &mut panic);
-        first(&mut panic, leaving.settle_quietly());
-        go_on(panic);
+            .work_off(0, usize::MAX, &self.budget, out, &mut panics);
+        panics.add(leaving.settle_quietly());
+        panics.resume();
     }
 
     /// Takes every entry out, with cause [`Cleared`](Cause::Cleared).
     pub fn clear(&mut self) {
         self.hear();
-        let mut panic = None;
+        let mut panics = Panics::none();
         let mut tally = Tally::default();
-        let taken = self.shard.empty(Cause::Cleared, &self.budget, &mut panic);
+        let taken = self.shard.empty(Cause::Cleared, &self.budget, &mut panics);
         let told = self.leave.all(taken.inspect(|left| tally.note(left)));
         self.shard.recount(&tally, Cause::Cleared);
-        first(&mut panic, told);
-        go_on(panic);
+        panics.add(told);
+        panics.resume();
     }
 
     /// Gives unused memory of the table back to the allocator. O(entries).
@@ -213,16 +214,16 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 
     fn take_all(&mut self) -> Vec<(K, V)> {
         self.hear();
-        let mut panic = None;
-        let taken = self.shard.empty(Cause::Removed, &self.budget, &mut panic);
+        let mut panics = Panics::none();
+        let taken = self.shard.empty(Cause::Removed, &self.budget, &mut panics);
         if !P::Meta::TIMED {
-            return self.leave.hand_over_all(taken, Cause::Removed, panic);
+            return self.leave.hand_over_all(taken, Cause::Removed, panics);
         }
         let mut tally = Tally::default();
         let taken: Vec<_> = taken.inspect(|left| tally.note(left)).collect();
         self.shard.recount(&tally, Cause::Removed);
         let taken = taken.into_iter();
-        self.leave.hand_over_all(taken, Cause::Removed, panic)
+        self.leave.hand_over_all(taken, Cause::Removed, panics)
     }
 
     /// Proves every invariant of every room from scratch; for tests. O(entries).
@@ -372,7 +373,7 @@ where
             Ok(old) => old,
             Err(Refused {
                 key, value, old, ..
-            }) => hand_value(old, || drop_apart(key, value)),
+            }) => after_dropping_pair(key, value, old),
         }
     }
 
@@ -488,7 +489,7 @@ where
             _ => match self.loaded(load, stale) {
                 Ok(value) => self.place_new(tag, key.to_owned(), value),
                 Err(error) => match self.stale_slot(stale, tag, is) {
-                    Some(slot) => hand_value(Ok(slot), || dropped(error)),
+                    Some(slot) => after_dropping(error, Ok(slot)),
                     None => return Err(error),
                 },
             },
@@ -565,7 +566,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let (key, value) = self.remove_entry(key)?;
-        Some(hand_value(value, || dropped(key)))
+        Some(after_dropping(key, value))
     }
 
     /// Takes the entry out and returns it.
@@ -582,7 +583,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let (key, value) = self.take(key, condition)?;
-        Some(hand_value(value, || dropped(key)))
+        Some(after_dropping(key, value))
     }
 
     fn take<Q>(&mut self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<(K, V)>
@@ -636,15 +637,15 @@ where
         self.hear();
         let mut leaving = self.leave.open();
         let out = leaving.outbox();
-        let walked = self.shard.retain(&self.scale, &self.budget, &mut keep, out);
-        let panic = leaving.settle_quietly();
-        go_on(walked.or(panic));
+        let mut panics = self.shard.retain(&self.scale, &self.budget, &mut keep, out);
+        panics.add(leaving.settle_quietly());
+        panics.resume();
     }
 
     /// Inserts all of them, one after another.
     pub fn extend(&mut self, entries: impl IntoIterator<Item = (K, V)>) {
         for (key, value) in entries {
-            go_on(dropped(self.insert(key, value)));
+            drop(self.insert(key, value));
         }
     }
 }
@@ -796,9 +797,9 @@ where
         let slot = self.cache.find(self.tag, is);
         if let Some(slot) = slot {
             let cache = &mut *self.cache;
-            if let Err(panic) = caught(|| cache.change(slot, |_, value| change(value))) {
-                return hand_value(self, || Some(panic));
-            }
+            let mut panics = Panics::none();
+            panics.run(|| cache.change(slot, |_, value| change(value)));
+            return panics.hand(self);
         }
         self
     }
@@ -811,7 +812,7 @@ where
         let is = |found: &K| self.key == *found;
         let found = self.cache.read(self.tag, is);
         let slot = match found {
-            Some(slot) => hand_value(slot, || drop_apart(self.key, value)),
+            Some(slot) => after_dropping_pair(self.key, value, slot),
             None => self.cache.place_new(self.tag, self.key, value)?,
         };
         Ok(RefMut::new(self.cache, slot))
@@ -825,7 +826,7 @@ where
         let is = |found: &K| self.key == *found;
         let found = self.cache.read(self.tag, is);
         let slot = match found {
-            Some(slot) => hand_value(slot, || drop_apart(self.key, make)),
+            Some(slot) => after_dropping_pair(self.key, make, slot),
             None => self.cache.place_new(self.tag, self.key, make())?,
         };
         Ok(RefMut::new(self.cache, slot))
@@ -861,7 +862,7 @@ impl<K, V, P: Policy, S> IntoIterator for Cache<K, V, P, S> {
     /// Takes every entry out, with cause [`Removed`](Cause::Removed).
     fn into_iter(mut self) -> Self::IntoIter {
         let taken = self.take_all();
-        hand_value(taken, || dropped(self)).into_iter()
+        after_dropping(self, taken).into_iter()
     }
 }
 
@@ -880,10 +881,10 @@ impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
     /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped).
     fn drop(&mut self) {
         if !self.leave.is_silent() {
-            let mut panic = caught(|| self.hear()).err();
-            let told = self.leave.all(self.shard.finish());
-            first(&mut panic, told);
-            go_on(panic);
+            let mut panics = Panics::none();
+            panics.run(|| self.hear());
+            panics.add(self.leave.all(self.shard.finish()));
+            panics.resume();
         }
     }
 }

@@ -62,9 +62,17 @@ impl Panics {
     }
 
     /// Drops a key and a value, each whatever the other does.
+    #[inline]
     pub(crate) fn drop_pair<K, V>(&mut self, key: K, value: V) {
         self.drop(value);
         self.drop(key);
+    }
+
+    /// Drops keys and values, each whatever the others do.
+    pub(crate) fn drop_pairs<K, V>(&mut self, pairs: impl IntoIterator<Item = (K, V)>) {
+        for (key, value) in pairs {
+            self.drop_pair(key, value);
+        }
     }
 
     /// Adds a panic that came later.
@@ -83,28 +91,49 @@ impl Panics {
         }
     }
 
-    /// Lets the panic go on, if there is one.
+    /// Whether there is a panic that can go on.
     #[inline]
-    pub(crate) fn resume(mut self) {
-        if let Some(payload) = self.0.take() {
-            resume(payload);
+    pub(crate) fn go_on(&self) -> bool {
+        self.0.is_some() && !panicking()
+    }
+
+    /// Lets the panic go on, if there is one that can.
+    #[inline]
+    pub(crate) fn resume(self) {
+        if self.go_on() {
+            self.unwind();
+        }
+    }
+
+    /// Lets the panic go on: there is one.
+    #[cold]
+    pub(crate) fn unwind(mut self) -> ! {
+        match self.0.take() {
+            Some(payload) => resume_unwind(payload),
+            None => unreachable!("no panic goes on"),
         }
     }
 
     /// Returns a value of the user's, or drops it and lets the panic go on.
     #[inline]
     pub(crate) fn hand<T>(mut self, value: T) -> T {
-        if let Some(payload) = self.0.take() {
-            if panicking() {
-                discard(payload);
-            } else {
-                let mut second = Self::none();
-                second.drop(value);
-                drop(second);
-                resume_unwind(payload);
-            }
+        if self.go_on() {
+            self.drop(value);
+            self.unwind();
         }
         value
+    }
+}
+
+impl From<Option<Payload>> for Panics {
+    fn from(payload: Option<Payload>) -> Self {
+        Self(payload)
+    }
+}
+
+impl From<Panics> for Option<Payload> {
+    fn from(mut panics: Panics) -> Self {
+        panics.0.take()
     }
 }
 
@@ -125,13 +154,12 @@ pub(crate) fn after_dropping<T, D>(spare: D, value: T) -> T {
     panics.hand(value)
 }
 
-#[cold]
-fn resume(payload: Payload) {
-    if panicking() {
-        discard(payload);
-    } else {
-        resume_unwind(payload);
-    }
+/// Drops a key and a value, each whatever the other does, then returns a value of the user's.
+#[inline]
+pub(crate) fn after_dropping_pair<T, K, V>(key: K, value: V, kept: T) -> T {
+    let mut panics = Panics::none();
+    panics.drop_pair(key, value);
+    panics.hand(kept)
 }
 
 /// Drops the payload of a panic that goes nowhere: its own drop may panic.

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 /// From the ground up.
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "processor", "room", "cause", "error"],
-    &["reentry", "hash", "budget", "stats", "outbox", "clock"],
+    &[
+        "reentry", "hash", "budget", "stats", "outbox", "clock", "unwind",
+    ],
     &["expiry", "policy", "leave"],
     &["config", "table", "scale", "flight"],
     &["shard", "capacity"],

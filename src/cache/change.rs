@@ -4,11 +4,12 @@ use super::{Cache, lock_at};
 use crate::cause::Cause;
 use crate::error::Updated;
 use crate::hash::Hashed;
-use crate::leave::{Leaving, go_on};
+use crate::leave::Leaving;
 use crate::outbox::Outbox;
 use crate::policy::{Meta, Policy, Slot};
 use crate::reentry::{self, Mark};
 use crate::shard::{Changed, Shard};
+use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
@@ -159,7 +160,7 @@ where
     pub fn retain(&self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         reentry::check();
         let now = self.now();
-        let mut panic = None;
+        let mut panics = Panics::none();
         for shard in &self.shards {
             let mut leaving = self.leave.open();
             let walked = {
@@ -167,12 +168,13 @@ where
                 let _mark = Mark::set();
                 shard.retain(&self.scale, &self.budget, &mut keep, leaving.outbox())
             };
-            panic = panic.or(leaving.settle_quietly());
-            if walked.is_some() {
-                panic = walked;
+            let stops = !walked.is_none();
+            panics.add(walked);
+            panics.add(leaving.settle_quietly());
+            if stops {
                 break;
             }
         }
-        go_on(panic);
+        panics.resume();
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Cache;
 use crate::hash::Hashed;
-use crate::leave::{caught, drop_apart, hand_value};
 use crate::policy::Policy;
+use crate::unwind::{Panics, after_dropping_pair};
 use hashbrown::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -80,11 +80,9 @@ where
     /// If `change` calls into any brimful [`Cache`].
     pub fn and_modify(self, change: impl FnOnce(&mut V)) -> Self {
         let key = Same(&self.key);
-        let update = || self.cache.update_hashed(self.hashed, &key, change);
-        match caught(update) {
-            Ok(_) => self,
-            Err(panic) => hand_value(self, || Some(panic)),
-        }
+        let mut panics = Panics::none();
+        panics.run(|| self.cache.update_hashed(self.hashed, &key, change));
+        panics.hand(self)
     }
 
     /// A clone of the value under the key; if there is none, `value` is stored.
@@ -94,7 +92,7 @@ where
     {
         let clone = |_: &K, value: &V| value.clone();
         match self.cache.read(self.hashed, &Same(&self.key), clone) {
-            Some(found) => hand_value(found, || drop_apart(self.key, value)),
+            Some(found) => after_dropping_pair(self.key, value, found),
             None => self.cache.put_if_absent(self.hashed, self.key, value),
         }
     }
@@ -109,7 +107,7 @@ where
     {
         let clone = |_: &K, value: &V| value.clone();
         if let Some(value) = self.cache.read(self.hashed, &Same(&self.key), clone) {
-            return hand_value(value, || drop_apart(self.key, make));
+            return after_dropping_pair(self.key, make, value);
         }
         self.cache.put_if_absent(self.hashed, self.key, make())
     }

@@ -5,11 +5,11 @@ use super::{Cache, WeighedCache, lock_at};
 use crate::cause::Cause;
 use crate::error::Refused;
 use crate::hash::Hashed;
-use crate::leave::{drop_apart, dropped, go_on, hand_value};
 use crate::outbox::Outbox;
 use crate::policy::Policy;
 use crate::reentry::Mark;
 use crate::shard::{Offer, Placed};
+use crate::unwind::after_dropping_pair;
 use std::hash::{BuildHasher, Hash};
 
 impl<K, V, P, S> Cache<K, V, P, S>
@@ -64,7 +64,7 @@ where
             Ok(old) => old,
             Err(Refused {
                 key, value, old, ..
-            }) => hand_value(old, || drop_apart(key, value)),
+            }) => after_dropping_pair(key, value, old),
         }
     }
 
@@ -108,18 +108,15 @@ where
         };
         let mut leaving = self.leave.open();
         self.place(hashed, &mut offer, leaving.outbox());
-        let panic = leaving.settle_quietly();
-        match offer.pair {
-            Some((key, value)) => {
-                let (kept, spare) = match self.peek(&Same(&key)) {
-                    Some(found) => (found, Some(copy)),
-                    None => (copy, None),
-                };
-                let panic = panic.or(dropped(spare));
-                hand_value(kept, || panic.or(drop_apart(key, value)))
+        let mut panics = leaving.settle_quietly();
+        let mut kept = copy;
+        if let Some((key, value)) = offer.pair {
+            if let Some(found) = self.peek_at(hashed, &Same(&key)) {
+                panics.drop(std::mem::replace(&mut kept, found));
             }
-            None => hand_value(copy, || panic),
+            panics.drop_pair(key, value);
         }
+        panics.hand(kept)
     }
 
     #[inline]
@@ -141,7 +138,7 @@ where
     /// Inserts all of them, one after another.
     pub fn extend(&self, entries: impl IntoIterator<Item = (K, V)>) {
         for (key, value) in entries {
-            go_on(dropped(self.insert(key, value)));
+            drop(self.insert(key, value));
         }
     }
 }

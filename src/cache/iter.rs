@@ -6,10 +6,10 @@
 
 use super::{Cache, lock_at};
 use crate::cause::Cause;
-use crate::leave::{caught, drop_all, first, go_on};
 use crate::policy::{Meta, Policy};
 use crate::reentry::{self, Mark};
 use crate::shard::Tally;
+use crate::unwind::Panics;
 use std::fmt;
 use std::hash::Hash;
 use std::iter::FusedIterator;
@@ -96,17 +96,17 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     fn take_shard(&self, shard: usize) -> Option<Vec<(K, V)>> {
         reentry::check();
         let now = self.now();
-        let mut panic = None;
+        let mut panics = Panics::none();
         let shard = self.shards.get(shard)?;
-        let taken = lock_at(shard, now).empty(Cause::Removed, &self.budget, &mut panic);
+        let taken = lock_at(shard, now).empty(Cause::Removed, &self.budget, &mut panics);
         if !P::Meta::TIMED {
-            return Some(self.leave.hand_over_all(taken, Cause::Removed, panic));
+            return Some(self.leave.hand_over_all(taken, Cause::Removed, panics));
         }
         let mut tally = Tally::default();
         let taken: Vec<_> = taken.inspect(|left| tally.note(left)).collect();
         shard.lock().recount(&tally, Cause::Removed);
         let taken = taken.into_iter();
-        Some(self.leave.hand_over_all(taken, Cause::Removed, panic))
+        Some(self.leave.hand_over_all(taken, Cause::Removed, panics))
     }
 }
 
@@ -227,19 +227,17 @@ impl<K, V, P: Policy, S> Drop for Drain<'_, K, V, P, S> {
     /// # Panics
     /// If dropped by a closure that runs under a cache's lock.
     fn drop(&mut self) {
-        let mut panic = drop_all(&mut self.taken);
+        let mut panics = Panics::none();
+        panics.drop_pairs(&mut self.taken);
         if !reentry::may_lock_while_dropping() {
             return;
         }
-        let now = caught(|| self.cache.now()).unwrap_or_else(|stopped| {
-            first(&mut panic, Some(stopped));
-            0
-        });
+        let now = panics.run(|| self.cache.now()).unwrap_or(0);
         for shard in self.cache.shards.iter().skip(self.next_shard) {
             self.cache
-                .let_all_go(shard, now, Cause::Removed, &mut panic);
+                .let_all_go(shard, now, Cause::Removed, &mut panics);
         }
-        go_on(panic);
+        panics.resume();
     }
 }
 
@@ -274,7 +272,9 @@ impl<K, V, P: Policy, S> FusedIterator for IntoIter<K, V, P, S> {}
 
 impl<K, V, P: Policy, S> Drop for IntoIter<K, V, P, S> {
     fn drop(&mut self) {
-        go_on(drop_all(&mut self.taken));
+        let mut panics = Panics::none();
+        panics.drop_pairs(&mut self.taken);
+        panics.resume();
     }
 }
 

@@ -559,7 +559,7 @@ where
         let mut panic = flight
             .as_ref()
             .and_then(|flight| flight.land(|| copy.clone()));
-        first(&mut panic, leaving.settle_quietly());
+        first(&mut panic, leaving.settle_quietly().into());
         if let Some((key, value)) = offer.pair {
             first(&mut panic, drop_apart(key, value));
         }

@@ -11,9 +11,9 @@
 //! does the handle's.
 
 use super::Cache;
-use crate::leave::{caught, silence};
 use crate::policy::Ending;
 use crate::sync::{Arc, AtomicU64, Bell, Mutex, Ordering, Started, Weak, join, start};
+use crate::unwind::Panics;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -157,15 +157,11 @@ fn sweep_until<K, V, P: Ending, S>(
                 return;
             };
             // Also the drop of a cache that everybody else has let go of.
-            let swept = caught(move || cache.sweep(A_TURN));
-            let more = swept.map_or_else(
-                |panic| {
-                    silence(panic);
-                    panics.fetch_add(1, Ordering::Relaxed);
-                    false
-                },
-                |swept| swept.more,
-            );
+            let swept = Panics::none().run(move || cache.sweep(A_TURN));
+            if swept.is_none() {
+                panics.fetch_add(1, Ordering::Relaxed);
+            }
+            let more = swept.is_some_and(|swept| swept.more);
             if bell.wait(Duration::ZERO) || !more {
                 break;
             }

@@ -5,11 +5,11 @@ use crate::clock::{FOREVER, Moment, duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
 use crate::hash::{Hashed, RandomState};
-use crate::leave::{Panic, first, go_on};
 use crate::policy::{Duel, Ending, Idle, Meta, Policy, Recorded, Slot, Timed};
 use crate::reentry::{self, Mark};
 use crate::shard::Shard;
 use crate::sync::Ordering;
+use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
@@ -186,7 +186,7 @@ where
         }
         drop(marked);
         drop(shard);
-        go_on(leaving.settle_quietly());
+        leaving.settle_quietly().resume();
         slot.is_some()
     }
 }
@@ -244,16 +244,16 @@ impl<K, V, P: Ending, S> Cache<K, V, P, S> {
         let first_swept = self.next_swept.load(Ordering::Relaxed) as usize;
         let mut swept = Swept::default();
         let mut left = limit;
-        let mut panic = None;
+        let mut panics = Panics::none();
         for turn in 0..shards {
             let index = (first_swept + turn) % shards;
-            swept.more = self.sweep_shard(index, now, &mut left, &mut swept.expired, &mut panic);
-            if swept.more || panic.is_some() {
+            swept.more = self.sweep_shard(index, now, &mut left, &mut swept.expired, &mut panics);
+            if swept.more || !panics.is_none() {
                 self.next_swept.store(index as u64, Ordering::Relaxed);
                 break;
             }
         }
-        go_on(panic);
+        panics.resume();
         swept
     }
 
@@ -265,7 +265,7 @@ impl<K, V, P: Ending, S> Cache<K, V, P, S> {
         now: Moment,
         left: &mut usize,
         expired: &mut u64,
-        panic: &mut Option<Panic>,
+        panics: &mut Panics,
     ) -> bool {
         loop {
             let mut leaving = self.leave.open();
@@ -276,9 +276,9 @@ impl<K, V, P: Ending, S> Cache<K, V, P, S> {
             };
             *left -= work.units;
             *expired += work.expired;
-            first(panic, work.panic);
-            first(panic, leaving.settle_quietly());
-            if !more || *left == 0 || panic.is_some() {
+            panics.add(work.panics);
+            panics.add(leaving.settle_quietly());
+            if !more || *left == 0 || !panics.is_none() {
                 return more;
             }
         }

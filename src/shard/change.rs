@@ -8,11 +8,12 @@ use super::{Shard, fits};
 use crate::budget::{Budget, Hand};
 use crate::cause::Cause;
 use crate::error::Updated;
-use crate::leave::{Leaving, Panic, caught, first, hand_value};
+use crate::leave::Leaving;
 use crate::outbox::Outbox;
 use crate::policy::{Meta, Ours, Policy, Slot};
 use crate::room::Room;
 use crate::scale::Scale;
+use crate::unwind::Panics;
 
 /// What became of a value changed in place. The closure's result is not dropped
 /// under the lock either.
@@ -21,7 +22,7 @@ pub(crate) struct Changed<R> {
     /// Whether the value stayed.
     pub(crate) stayed: bool,
     /// To go on once the lock is left.
-    pub(crate) panic: Option<Panic>,
+    pub(crate) panics: Panics,
 }
 
 impl<R> Changed<R> {
@@ -30,15 +31,15 @@ impl<R> Changed<R> {
         Self {
             result: None,
             stayed: false,
-            panic: None,
+            panics: Panics::none(),
         }
     }
 
     /// Outside the lock: tells what left, then goes on with the panic or answers.
     pub(crate) fn settle<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
-        let mut panic = self.panic;
-        first(&mut panic, leaving.settle_quietly());
-        match hand_value(self.result, || panic) {
+        let mut panics = self.panics;
+        panics.add(leaving.settle_quietly());
+        match panics.hand(self.result) {
             Some(result) if self.stayed => Updated::Kept(result),
             Some(result) => Updated::Refused(result),
             None => Updated::Absent,
@@ -102,27 +103,18 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let Some(entry) = self.table.get_mut(slot) else {
             return changed;
         };
-        match caught(|| change(&entry.key, &mut entry.value)) {
-            Ok(result) => changed.result = Some(result),
-            Err(panic) => changed.panic = Some(panic),
-        }
-        let weight = caught(|| scale.weigh::<P>(&entry.key, &entry.value));
+        let panics = &mut changed.panics;
+        changed.result = panics.run(|| change(&entry.key, &mut entry.value));
+        let weight = panics.run(|| scale.weigh::<P>(&entry.key, &entry.value));
         // The policy is asked here: its panic waits as well.
-        let settled = caught(|| {
-            let stayed = match &weight {
-                Ok(weight) => self.recharge(slot, *weight, budget, out),
-                Err(_) => false,
-            };
+        let settled = panics.run(|| {
+            let stayed = weight.is_some_and(|weight| self.recharge(slot, weight, budget, out));
             if !stayed {
                 self.leave(slot, Cause::Refused, budget, out);
             }
             stayed
         });
-        first(&mut changed.panic, weight.err());
-        match settled {
-            Ok(stayed) => changed.stayed = stayed,
-            Err(panic) => first(&mut changed.panic, Some(panic)),
-        }
+        changed.stayed = settled == Some(true);
         changed
     }
 
@@ -153,7 +145,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         budget: &Budget,
         keep: &mut impl FnMut(&K, &mut V) -> bool,
         out: &mut Outbox<K, V>,
-    ) -> Option<Panic> {
+    ) -> Panics {
         self.flights.detach_all();
         for slot in self.table.every_slot() {
             if self.unless_past(Some(slot), budget, out).is_none() {
@@ -162,20 +154,17 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             let Some(entry) = self.table.get_mut(slot) else {
                 continue;
             };
-            let kept = caught(|| keep(&entry.key, &mut entry.value));
-            if let Ok(false) = kept {
+            let mut panics = Panics::none();
+            let kept = panics.run(|| keep(&entry.key, &mut entry.value));
+            if kept == Some(false) {
                 self.leave(slot, Cause::Removed, budget, out);
                 continue;
             }
-            let mut panic = kept.err();
-            first(
-                &mut panic,
-                self.change(slot, scale, budget, |_, _| (), out).panic,
-            );
-            if panic.is_some() {
-                return panic;
+            panics.add(self.change(slot, scale, budget, |_, _| (), out).panics);
+            if !panics.is_none() {
+                return panics;
             }
         }
-        None
+        Panics::none()
     }
 }

@@ -12,10 +12,10 @@
 use super::{Shard, timer};
 use crate::budget::{Budget, Hand};
 use crate::cause::Cause;
-use crate::leave::{Panic, caught, first};
 use crate::outbox::Outbox;
 use crate::policy::{Meta, Policy, Slot};
 use crate::room::Room;
+use crate::unwind::Panics;
 
 impl<K, V, P: Policy> Shard<K, V, P> {
     /// Own victims pay for an entry that needs this much. In a cache of entries that
@@ -112,22 +112,18 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         most: usize,
         budget: &Budget,
         out: &mut Outbox<K, V>,
-        panic: &mut Option<Panic>,
+        panics: &mut Panics,
     ) -> usize {
         for gone in 0..most {
             if !budget.is_over() || !self.may_pay(floor) {
                 return gone;
             }
-            let due = caught(|| self.expire_one(None, &mut budget.hand(), out));
-            if !matches!(due, Ok(false)) {
-                first(panic, due.err());
+            let due = panics.run(|| self.expire_one(None, &mut budget.hand(), out));
+            if due != Some(false) {
                 continue;
             }
-            let asked = caught(|| self.evict_one(None, out));
-            let evicted = asked.unwrap_or_else(|stopped| {
-                first(panic, Some(stopped));
-                self.evict_unasked(out)
-            });
+            let asked = panics.run(|| self.evict_one(None, out));
+            let evicted = asked.unwrap_or_else(|| self.evict_unasked(out));
             let Some(room) = evicted else {
                 return gone;
             };

@@ -27,12 +27,12 @@ use crate::budget::{Budget, Hand};
 use crate::cause::{Cause, Times};
 use crate::clock::{FOREVER, Moment, NEVER, TICK, end};
 use crate::expiry::Expiry;
-use crate::leave::{Panic, caught, first, go_on};
 use crate::outbox::{Departure, Outbox};
 use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag};
 use crate::room::Room;
 use crate::stats::{Lateness, Lives};
 use crate::table::Entry;
+use crate::unwind::Panics;
 
 /// How many units of due work a write does for others before its own.
 const A_FEW: usize = 4;
@@ -75,7 +75,7 @@ pub(crate) struct Work {
     pub(crate) units: usize,
     pub(crate) expired: u64,
     /// A panic of the policy, to go on once all was told.
-    pub(crate) panic: Option<Panic>,
+    pub(crate) panics: Panics,
 }
 
 /// A moment with a bucket's number in its last ten bits, as an entry stores it.
@@ -326,12 +326,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let Some(entry) = self.table.get(slot) else {
             return;
         };
-        let asked = caught(|| expiry.life(&entry.key, &entry.value));
-        let set = asked.and_then(|life| {
+        let asked = changed.panics.run(|| expiry.life(&entry.key, &entry.value));
+        if let Some(life) = asked {
             self.used(slot);
-            caught(|| self.set_life(slot, life, budget, out))
-        });
-        first(&mut changed.panic, set.err());
+            changed
+                .panics
+                .run(|| self.set_life(slot, life, budget, out));
+        }
         changed.stayed = self.table.get(slot).is_some();
     }
 
@@ -468,10 +469,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             }
             // Out of the order first, then out of the table, whatever a policy's
             // panic says: its item is gone, and nothing else would come for it.
-            let forgot = caught(|| self.policy.forget(slot, &mut self.table));
+            let mut panics = Panics::none();
+            panics.run(|| self.policy.forget(slot, &mut self.table));
             let room = self.unlink(slot, Cause::Expired, out);
             let freed = room.inspect(|&room| hand.receive(room)).is_some();
-            go_on(forgot.err());
+            panics.resume();
             return freed;
         }
         false
@@ -519,18 +521,18 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let mut work = Work {
             units: 0,
             expired: 0,
-            panic: None,
+            panics: Panics::none(),
         };
         let mut units = most;
         let mut hand = budget.hand();
-        let swept = caught(|| {
+        let expired = &mut work.expired;
+        let swept = work.panics.run(|| {
             while self.expire_due(&mut units, None, &mut hand, out) {
-                work.expired += 1;
+                *expired += 1;
             }
         });
-        if let Err(panic) = swept {
+        if swept.is_none() {
             work.expired += 1;
-            work.panic = Some(panic);
         }
         work.units = most - units;
         work

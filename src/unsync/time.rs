@@ -5,7 +5,6 @@ use crate::clock::{FOREVER, duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
 use crate::hash::RandomState;
-use crate::leave::{first, go_on};
 use crate::policy::{Duel, Ending, Idle, Meta, Policy, Recorded, Timed};
 use crate::shard::Shard;
 use hashbrown::Equivalent;
@@ -115,7 +114,7 @@ where
         if let Some(slot) = slot {
             self.shard.set_life(slot, nanos(life), &self.budget, out);
         }
-        go_on(leaving.settle_quietly());
+        leaving.settle_quietly().resume();
         slot.is_some()
     }
 }
@@ -151,9 +150,9 @@ impl<K, V, P: Ending, S> Cache<K, V, P, S> {
         self.hear();
         let mut leaving = self.leave.open();
         let work = self.shard.sweep(limit, &self.budget, leaving.outbox());
-        let mut panic = work.panic;
-        first(&mut panic, leaving.settle_quietly());
-        go_on(panic);
+        let mut panics = work.panics;
+        panics.add(leaving.settle_quietly());
+        panics.resume();
         Swept {
             expired: work.expired,
             more: self.shard.has_due(),

@@ -1,16 +1,17 @@
 //! `Builder` and the short forms: from a capacity to a cache. No default,
 //! nothing unbounded.
 
-use crate::cache::{Cache, WeighedCache};
-use crate::capacity::HeapSize;
-use crate::capacity::{Bytes, Capacity, Entries, Limits, Weight, default_shards};
+use crate::cache::Cache;
+use crate::capacity::{Capacity, HeapSize, Limits, default_shards};
 use crate::cause::{Cause, Departed, Listener};
 use crate::clock::{Clock, Source};
 use crate::config::Config;
 use crate::error::{BuildError, MOST_SHARDS};
 use crate::expiry::Told;
+use crate::form::{Form, Weighed};
 use crate::hash::RandomState;
-use crate::policy::{Duel, Forever, Life, Meta, Policy, Records};
+use crate::policy::{Duel, Policy};
+use crate::unit::{Bytes, Entries, Weight};
 use crate::unsync;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -19,11 +20,13 @@ use std::time::Duration;
 
 /// Builds a [`Cache`] or an [`unsync::Cache`]; see [`Cache::builder`].
 ///
+/// Its calls choose the [`Form`] of the cache, in any order: `F` is what entries carry so far.
+///
 /// ```
 /// use brimful::policy::Sieve;
-/// use brimful::{Bytes, Cache, Cause, WeighedCache};
+/// use brimful::{Bytes, Cache, Cause, Weighed};
 ///
-/// let cache: WeighedCache<String, Vec<u8>, Sieve> = Cache::builder(Bytes(1 << 20))
+/// let cache: Cache<String, Vec<u8>, Weighed<Sieve>> = Cache::builder(Bytes(1 << 20))
 ///     .policy::<Sieve>()
 ///     .entry_limit(1_000)
 ///     .shards(8)
@@ -33,67 +36,61 @@ use std::time::Duration;
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder<K, V, C, P = Duel, S = RandomState, L = Forever> {
-    capacity: C,
+pub struct Builder<K, V, F = Duel, S = RandomState> {
+    limits: Limits<K, V>,
     entry_limit: Option<usize>,
     shards: Option<usize>,
     listener: Option<Listener<K, V>>,
     told: Told<K, V>,
     hasher: S,
-    policy: PhantomData<fn() -> (P, L)>,
+    form: PhantomData<fn() -> F>,
 }
 
-/// What the entries carry: a weight outside, a life inside, then what the policy keeps.
-type Form<K, V, C, P, L> = <C as Capacity<K, V>>::Form<<L as Life>::Form<P>>;
-
-type Shared<K, V, C, P, S, L> = Cache<K, V, Form<K, V, C, P, L>, S>;
-type Owned<K, V, C, P, S, L> = unsync::Cache<K, V, Form<K, V, C, P, L>, S>;
-
-impl<K, V, C> Builder<K, V, C> {
-    pub(crate) fn new(capacity: C) -> Self {
+impl<K, V, F> Builder<K, V, F> {
+    pub(crate) fn new(capacity: impl Capacity<K, V, Form = F>) -> Self {
         Self {
-            capacity,
+            limits: capacity.limits(),
             entry_limit: None,
             shards: None,
             listener: None,
             told: Told::nothing(),
             hasher: RandomState::default(),
-            policy: PhantomData,
+            form: PhantomData,
         }
     }
 }
 
-impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
-    /// Chooses who is evicted first; [`Duel`] if left out.
-    pub fn policy<P2: Policy>(self) -> Builder<K, V, C, P2, S, L> {
-        self.form()
+impl<K, V, F: Form, S> Builder<K, V, F, S> {
+    /// Chooses which entry is evicted first; [`Duel`] if left out.
+    pub fn policy<P: Policy>(self) -> Builder<K, V, F::With<P>, S> {
+        self.formed()
     }
 
-    /// The same, as another type.
-    fn form<P2, L2>(self) -> Builder<K, V, C, P2, S, L2> {
+    /// This builder, for another form.
+    fn formed<G>(self) -> Builder<K, V, G, S> {
         Builder {
-            capacity: self.capacity,
+            limits: self.limits,
             entry_limit: self.entry_limit,
             shards: self.shards,
             listener: self.listener,
             told: self.told,
             hasher: self.hasher,
-            policy: PhantomData,
+            form: PhantomData,
         }
     }
 
     /// Chooses the hasher; seeded `ahash` if left out. A weak one (the
     /// identity) is mixed, so that keys still spread; one without a seed lets
     /// whoever chooses the keys make them collide.
-    pub fn hasher<S2>(self, hasher: S2) -> Builder<K, V, C, P, S2, L> {
+    pub fn hasher<S2>(self, hasher: S2) -> Builder<K, V, F, S2> {
         Builder {
-            capacity: self.capacity,
+            limits: self.limits,
             entry_limit: self.entry_limit,
             shards: self.shards,
             listener: self.listener,
             told: self.told,
             hasher,
-            policy: self.policy,
+            form: self.form,
         }
     }
 
@@ -173,8 +170,8 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
         self
     }
 
-    /// Entries end so long after their value was stored or changed. A cache of type
-    /// [`TimedCache`](crate::TimedCache).
+    /// Entries end so long after their value was stored or changed. The form becomes
+    /// [`Timed`](crate::Timed).
     ///
     /// [`Duration::MAX`], and what is longer than 584 years, means never: for a
     /// cache whose lives are all given at [`insert_with_ttl`](Cache::insert_with_ttl).
@@ -184,10 +181,10 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// of 1,024 ns at their end: none is cut short, none is a tick too long.
     ///
     /// ```
-    /// use brimful::{Cache, Entries, TimedCache};
+    /// use brimful::{Cache, Entries, Timed};
     /// use std::time::Duration;
     ///
-    /// let cache: TimedCache<&str, u32> = Cache::builder(Entries(1_000))
+    /// let cache: Cache<&str, u32, Timed> = Cache::builder(Entries(1_000))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .build()?;
     /// cache.insert("a", 1);
@@ -195,26 +192,20 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// assert!(cache.ttl("b") <= cache.ttl("a"));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn time_to_live(mut self, life: Duration) -> Builder<K, V, C, P, S, L::Ending>
-    where
-        L: Life,
-    {
+    pub fn time_to_live(mut self, life: Duration) -> Builder<K, V, F::Timed, S> {
         self.told.to_live = Some(life);
-        self.form()
+        self.formed()
     }
 
     /// Entries end so long after their last use, as [`get`](Cache::get),
     /// [`view`](Cache::view) and what else counts as one, or after their value was
     /// stored or changed. Whatever else ends them still does: the earlier end
-    /// counts. A cache of type [`IdleCache`](crate::IdleCache).
+    /// counts. The form becomes [`Aged`](crate::Aged).
     ///
     /// [`Duration::MAX`] means never; zero lets nothing in.
-    pub fn time_to_idle(mut self, life: Duration) -> Builder<K, V, C, P, S, L::Idling>
-    where
-        L: Life,
-    {
+    pub fn time_to_idle(mut self, life: Duration) -> Builder<K, V, F::Aged, S> {
         self.told.to_idle = Some(life);
-        self.form()
+        self.formed()
     }
 
     /// A rule for each entry's life: from the moment at which its value is stored,
@@ -247,12 +238,9 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     pub fn life(
         mut self,
         rule: impl Fn(&K, &V) -> Option<Duration> + Send + Sync + 'static,
-    ) -> Builder<K, V, C, P, S, L::Ending>
-    where
-        L: Life,
-    {
+    ) -> Builder<K, V, F::Timed, S> {
         self.told.rule = Some(Box::new(rule));
-        self.form()
+        self.formed()
     }
 
     /// A rule that each read of an entry asks (`get`, `view`, `get_or_insert_with`
@@ -265,25 +253,22 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     pub fn life_on_read(
         mut self,
         rule: impl Fn(&K, &V) -> Option<Duration> + Send + Sync + 'static,
-    ) -> Builder<K, V, C, P, S, L::Ending>
-    where
-        L: Life,
-    {
+    ) -> Builder<K, V, F::Timed, S> {
         self.told.rule_on_read = Some(Box::new(rule));
-        self.form()
+        self.formed()
     }
 
     /// Keeps with each entry when its value came: then the listener given to
     /// [`on_departure`](Builder::on_departure) hears how long it lived, and
-    /// [`Snapshot::lives`](crate::Snapshot::lives) has a histogram. A cache of type
-    /// [`RecordedCache`](crate::RecordedCache).
-    pub fn record_lives(self) -> Builder<K, V, C, P, S, Records> {
-        self.form()
+    /// [`Snapshot::lives`](crate::Snapshot::lives) has a histogram. The form becomes
+    /// [`Aged`](crate::Aged).
+    pub fn record_lives(self) -> Builder<K, V, F::Aged, S> {
+        self.formed()
     }
 
     /// Values are *stale* from this age on, counted from when they were stored or
     /// replaced: every call still finds them, and the first loading call that does
-    /// loads the value anew. A cache of type [`RecordedCache`](crate::RecordedCache).
+    /// loads the value anew. The form becomes [`Aged`](crate::Aged).
     ///
     /// Of the loading calls ([`get_or_insert_with`](Cache::get_or_insert_with) and its
     /// relatives) that find a stale value one at a time loads, on its own thread, and returns
@@ -318,9 +303,9 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// assert_eq!(rates.get_or_insert_with("EUR", || unreachable!()), 109);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn refresh_after(mut self, age: Duration) -> Builder<K, V, C, P, S, Records> {
+    pub fn refresh_after(mut self, age: Duration) -> Builder<K, V, F::Aged, S> {
         self.told.refresh_after = Some(age);
-        self.form()
+        self.formed()
     }
 
     /// A loading call whose own load of a [stale](Builder::refresh_after) value fails returns
@@ -353,16 +338,13 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
         self
     }
 
-    /// Builds a cache to be shared by threads.
+    /// Builds a cache that threads share.
     ///
     /// # Errors
     /// If the configuration makes no sense; see [`BuildError`].
-    pub fn build(self) -> Result<Shared<K, V, C, P, S, L>, BuildError>
+    pub fn build(self) -> Result<Cache<K, V, F, S>, BuildError>
     where
-        C: Capacity<K, V>,
-        P: Policy,
         S: BuildHasher,
-        L: Life,
     {
         Ok(Cache::open(self.config()?))
     }
@@ -370,13 +352,10 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// Builds a cache for one owner, without locks.
     ///
     /// # Errors
-    /// If the configuration makes no sense; see [`BuildError`].
-    pub fn build_unsync(self) -> Result<Owned<K, V, C, P, S, L>, BuildError>
+    /// If the configuration makes no sense; see [`BuildError`]. One shard is all it may ask for.
+    pub fn build_unsync(self) -> Result<unsync::Cache<K, V, F, S>, BuildError>
     where
-        C: Capacity<K, V>,
-        P: Policy,
         S: BuildHasher,
-        L: Life,
     {
         if let Some(asked) = self.shards.filter(|&shards| shards != 1) {
             return Err(BuildError::ShardsWithoutLocks { asked });
@@ -384,21 +363,8 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
         Ok(unsync::Cache::open(self.config()?))
     }
 
-    fn config(self) -> Result<Config<K, V, S>, BuildError>
-    where
-        C: Capacity<K, V>,
-        P: Policy,
-        L: Life,
-    {
-        const {
-            assert!(
-                !(L::TIMED && <P::Meta as Meta>::TIMED),
-                "the policy names lives already: leave out either those or the builder's"
-            );
-        }
-        let limits = self.capacity.limits::<L::Form<P>>();
-        let is_timed = <<L::Form<P> as Policy>::Meta as Meta>::TIMED;
-        if self.told.clock.is_some() && !is_timed {
+    fn config(self) -> Result<Config<K, V, S>, BuildError> {
+        if self.told.clock.is_some() && !F::TIMED {
             return Err(BuildError::NoLives);
         }
         if self.told.stale_if_error && self.told.refresh_after.is_none() {
@@ -407,34 +373,32 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
         if self.entry_limit == Some(0) {
             return Err(BuildError::EntryLimitZero);
         }
-        if let (Some(capacity), Some(limit)) = (limits.counted, self.entry_limit) {
+        if let (Some(capacity), Some(limit)) = (self.limits.entries(), self.entry_limit) {
             return Err(BuildError::EntryLimitOnEntries { capacity, limit });
         }
         Ok(Config {
-            shards: shards(&limits, self.shards, self.entry_limit)?,
-            capacity: limits.weight,
+            shards: self.count_shards()?,
+            capacity: self.limits.amount,
             entry_limit: self.entry_limit,
-            weigher: limits.weigher,
-            expiry: self.told.expiry(is_timed),
+            overhead: self.limits.overhead::<F>(),
+            weigher: self.limits.weigher,
+            expiry: self.told.expiry(F::TIMED),
             listener: self.listener,
             hasher: self.hasher,
         })
     }
-}
 
-fn shards<K, V>(
-    limits: &Limits<K, V>,
-    asked: Option<usize>,
-    entry_limit: Option<usize>,
-) -> Result<usize, BuildError> {
-    let entries = match entry_limit {
-        Some(limit) => Some(limits.entries.unwrap_or(u64::MAX).min(limit as u64)),
-        None => limits.entries,
-    };
-    match asked {
-        Some(asked) if asked == 0 || asked > MOST_SHARDS => Err(BuildError::Shards { asked }),
-        Some(asked) => Ok(asked),
-        None => Ok(default_shards(limits.weight, entries)),
+    fn count_shards(&self) -> Result<usize, BuildError> {
+        match self.shards {
+            Some(asked) if asked == 0 || asked > MOST_SHARDS => Err(BuildError::Shards { asked }),
+            Some(asked) => Ok(asked),
+            None => {
+                let by_capacity = self.limits.likely_entries::<F>();
+                let by_limit = self.entry_limit.map(|limit| limit as u64);
+                let likely = by_capacity.into_iter().chain(by_limit).min();
+                Ok(default_shards(self.limits.amount, likely))
+            }
+        }
     }
 }
 
@@ -468,20 +432,20 @@ impl<K, V> Cache<K, V> {
     /// ```
     ///
     /// ```compile_fail,E0308
-    /// use brimful::{Bytes, Cache, Entries, WeighedCache};
-    /// let cache: WeighedCache<String, String> = Cache::builder(Entries(10_000)).build().unwrap();
+    /// use brimful::{Bytes, Cache, Entries, Weighed};
+    /// let cache: Cache<String, String, Weighed> = Cache::builder(Entries(10_000)).build().unwrap();
     /// ```
     ///
     /// ```
-    /// use brimful::{Bytes, Cache, WeighedCache};
-    /// let cache: WeighedCache<String, String> = Cache::builder(Bytes(10_000)).build().unwrap();
+    /// use brimful::{Bytes, Cache, Weighed};
+    /// let cache: Cache<String, String, Weighed> = Cache::builder(Bytes(10_000)).build().unwrap();
     /// ```
-    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C> {
+    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C::Form> {
         Builder::new(capacity)
     }
 }
 
-impl<K, V> WeighedCache<K, V> {
+impl<K, V> Cache<K, V, Weighed> {
     /// A cache of at most so much weight; `weigher` says how heavy an entry is.
     ///
     /// ```
@@ -526,12 +490,12 @@ impl<K, V> unsync::Cache<K, V> {
 
     /// The same builder as [`brimful::Cache::builder`](crate::Cache::builder);
     /// end it with [`build_unsync`](Builder::build_unsync).
-    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C> {
+    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C::Form> {
         Builder::new(capacity)
     }
 }
 
-impl<K, V> unsync::WeighedCache<K, V> {
+impl<K, V> unsync::Cache<K, V, Weighed> {
     /// A cache of at most so much weight; `weigher` says how heavy an entry is.
     pub fn weighted(
         capacity: u64,
@@ -554,10 +518,11 @@ fn built<T>(cache: Result<T, BuildError>) -> T {
     cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
 }
 
-impl<K, V, C: fmt::Debug, P, S, L> fmt::Debug for Builder<K, V, C, P, S, L> {
+impl<K, V, F, S> fmt::Debug for Builder<K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("capacity", &self.capacity)
+            .field("capacity", &self.limits.amount)
+            .field("unit", &self.limits.unit())
             .field("entry_limit", &self.entry_limit)
             .field("shards", &self.shards)
             .field("listens", &self.listener.is_some())

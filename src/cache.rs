@@ -25,23 +25,24 @@ mod time;
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
 pub use sweeper::Sweeper;
-pub use time::{IdleCache, RecordedCache, TimedCache};
 
 use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::expiry::Expiry;
+use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
 use crate::leave::Leave;
 use crate::outbox::Outbox;
-use crate::policy::{Duel, Meta, Policy, Weighed};
+use crate::policy::Duel;
 use crate::reentry;
 use crate::room::Room;
 use crate::scale::Scale;
 use crate::shard::{Shard, Tally};
 use crate::stats::Snapshot;
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use crate::unit::Unit;
 use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::fmt;
@@ -118,8 +119,8 @@ const A_BATCH: usize = 256;
 /// ```
 /// let pages: brimful::Cache<String, u64> = brimful::Cache::new(100);
 /// ```
-pub struct Cache<K, V, P: Policy = Duel, S = RandomState> {
-    shards: Box<[Apart<K, V, P>]>,
+pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
+    shards: Box<[Apart<K, V, F>]>,
     hasher: S,
     scale: Scale<K, V>,
     budget: Budget,
@@ -131,11 +132,7 @@ pub struct Cache<K, V, P: Policy = Duel, S = RandomState> {
     bells: sweeper::Bells,
 }
 
-/// A [`Cache`] whose entries have weights: of capacity
-/// [`Weight`](crate::Weight) or [`Bytes`](crate::Bytes).
-pub type WeighedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Weighed<P>, S>;
-
-impl<K, V, P: Policy, S> Cache<K, V, P, S> {
+impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub(crate) fn open(config: Config<K, V, S>) -> Self
     where
         S: BuildHasher,
@@ -150,7 +147,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         Self {
             shards: (0..shards).map(shard).collect(),
             budget: Budget::new(config.capacity, config.entry_limit.map(|n| n as u64)),
-            scale: Scale::new(config.weigher, config.entry_limit),
+            scale: Scale::new(config.weigher, config.overhead, config.entry_limit),
             leave: Leave::new(config.listener),
             entry_limit: config.entry_limit,
             expiry: config.expiry,
@@ -178,7 +175,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 
     /// How many entries are resident, where the budget counts them.
     fn counted(&self) -> Option<u64> {
-        if weighed::<P>() {
+        if weighed::<F>() {
             self.budget.entries()
         } else {
             Some(self.budget.weight())
@@ -200,9 +197,9 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         self.budget.weight()
     }
 
-    /// The capacity, in the unit the cache was built with.
-    pub fn capacity(&self) -> u64 {
-        self.budget.capacity()
+    /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight.
+    pub fn capacity(&self) -> F::Unit {
+        F::Unit::of(self.budget.capacity())
     }
 
     /// The most entries, if the builder named a limit beside the capacity.
@@ -220,7 +217,8 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         &self.hasher
     }
 
-    /// Changes the capacity, in the unit the cache was built with.
+    /// Changes the capacity: to so many [`Entries`](crate::Entries), or to so many
+    /// [`Units`](crate::Units) of weight or [`Bytes`](crate::Bytes) where entries are weighed.
     ///
     /// When the call returns, the new bound holds. A raise takes effect at
     /// once. A lowered capacity is published first; from then on nothing is let
@@ -230,8 +228,9 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     ///
     /// O(shards), and O(entries) that must leave. Short locks: entries are told
     /// and dropped in batches, outside of them.
-    pub fn set_capacity(&self, capacity: u64) {
+    pub fn set_capacity(&self, capacity: impl Into<F::Unit>) {
         reentry::check();
+        let capacity = capacity.into().amount();
         let share = share(capacity, self.shards.len());
         let mut panics = Panics::none();
         {
@@ -299,13 +298,13 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// Empties a shard, and tells and drops what was in it.
     fn let_all_go(
         &self,
-        shard: &Mutex<Shard<K, V, P>>,
+        shard: &Mutex<Shard<K, V, F>>,
         now: Moment,
         cause: Cause,
         panics: &mut Panics,
     ) {
         let taken = lock_at(shard, now).empty(cause, &self.budget, panics);
-        if !P::Meta::TIMED {
+        if !F::TIMED {
             panics.add(self.leave.all(taken));
             return;
         }
@@ -319,7 +318,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// before the lock.
     #[inline]
     fn now(&self) -> Moment {
-        if P::Meta::TIMED { self.expiry.now() } else { 0 }
+        if F::TIMED { self.expiry.now() } else { 0 }
     }
 
     /// Gives unused memory of the tables back to the allocator. O(entries),
@@ -377,10 +376,10 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 /// pairs): a lock taken here is no traffic there. A power of two is also
 /// quicker to step over.
 #[repr(align(128))]
-struct Apart<K, V, P: Policy>(Mutex<Shard<K, V, P>>);
+struct Apart<K, V, F: Form>(Mutex<Shard<K, V, F>>);
 
-impl<K, V, P: Policy> std::ops::Deref for Apart<K, V, P> {
-    type Target = Mutex<Shard<K, V, P>>;
+impl<K, V, F: Form> std::ops::Deref for Apart<K, V, F> {
+    type Target = Mutex<Shard<K, V, F>>;
 
     #[inline]
     fn deref(&self) -> &Self::Target {
@@ -390,18 +389,18 @@ impl<K, V, P: Policy> std::ops::Deref for Apart<K, V, P> {
 
 /// Locks a shard and tells it what time it is.
 #[inline]
-fn lock_at<K, V, P: Policy>(
-    shard: &Mutex<Shard<K, V, P>>,
+fn lock_at<K, V, F: Form>(
+    shard: &Mutex<Shard<K, V, F>>,
     now: Moment,
-) -> MutexGuard<'_, Shard<K, V, P>> {
+) -> MutexGuard<'_, Shard<K, V, F>> {
     let mut shard = shard.lock();
     shard.hear(now);
     shard
 }
 
 /// Whether the entries of a policy carry a weight.
-fn weighed<P: Policy>() -> bool {
-    P::Meta::WEIGHED
+fn weighed<F: Form>() -> bool {
+    F::WEIGHED
 }
 
 /// A shard's fair share of a capacity.
@@ -409,10 +408,10 @@ fn share(capacity: u64, shards: usize) -> u64 {
     capacity / shards as u64
 }
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     #[inline]
@@ -421,14 +420,14 @@ where
     }
 
     #[inline]
-    fn shard(&self, hashed: Hashed) -> &Mutex<Shard<K, V, P>> {
+    fn shard(&self, hashed: Hashed) -> &Mutex<Shard<K, V, F>> {
         reentry::check();
         &self.shards[hashed.shard(self.shards.len())]
     }
 
     /// Locks the shard of a key, and tells it what time it is.
     #[inline]
-    fn lock(&self, hashed: Hashed) -> MutexGuard<'_, Shard<K, V, P>> {
+    fn lock(&self, hashed: Hashed) -> MutexGuard<'_, Shard<K, V, F>> {
         let shard = self.shard(hashed);
         lock_at(shard, self.now())
     }
@@ -442,7 +441,7 @@ where
     }
 }
 
-impl<K, V, P: Policy, S> fmt::Debug for Cache<K, V, P, S> {
+impl<K, V, F: Form, S> fmt::Debug for Cache<K, V, F, S> {
     /// Prints the figures, not the entries: nothing is asked of `K` and `V`,
     /// and nothing is locked. So `len` is missing where it takes locks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -458,7 +457,7 @@ impl<K, V, P: Policy, S> fmt::Debug for Cache<K, V, P, S> {
     }
 }
 
-impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
+impl<K, V, F: Form, S> Drop for Cache<K, V, F, S> {
     /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped), or
     /// [`Expired`](Cause::Expired) if it was past its end.
     fn drop(&mut self) {
@@ -478,20 +477,20 @@ impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
 
 // No user code runs between two state changes, so a panic leaves nothing half
 // done that a later caller could see.
-impl<K, V, P, S> UnwindSafe for Cache<K, V, P, S>
+impl<K, V, F, S> UnwindSafe for Cache<K, V, F, S>
 where
     K: UnwindSafe,
     V: UnwindSafe,
-    P: Policy,
+    F: Form,
     S: UnwindSafe,
 {
 }
 
-impl<K, V, P, S> RefUnwindSafe for Cache<K, V, P, S>
+impl<K, V, F, S> RefUnwindSafe for Cache<K, V, F, S>
 where
     K: UnwindSafe + RefUnwindSafe,
     V: UnwindSafe + RefUnwindSafe,
-    P: Policy,
+    F: Form,
     S: RefUnwindSafe,
 {
 }

@@ -69,7 +69,7 @@ pub(crate) fn end(now: Moment, life: u64) -> Moment {
 /// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock.
 ///
 /// ```
-/// use brimful::{Cache, Clock, Entries, TimedCache};
+/// use brimful::{Cache, Clock, Entries, Timed};
 /// use std::time::{Duration, SystemTime};
 ///
 /// struct WallClock;
@@ -80,7 +80,7 @@ pub(crate) fn end(now: Moment, life: u64) -> Moment {
 ///     }
 /// }
 ///
-/// let cache: TimedCache<&str, u32> = Cache::builder(Entries(100))
+/// let cache: Cache<&str, u32, Timed> = Cache::builder(Entries(100))
 ///     .time_to_live(Duration::from_secs(60))
 ///     .clock(WallClock)
 ///     .build()?;
@@ -98,11 +98,11 @@ pub trait Clock: Send + Sync {
 /// Clones show the same time.
 ///
 /// ```
-/// use brimful::{Cache, Entries, HandClock, TimedCache};
+/// use brimful::{Cache, Entries, HandClock, Timed};
 /// use std::time::Duration;
 ///
 /// let clock = HandClock::new();
-/// let cache: TimedCache<&str, u32> = Cache::builder(Entries(100))
+/// let cache: Cache<&str, u32, Timed> = Cache::builder(Entries(100))
 ///     .time_to_live(Duration::from_secs(60))
 ///     .clock(clock.clone())
 ///     .build()?;

@@ -11,6 +11,8 @@ pub(crate) struct Config<K, V, S> {
     pub(crate) entry_limit: Option<usize>,
     pub(crate) shards: usize,
     pub(crate) weigher: Option<Weigher<K, V>>,
+    /// What each entry is charged beside what the weigher says.
+    pub(crate) overhead: u64,
     pub(crate) expiry: Expiry<K, V>,
     pub(crate) listener: Option<Listener<K, V>>,
     pub(crate) hasher: S,

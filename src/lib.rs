@@ -49,6 +49,7 @@ mod config;
 mod error;
 mod expiry;
 mod flight;
+mod form;
 pub mod guide;
 mod hash;
 mod leave;
@@ -63,22 +64,22 @@ mod stats;
 mod sync;
 mod table;
 mod tag;
+mod unit;
 pub mod unsync;
 mod unwind;
 
 pub use builder::Builder;
-pub use cache::{
-    Cache, Drain, Entry, IdleCache, IntoIter, Iter, Keys, RecordedCache, Sweeper, TimedCache,
-    Values, WeighedCache,
-};
-pub use capacity::{Bytes, Capacity, Entries, HeapSize, Weight};
+pub use cache::{Cache, Drain, Entry, IntoIter, Iter, Keys, Sweeper, Values};
+pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};
 pub use clock::{Clock, HandClock};
 pub use error::{BuildError, LoadError, Reason, Refused, Updated};
 pub use expiry::Swept;
+pub use form::{Aged, Expiring, Form, Timed, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use stats::{Growth, Lives, Snapshot};
+pub use unit::{Bytes, Entries, Unit, Units, Weight};
 
 /// The README's code runs as a doc test.
 #[cfg(doctest)]

@@ -1,7 +1,7 @@
 //! Eviction policies: who goes when room is needed.
 //!
 //! A policy decides the *order* of one shard's entries and nothing else. It
-//! sees [`Tag`]s, weights and its own [`Meta`] in each entry, never keys or
+//! sees [`Tag`]s, weights and its own [`Meta`](Policy::Meta) in each entry, never keys or
 //! values; the shard owns the entries and their weight, so a wrong policy can
 //! make a cache forget the wrong things but can never break its bound.
 //!
@@ -17,8 +17,8 @@
 //!
 //! What each wins and loses on real traces is in [`guide::policies`](crate::guide::policies).
 //!
-//! Capacities in weight or bytes wrap a policy in [`Weighed`], which adds the
-//! weight to each entry; lives wrap it in [`Timed`], [`Idle`] or [`Recorded`].
+//! What entries carry beside, a weight or a deadline, is no business of the policy: see
+//! [`Form`](crate::Form).
 //!
 //! # Writing one
 //!
@@ -58,7 +58,6 @@
 //! # Ok::<(), brimful::BuildError>(())
 //! ```
 
-mod carry;
 mod duel;
 mod fifo;
 mod ghost;
@@ -73,12 +72,10 @@ mod sets;
 mod sieve;
 mod sketch;
 mod slot;
-mod timed;
 
 pub use slot::Slot;
 
 pub use crate::tag::Tag;
-pub use carry::{Carried, Carry, Extra, Load, Weighed};
 pub use duel::Duel;
 pub use fifo::Fifo;
 pub use greedy::{Gdsf, GreedyMeta, Lfu};
@@ -87,7 +84,6 @@ pub use mark::Mark;
 pub(crate) use ring::MOST_LIVE;
 pub use s3fifo::S3Fifo;
 pub use sieve::Sieve;
-pub use timed::{Ending, Ends, Forever, Idle, Idles, Life, Recorded, Records, Timed};
 
 /// What a hit may change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,88 +95,8 @@ pub enum Touch {
     Order,
 }
 
-/// What a policy keeps in each entry.
-///
-/// A new entry starts with the default. Implement it, without methods, for a
-/// type of your own; `()` is one already. An entry's weight is not the policy's
-/// to tell.
-pub trait Meta: Default {
-    /// Whether entries have a weight of their own; without one all weigh 1.
-    #[doc(hidden)]
-    const WEIGHED: bool = false;
-
-    #[doc(hidden)]
-    #[inline]
-    fn weight(&self, _: Ours) -> u64 {
-        1
-    }
-
-    #[doc(hidden)]
-    #[inline]
-    fn set_weight(&mut self, _weight: u64, _: Ours) {}
-
-    /// Whether entries have an end.
-    #[doc(hidden)]
-    const TIMED: bool = false;
-
-    /// Whether they have an end that each use puts off.
-    #[doc(hidden)]
-    const IDLES: bool = false;
-
-    /// Whether they know when their value came.
-    #[doc(hidden)]
-    const RECORDS: bool = false;
-
-    /// When the life ends, with the number of a bucket in its last ten bits.
-    #[doc(hidden)]
-    #[inline]
-    fn end(&self, _: Ours) -> u64 {
-        u64::MAX
-    }
-
-    #[doc(hidden)]
-    #[inline]
-    fn set_end(&mut self, _end: u64, _: Ours) {}
-
-    /// When it ends if the entry is not used until then.
-    #[doc(hidden)]
-    #[inline]
-    fn idle_end(&self, _: Ours) -> u64 {
-        u64::MAX
-    }
-
-    #[doc(hidden)]
-    #[inline]
-    fn set_idle_end(&mut self, _end: u64, _: Ours) {}
-
-    /// When the value came.
-    #[doc(hidden)]
-    #[inline]
-    fn born(&self, _: Ours) -> u64 {
-        0
-    }
-
-    #[doc(hidden)]
-    #[inline]
-    fn set_born(&mut self, _born: u64, _: Ours) {}
-}
-
-mod ours {
-    /// A word that only this crate knows.
-    #[allow(
-        unnameable_types,
-        missing_debug_implementations,
-        reason = "who cannot name it cannot say it"
-    )]
-    #[derive(Clone, Copy)]
-    pub struct Ours;
-}
-pub(crate) use ours::Ours;
-
-impl Meta for () {}
-
 /// The entries of one shard, as a policy may see them.
-pub trait Residents<M: Meta> {
+pub trait Residents<M> {
     /// The entry with this tag whose meta passes `is`. O(1) expected.
     fn find(&self, tag: Tag, is: impl Fn(&M) -> bool) -> Option<Slot>;
 
@@ -228,8 +144,9 @@ pub trait Residents<M: Meta> {
 /// `None` from a shard that is not empty, and the shard evicts an entry of its
 /// own choice.
 pub trait Policy: Sized {
-    /// What each entry carries for this policy.
-    type Meta: Meta;
+    /// What each entry carries for this policy: `()`, or a type of your own. A new entry
+    /// starts with the default.
+    type Meta: Default;
 
     /// What a hit may change, known at compile time.
     const TOUCH: Touch;

@@ -2,29 +2,38 @@
 //!
 //! Invariants
 //! 1. Caches that count entries charge 1 and never call a weigher.
-//! 2. A weight of 0 is charged as 1, unless the number of entries is limited too.
+//! 2. In bytes, each entry is charged its overhead beside what the weigher says.
+//! 3. A weight of 0 is charged as 1, unless the number of entries is limited too.
 
-use crate::policy::{Meta, Policy};
+use crate::form::Form;
 use crate::room::Weigher;
 
 pub(crate) struct Scale<K, V> {
     weigher: Option<Weigher<K, V>>,
+    overhead: u64,
     least: u64,
 }
 
 impl<K, V> Scale<K, V> {
-    pub(crate) fn new(weigher: Option<Weigher<K, V>>, entry_limit: Option<usize>) -> Self {
+    pub(crate) fn new(
+        weigher: Option<Weigher<K, V>>,
+        overhead: u64,
+        entry_limit: Option<usize>,
+    ) -> Self {
         Self {
             weigher,
+            overhead,
             least: if entry_limit.is_some() { 0 } else { 1 },
         }
     }
 
     /// What the entry is charged. Calls the user's weigher.
     #[inline]
-    pub(crate) fn weigh<P: Policy>(&self, key: &K, value: &V) -> u64 {
+    pub(crate) fn weigh<F: Form>(&self, key: &K, value: &V) -> u64 {
         match &self.weigher {
-            Some(weigher) if P::Meta::WEIGHED => self.charge(weigher(key, value)),
+            Some(weigher) if F::WEIGHED => {
+                self.charge(weigher(key, value).saturating_add(self.overhead))
+            }
             _ => 1,
         }
     }

@@ -37,16 +37,17 @@ use crate::budget::Budget;
 use crate::cause::{Cause, Times};
 use crate::clock::Moment;
 use crate::flight::Flights;
+use crate::form::{Form, extra::Extra};
 use crate::outbox::{Departure, Outbox};
-use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag, Touch};
+use crate::policy::{Policy, Residents, Slot, Tag, Touch};
 use crate::room::Room;
 use crate::stats::{Counts, Snapshot};
 use crate::table::{Entry, Table};
 use crate::unwind::Panics;
 
-pub(crate) struct Shard<K, V, P: Policy> {
-    table: Table<K, V, P::Meta>,
-    policy: P,
+pub(crate) struct Shard<K, V, F: Form> {
+    table: Table<K, V, F>,
+    policy: F::Policy,
     /// What the entries are charged, where they have weights.
     held: Room,
     floor: u64,
@@ -63,13 +64,13 @@ pub(crate) struct Shard<K, V, P: Policy> {
     pub(crate) flights: Flights<K, V>,
 }
 
-impl<K, V, P: Policy> Shard<K, V, P> {
+impl<K, V, F: Form> Shard<K, V, F> {
     /// An empty shard whose fair share of the capacity is `share`; `alone` if
     /// there is no other to ask for room. Unused entries end after `to_idle`.
     pub(crate) fn new(share: u64, alone: bool, seed: u64, to_idle: u64) -> Self {
         Self {
             table: Table::new(),
-            policy: P::new(share, seed),
+            policy: F::Policy::new(share, seed),
             held: Room::NONE,
             floor: floor(share, alone),
             counts: Counts::default(),
@@ -91,7 +92,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// What its entries are charged.
     #[inline]
     fn held(&self) -> Room {
-        if P::Meta::WEIGHED {
+        if F::WEIGHED {
             return self.held;
         }
         Room {
@@ -103,14 +104,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// More, or less, is held from now on.
     #[inline]
     fn hold(&mut self, more: Room) {
-        if P::Meta::WEIGHED {
+        if F::WEIGHED {
             self.held = self.held.plus(more);
         }
     }
 
     #[inline]
     fn release(&mut self, less: Room) {
-        if P::Meta::WEIGHED {
+        if F::WEIGHED {
             self.held = self.held.minus(less);
         }
     }
@@ -127,23 +128,19 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         tag: Tag,
         is: impl FnMut(&K) -> bool,
         now: Moment,
-    ) -> Option<&Entry<K, V, P::Meta>> {
+    ) -> Option<&Entry<K, V, F>> {
         let found = self.table.find(tag, is);
-        found.filter(|entry| !timer::is_past(&entry.meta, now))
+        found.filter(|entry| !timer::is_past(&entry.extra, now))
     }
 
     /// A hit or a miss.
     #[inline]
-    pub(crate) fn get(
-        &mut self,
-        tag: Tag,
-        is: impl FnMut(&K) -> bool,
-    ) -> Option<&Entry<K, V, P::Meta>> {
-        match P::TOUCH {
+    pub(crate) fn get(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, F>> {
+        match F::Policy::TOUCH {
             Touch::Mark => match self.table.find_mut(tag, is) {
-                Some(entry) if !timer::is_past(&entry.meta, self.now) => {
-                    P::mark(&mut entry.meta);
-                    Self::use_of(&mut entry.meta, self.now, self.to_idle);
+                Some(entry) if !timer::is_past(&entry.extra, self.now) => {
+                    F::Policy::mark(&mut entry.meta);
+                    Self::use_of(&mut entry.extra, self.now, self.to_idle);
                     self.counts.hit();
                     Some(entry)
                 }
@@ -172,16 +169,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         Some(slot)
     }
 
-    pub(crate) fn entry(&self, slot: Slot) -> Option<&Entry<K, V, P::Meta>> {
+    pub(crate) fn entry(&self, slot: Slot) -> Option<&Entry<K, V, F>> {
         self.table.get(slot)
     }
 
-    pub(crate) fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, P::Meta>> {
+    pub(crate) fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, F>> {
         self.table.get_mut(slot)
     }
 
     /// Hands out the entries of a shard that will not be used again.
-    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
+    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
         let now = self.now;
         let left = move |entry| timer::departed(entry, Cause::CacheDropped, now);
         self.table.empty().map(left)
@@ -189,10 +186,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     #[inline]
     pub(crate) fn touch(&mut self, slot: Slot) {
-        match P::TOUCH {
+        match F::Policy::TOUCH {
             Touch::Mark => {
                 if let Some(entry) = self.table.get_mut(slot) {
-                    P::mark(&mut entry.meta);
+                    F::Policy::mark(&mut entry.meta);
                 }
             }
             Touch::Order => self.policy.touch(slot, &mut self.table),
@@ -200,16 +197,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 
     fn weight_at(&self, slot: Slot) -> u64 {
-        self.table
-            .get(slot)
-            .map_or(0, |entry| entry.meta.weight(Ours))
+        self.table.get(slot).map_or(0, |entry| entry.extra.weight())
     }
 
     /// The slot of a key, to be changed or taken by the calls below.
     #[inline]
     pub(crate) fn slot(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
         let slot = self.table.slot(tag, is)?;
-        if P::Meta::TIMED && self.is_past(self.table.get(slot)?) {
+        if F::TIMED && self.is_past(self.table.get(slot)?) {
             return None;
         }
         Some(slot)
@@ -248,13 +243,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// what it was charged.
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
-        let meta = &self.table.get(slot)?.meta;
-        let (cause, times) = timer::parted(meta, cause, self.now);
-        let weight = meta.weight(Ours);
-        if cause == Cause::Evicted && P::was_hit(meta) == Some(false) {
+        let entry = self.table.get(slot)?;
+        let (cause, times) = timer::parted(&entry.extra, cause, self.now);
+        let weight = entry.extra.weight();
+        if cause == Cause::Evicted && F::Policy::was_hit(&entry.meta) == Some(false) {
             self.counts.evicted_unhit();
         }
-        if !P::Meta::TIMED && out.forgets(cause) {
+        if !F::TIMED && out.forgets(cause) {
             self.table.forget(slot);
             return Some(self.without(weight, cause));
         }
@@ -266,13 +261,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[inline]
     fn left(
         &mut self,
-        entry: Entry<K, V, P::Meta>,
+        entry: Entry<K, V, F>,
         cause: Cause,
         times: Times,
         out: &mut Outbox<K, V>,
     ) -> Room {
-        let room = self.without(entry.meta.weight(Ours), cause);
-        self.part(&entry.meta, times);
+        let room = self.without(entry.extra.weight(), cause);
+        self.part(&entry.extra, times);
         out.put(entry.key, entry.value, cause, times);
         room
     }
@@ -280,15 +275,15 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// An entry of this weight is held no more; what it was charged.
     #[inline]
     fn without(&mut self, weight: u64, cause: Cause) -> Room {
-        let room = charge::<P>(weight);
+        let room = charge::<F>(weight);
         self.release(room);
-        self.counts.left(counted::<P>(weight), cause);
+        self.counts.left(counted::<F>(weight), cause);
         room
     }
 
     /// The entries that are not past their end at `now`.
     pub(crate) fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, &V)> {
-        let live = move |entry: &&Entry<K, V, P::Meta>| !timer::is_past(&entry.meta, now);
+        let live = move |entry: &&Entry<K, V, F>| !timer::is_past(&entry.extra, now);
         let entries = self.table.iter().filter(live);
         entries.map(|entry| (&entry.key, &entry.value))
     }
@@ -300,8 +295,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         cause: Cause,
         budget: &Budget,
         panics: &mut Panics,
-    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
-        let before = std::mem::replace(&mut self.policy, P::new(self.share, self.seed));
+    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
+        let before = std::mem::replace(&mut self.policy, F::Policy::new(self.share, self.seed));
         self.announced = None;
         self.flights.detach_all();
         let entries = self.table.len() as u64;
@@ -311,7 +306,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let taken = self.table.empty();
         self.forget_all_ends();
         self.counts
-            .left_at_once(entries, counted::<P>(held.weight), cause);
+            .left_at_once(entries, counted::<F>(held.weight), cause);
         budget.give(held);
         panics.drop(before);
         taken.map(move |entry| timer::departed(entry, cause, now))
@@ -336,7 +331,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let mut snapshot = self.counts.snapshot();
         snapshot.len = self.table.len() as u64;
         snapshot.weight = self.weight();
-        if !P::Meta::WEIGHED {
+        if !F::WEIGHED {
             snapshot.weight_in = self.counts.entries_in();
             snapshot.weight_out = snapshot.weight_in - snapshot.weight;
         }
@@ -356,7 +351,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let charges = self
             .table
             .iter()
-            .map(|entry| charge::<P>(entry.meta.weight(Ours)));
+            .map(|entry| charge::<F>(entry.extra.weight()));
         let sum = charges.fold(Room::NONE, Room::plus);
         assert_eq!(
             sum,
@@ -388,16 +383,16 @@ fn fits(weight: u64, budget: &Budget) -> bool {
 
 /// What is counted of a weight: where all weigh 1, nothing, as entries are counted.
 #[inline]
-fn counted<P: Policy>(weight: u64) -> u64 {
-    if P::Meta::WEIGHED { weight } else { 0 }
+fn counted<F: Form>(weight: u64) -> u64 {
+    if F::WEIGHED { weight } else { 0 }
 }
 
 /// What an entry of this weight is charged.
 #[inline]
-fn charge<P: Policy>(weight: u64) -> Room {
+fn charge<F: Form>(weight: u64) -> Room {
     Room {
         weight,
-        entries: u64::from(P::Meta::WEIGHED),
+        entries: u64::from(F::WEIGHED),
     }
 }
 

@@ -40,23 +40,25 @@
 
 mod group;
 
-use crate::policy::{Meta, Ours, Residents, Slot};
+use crate::form::{Form, extra::Extra};
+use crate::policy::{Residents, Slot};
 use crate::processor;
 use crate::tag::Tag;
 use group::{Group, WAYS};
 
-/// A key, its value, and what its policy keeps with it.
-pub(crate) struct Entry<K, V, M> {
+/// A key, its value, what its policy keeps with it, and what its form adds.
+pub(crate) struct Entry<K, V, F: Form> {
     /// Never 0: so a place without an entry takes no more memory.
     pub(crate) tag: Tag,
-    pub(crate) meta: M,
+    pub(crate) meta: F::Meta,
+    pub(crate) extra: F::Extra,
     pub(crate) key: K,
     pub(crate) value: V,
 }
 
-pub(crate) struct Table<K, V, M> {
+pub(crate) struct Table<K, V, F: Form> {
     groups: Box<[Group]>,
-    entries: Box<[Option<Entry<K, V, M>>]>,
+    entries: Box<[Option<Entry<K, V, F>>]>,
     passed: Box<[u32]>,
     live: usize,
     /// With so many it is full.
@@ -84,23 +86,23 @@ fn print(tag: Tag) -> u8 {
 }
 
 /// A place for an entry whose key is not there.
-pub(crate) struct Vacant<'a, K, V, M> {
-    table: &'a mut Table<K, V, M>,
+pub(crate) struct Vacant<'a, K, V, F: Form> {
+    table: &'a mut Table<K, V, F>,
     path: Path,
     slot: Slot,
 }
 
-impl<K, V, M> Vacant<'_, K, V, M> {
+impl<K, V, F: Form> Vacant<'_, K, V, F> {
     /// Puts the entry there, not yet paid for.
     #[inline]
-    pub(crate) fn place(self, entry: Entry<K, V, M>) -> Slot {
+    pub(crate) fn place(self, entry: Entry<K, V, F>) -> Slot {
         self.table.unpaid = self.slot;
         self.table.put(self.slot, self.path, entry);
         self.slot
     }
 }
 
-impl<K, V, M> Table<K, V, M> {
+impl<K, V, F: Form> Table<K, V, F> {
     pub(crate) fn new() -> Self {
         Self::of(0)
     }
@@ -152,7 +154,7 @@ impl<K, V, M> Table<K, V, M> {
         &self,
         group: usize,
         (tag, print): (Tag, u8),
-        mut is: impl FnMut(&Entry<K, V, M>) -> bool,
+        mut is: impl FnMut(&Entry<K, V, F>) -> bool,
     ) -> Option<usize> {
         for way in self.groups.get(group)?.matches(print) {
             let place = group * WAYS + way;
@@ -167,7 +169,7 @@ impl<K, V, M> Table<K, V, M> {
 
     /// The place of an entry with this tag that is the one. O(1) expected.
     #[inline(always)]
-    fn search(&self, tag: Tag, mut is: impl FnMut(&Entry<K, V, M>) -> bool) -> Option<usize> {
+    fn search(&self, tag: Tag, mut is: impl FnMut(&Entry<K, V, F>) -> bool) -> Option<usize> {
         let Path { home, print } = self.path(tag);
         let found = self.look(home, (tag, print), &mut is);
         if found.is_none() && self.is_passed(home) {
@@ -182,7 +184,7 @@ impl<K, V, M> Table<K, V, M> {
         &self,
         home: usize,
         tag: Tag,
-        mut is: impl FnMut(&Entry<K, V, M>) -> bool,
+        mut is: impl FnMut(&Entry<K, V, F>) -> bool,
     ) -> Option<usize> {
         let mut group = home;
         loop {
@@ -199,7 +201,7 @@ impl<K, V, M> Table<K, V, M> {
     }
 
     #[inline]
-    pub(crate) fn find(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, M>> {
+    pub(crate) fn find(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, F>> {
         self.get(self.slot(tag, is)?)
     }
 
@@ -210,8 +212,8 @@ impl<K, V, M> Table<K, V, M> {
         &mut self,
         tag: Tag,
         mut is: impl FnMut(&K) -> bool,
-    ) -> Option<&mut Entry<K, V, M>> {
-        let mut is = move |entry: &Entry<K, V, M>| is(&entry.key);
+    ) -> Option<&mut Entry<K, V, F>> {
+        let mut is = move |entry: &Entry<K, V, F>| is(&entry.key);
         let Path { home, print } = self.path(tag);
         if let Some(place) = self.look(home, (tag, print), &mut is) {
             return self.entries.get_mut(place)?.as_mut();
@@ -228,13 +230,23 @@ impl<K, V, M> Table<K, V, M> {
         self.search(tag, move |entry| is(&entry.key)).map(Slot)
     }
 
+    /// The slot of an entry with this tag that passes `is`.
     #[inline]
-    pub(crate) fn get(&self, slot: Slot) -> Option<&Entry<K, V, M>> {
+    pub(crate) fn slot_where(
+        &self,
+        tag: Tag,
+        is: impl FnMut(&Entry<K, V, F>) -> bool,
+    ) -> Option<Slot> {
+        self.search(tag, is).map(Slot)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: Slot) -> Option<&Entry<K, V, F>> {
         self.entries.get(slot.0)?.as_ref()
     }
 
     #[inline]
-    pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, M>> {
+    pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, F>> {
         self.entries.get_mut(slot.0)?.as_mut()
     }
 
@@ -250,7 +262,7 @@ impl<K, V, M> Table<K, V, M> {
         &mut self,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
-    ) -> Result<Slot, Vacant<'_, K, V, M>> {
+    ) -> Result<Slot, Vacant<'_, K, V, F>> {
         debug_assert!(self.live < self.most, "a rebuild is due");
         if let Some(slot) = self.slot(tag, is) {
             return Ok(slot);
@@ -288,7 +300,7 @@ impl<K, V, M> Table<K, V, M> {
 
     /// Puts an entry into the first empty place of its path.
     #[inline]
-    fn put(&mut self, slot: Slot, path: Path, entry: Entry<K, V, M>) {
+    fn put(&mut self, slot: Slot, path: Path, entry: Entry<K, V, F>) {
         let group = slot.0 / WAYS;
         if group != path.home {
             self.pass(path.home, group, 1);
@@ -320,7 +332,7 @@ impl<K, V, M> Table<K, V, M> {
     }
 
     #[inline(always)]
-    pub(crate) fn take(&mut self, slot: Slot) -> Option<Entry<K, V, M>> {
+    pub(crate) fn take(&mut self, slot: Slot) -> Option<Entry<K, V, F>> {
         let entry = self.entries.get_mut(slot.0)?.take()?;
         self.vacate(slot, entry.tag);
         Some(entry)
@@ -351,7 +363,7 @@ impl<K, V, M> Table<K, V, M> {
     }
 
     /// Every slot there is, occupied or not.
-    pub(crate) fn every_slot(&self) -> impl Iterator<Item = Slot> + use<K, V, M> {
+    pub(crate) fn every_slot(&self) -> impl Iterator<Item = Slot> + use<K, V, F> {
         (0..self.entries.len()).map(Slot)
     }
 
@@ -374,16 +386,16 @@ impl<K, V, M> Table<K, V, M> {
         self.get(slot).is_some() && !self.is_unpaid(slot)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K, V, M>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K, V, F>> {
         self.entries.iter().flatten()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, V, M>> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, V, F>> {
         self.entries.iter_mut().flatten()
     }
 
     /// Leaves an empty table without memory; hands out the full one.
-    pub(crate) fn empty(&mut self) -> impl Iterator<Item = Entry<K, V, M>> + use<K, V, M> {
+    pub(crate) fn empty(&mut self) -> impl Iterator<Item = Entry<K, V, F>> + use<K, V, F> {
         let full = std::mem::replace(self, Self::new());
         full.entries.into_iter().flatten()
     }
@@ -449,9 +461,9 @@ impl<K, V, M> Table<K, V, M> {
     }
 }
 
-impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
+impl<K, V, F: Form> Residents<F::Meta> for Table<K, V, F> {
     #[inline]
-    fn find(&self, tag: Tag, is: impl Fn(&M) -> bool) -> Option<Slot> {
+    fn find(&self, tag: Tag, is: impl Fn(&F::Meta) -> bool) -> Option<Slot> {
         let unpaid = self.get(self.unpaid);
         let is_unpaid = |entry| unpaid.is_some_and(|unpaid| std::ptr::eq(unpaid, entry));
         self.search(tag, |entry| is(&entry.meta) && !is_unpaid(entry))
@@ -464,21 +476,21 @@ impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
     }
 
     #[inline]
-    fn meta(&self, slot: Slot) -> Option<&M> {
+    fn meta(&self, slot: Slot) -> Option<&F::Meta> {
         self.get(slot).map(|entry| &entry.meta)
     }
 
     #[inline]
-    fn meta_mut(&mut self, slot: Slot) -> Option<&mut M> {
+    fn meta_mut(&mut self, slot: Slot) -> Option<&mut F::Meta> {
         self.get_mut(slot).map(|entry| &mut entry.meta)
     }
 
     #[inline]
     fn weight(&self, slot: Slot) -> u64 {
-        if !M::WEIGHED {
+        if !F::WEIGHED {
             return 1;
         }
-        self.get(slot).map_or(0, |entry| entry.meta.weight(Ours))
+        self.get(slot).map_or(0, |entry| entry.extra.weight())
     }
 
     #[inline]
@@ -506,13 +518,14 @@ impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Fifo, Mark};
     use std::collections::HashMap;
 
     fn tag(n: u64) -> Tag {
         Tag::of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32)
     }
 
-    fn put(table: &mut Table<u64, u64, ()>, tag: Tag, key: u64, full: usize) -> Slot {
+    fn put(table: &mut Table<u64, u64, Fifo>, tag: Tag, key: u64, full: usize) -> Slot {
         if table.is_due() {
             table.rebuild(full);
         }
@@ -521,7 +534,8 @@ mod tests {
         };
         let slot = place.place(Entry {
             tag,
-            meta: (),
+            meta: Mark::default(),
+            extra: (),
             key,
             value: key,
         });
@@ -529,7 +543,7 @@ mod tests {
         slot
     }
 
-    fn take(table: &mut Table<u64, u64, ()>, tag: Tag, key: u64) -> Option<u64> {
+    fn take(table: &mut Table<u64, u64, Fifo>, tag: Tag, key: u64) -> Option<u64> {
         let slot = table.slot(tag, |other| *other == key)?;
         Some(table.take(slot)?.value)
     }
@@ -692,19 +706,20 @@ mod tests {
 
     #[test]
     fn the_policy_is_not_shown_what_is_not_paid_for() {
-        let mut table: Table<u64, u64, ()> = Table::new();
+        let mut table: Table<u64, u64, Fifo> = Table::new();
         put(&mut table, tag(1), 1, 10);
         let Err(place) = table.slot_or_place(tag(2), |_| false) else {
             panic!("it is there")
         };
         let unpaid = place.place(Entry {
             tag: tag(2),
-            meta: (),
+            meta: Mark::default(),
+            extra: (),
             key: 2,
             value: 2,
         });
-        let shown = |table: &Table<u64, u64, ()>| {
-            let found = Residents::find(table, tag(2), |()| true);
+        let shown = |table: &Table<u64, u64, Fifo>| {
+            let found = Residents::find(table, tag(2), |_| true);
             (Residents::len(table), table.slots().count(), found)
         };
         assert_eq!(shown(&table), (1, 1, None));

@@ -17,22 +17,22 @@
 
 mod time;
 
-pub use time::{IdleCache, RecordedCache, TimedCache};
-
 use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::error::{Refused, Updated};
 use crate::expiry::Expiry;
+use crate::form::{Form, Weighed, extra::Extra};
 use crate::hash::{Hashed, RandomState};
 use crate::leave::Leave;
-use crate::policy::{Duel, Meta, Ours, Policy, Slot, Tag, Weighed};
+use crate::policy::{Duel, Slot, Tag};
 use crate::scale::Scale;
 use crate::shard::{Offer, Placed, Shard, Tally};
 use crate::stats::Snapshot;
 use crate::sync::{AtomicU64, Ordering};
 use crate::table;
+use crate::unit::Unit;
 use crate::unwind::{Panics, after_dropping, after_dropping_pair};
 use hashbrown::Equivalent;
 use std::convert::Infallible;
@@ -65,8 +65,8 @@ use std::time::Instant;
 /// assert!(cache.contains_key(&1) && !cache.contains_key(&2));
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
-pub struct Cache<K, V, P: Policy = Duel, S = RandomState> {
-    shard: Shard<K, V, P>,
+pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
+    shard: Shard<K, V, F>,
     hasher: S,
     scale: Scale<K, V>,
     budget: Budget,
@@ -77,11 +77,7 @@ pub struct Cache<K, V, P: Policy = Duel, S = RandomState> {
     heard: AtomicU64,
 }
 
-/// A [`Cache`] whose entries have weights: of capacity
-/// [`Weight`](crate::Weight) or [`Bytes`](crate::Bytes).
-pub type WeighedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Weighed<P>, S>;
-
-impl<K, V, P: Policy, S> Cache<K, V, P, S> {
+impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub(crate) fn open(config: Config<K, V, S>) -> Self
     where
         S: BuildHasher,
@@ -90,7 +86,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         Self {
             shard: Shard::new(config.capacity, true, seed, config.expiry.to_idle),
             budget: Budget::new(config.capacity, config.entry_limit.map(|n| n as u64)),
-            scale: Scale::new(config.weigher, config.entry_limit),
+            scale: Scale::new(config.weigher, config.overhead, config.entry_limit),
             leave: Leave::new(config.listener),
             entry_limit: config.entry_limit,
             expiry: config.expiry,
@@ -102,7 +98,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// What time it is, where entries have lives; never less than before.
     #[inline]
     fn now(&self) -> Moment {
-        if !P::Meta::TIMED {
+        if !F::TIMED {
             return 0;
         }
         let told = self.expiry.now().max(self.shard.now());
@@ -116,7 +112,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// Tells the shard what time it is.
     #[inline]
     fn hear(&mut self) {
-        if P::Meta::TIMED {
+        if F::TIMED {
             let told = self.expiry.now().max(self.heard.load(Ordering::Relaxed));
             self.shard.hear(told);
         }
@@ -138,9 +134,9 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         self.shard.weight()
     }
 
-    /// The capacity, in the unit the cache was built with.
-    pub fn capacity(&self) -> u64 {
-        self.budget.capacity()
+    /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight.
+    pub fn capacity(&self) -> F::Unit {
+        F::Unit::of(self.budget.capacity())
     }
 
     /// The most entries, if the builder named a limit beside the capacity.
@@ -153,9 +149,10 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         &self.hasher
     }
 
-    /// Changes the capacity, in the unit the cache was built with; evicts what
-    /// no longer fits.
-    pub fn set_capacity(&mut self, capacity: u64) {
+    /// Changes the capacity, as [`brimful::Cache::set_capacity`](crate::Cache::set_capacity)
+    /// does; evicts what no longer fits.
+    pub fn set_capacity(&mut self, capacity: impl Into<F::Unit>) {
+        let capacity = capacity.into().amount();
         let mut panics = Panics::none();
         self.budget.set_capacity(capacity);
         self.hear();
@@ -208,7 +205,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     /// Takes every entry out, with cause [`Removed`](Cause::Removed).
-    pub fn drain(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V, P, S> {
+    pub fn drain(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V, F, S> {
         self.take_all().into_iter()
     }
 
@@ -216,7 +213,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         self.hear();
         let mut panics = Panics::none();
         let taken = self.shard.empty(Cause::Removed, &self.budget, &mut panics);
-        if !P::Meta::TIMED {
+        if !F::TIMED {
             return self.leave.hand_over_all(taken, Cause::Removed, panics);
         }
         let mut tally = Tally::default();
@@ -242,10 +239,10 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 }
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     #[inline]
@@ -255,7 +252,7 @@ where
 
     /// Reads without touching.
     #[inline]
-    fn quietly<Q>(&self, key: &Q) -> Option<&table::Entry<K, V, P::Meta>>
+    fn quietly<Q>(&self, key: &Q) -> Option<&table::Entry<K, V, F>>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
@@ -293,7 +290,7 @@ where
     #[inline]
     fn read(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
         let slot = self.find(tag, is)?;
-        if P::Meta::TIMED && self.expiry.rules_reads() {
+        if F::TIMED && self.expiry.rules_reads() {
             let entry = self.shard.entry(slot)?;
             if let Some(life) = self.expiry.life_on_read(&entry.key, &entry.value) {
                 self.shard.set_life_on_read(slot, life);
@@ -313,7 +310,7 @@ where
     }
 
     /// The value, to be changed; weighed anew when the guard drops. Counts as a use.
-    pub fn get_mut<Q>(&mut self, key: &Q) -> Option<RefMut<'_, K, V, P, S>>
+    pub fn get_mut<Q>(&mut self, key: &Q) -> Option<RefMut<'_, K, V, F, S>>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
@@ -352,7 +349,7 @@ where
     /// [`brimful::Cache::insert`](crate::Cache::insert).
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let weight = self.scale.weigh::<P>(&key, &value);
+        let weight = self.scale.weigh::<F>(&key, &value);
         let life = self.life(&key, &value);
         self.store(key, value, weight, life)
     }
@@ -363,7 +360,7 @@ where
     /// # Errors
     /// If the entry is heavier than the whole capacity; all is handed back.
     pub fn try_insert(&mut self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
-        let weight = self.scale.weigh::<P>(&key, &value);
+        let weight = self.scale.weigh::<F>(&key, &value);
         let life = self.life(&key, &value);
         self.put(key, value, weight, life)
     }
@@ -425,7 +422,7 @@ where
 
     /// Stores under a key that is not there; where the value lies then.
     fn place_new(&mut self, tag: Tag, key: K, value: V) -> Result<Slot, Refused<K, V>> {
-        let weight = self.scale.weigh::<P>(&key, &value);
+        let weight = self.scale.weigh::<F>(&key, &value);
         let life = self.life(&key, &value);
         self.place(tag, key, value, weight, life)
             .map(|(slot, _)| slot)
@@ -551,7 +548,7 @@ where
     /// assert_eq!(visits.get("a"), Some(&2));
     /// # Ok::<(), brimful::Refused<&str, u32>>(())
     /// ```
-    pub fn entry(&mut self, key: K) -> Entry<'_, K, V, P, S> {
+    pub fn entry(&mut self, key: K) -> Entry<'_, K, V, F, S> {
         let tag = self.hash(&key).tag();
         Entry {
             cache: self,
@@ -624,7 +621,7 @@ where
         let mut changed = self
             .shard
             .change(slot, &self.scale, &self.budget, change, out);
-        if P::Meta::TIMED && changed.stayed {
+        if F::TIMED && changed.stayed {
             self.shard
                 .renew(slot, &self.expiry, &self.budget, out, &mut changed);
         }
@@ -650,10 +647,10 @@ where
     }
 }
 
-impl<K, V, P, S> WeighedCache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, Weighed<F>, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Stores a value with a weight of its own; the weigher is not asked, until
@@ -682,7 +679,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        Some(self.quietly(key)?.meta.weight(Ours))
+        Some(self.quietly(key)?.extra.weight())
     }
 }
 
@@ -692,22 +689,22 @@ where
 /// A value that grew beyond what the cache may hold leaves then, with cause
 /// [`Refused`](Cause::Refused). A guard that is leaked (`mem::forget`) leaves
 /// the value with its old weight.
-pub struct RefMut<'a, K, V, P: Policy, S>
+pub struct RefMut<'a, K, V, F: Form, S>
 where
     K: Hash + Eq,
     S: BuildHasher,
 {
-    cache: &'a mut Cache<K, V, P, S>,
+    cache: &'a mut Cache<K, V, F, S>,
     slot: Slot,
     written: bool,
 }
 
-impl<'a, K, V, P: Policy, S> RefMut<'a, K, V, P, S>
+impl<'a, K, V, F: Form, S> RefMut<'a, K, V, F, S>
 where
     K: Hash + Eq,
     S: BuildHasher,
 {
-    fn new(cache: &'a mut Cache<K, V, P, S>, slot: Slot) -> Self {
+    fn new(cache: &'a mut Cache<K, V, F, S>, slot: Slot) -> Self {
         Self {
             cache,
             slot,
@@ -716,7 +713,7 @@ where
     }
 }
 
-impl<K, V, P: Policy, S> Deref for RefMut<'_, K, V, P, S>
+impl<K, V, F: Form, S> Deref for RefMut<'_, K, V, F, S>
 where
     K: Hash + Eq,
     S: BuildHasher,
@@ -728,7 +725,7 @@ where
     }
 }
 
-impl<K, V, P: Policy, S> DerefMut for RefMut<'_, K, V, P, S>
+impl<K, V, F: Form, S> DerefMut for RefMut<'_, K, V, F, S>
 where
     K: Hash + Eq,
     S: BuildHasher,
@@ -740,7 +737,7 @@ where
     }
 }
 
-impl<K, V, P: Policy, S> Drop for RefMut<'_, K, V, P, S>
+impl<K, V, F: Form, S> Drop for RefMut<'_, K, V, F, S>
 where
     K: Hash + Eq,
     S: BuildHasher,
@@ -752,7 +749,7 @@ where
     }
 }
 
-impl<K, V: fmt::Debug, P: Policy, S> fmt::Debug for RefMut<'_, K, V, P, S>
+impl<K, V: fmt::Debug, F: Form, S> fmt::Debug for RefMut<'_, K, V, F, S>
 where
     K: Hash + Eq,
     S: BuildHasher,
@@ -764,25 +761,25 @@ where
 
 /// A key about to be looked up or inserted; see [`Cache::entry`].
 #[must_use = "an entry does nothing until one of its methods is called"]
-pub struct Entry<'a, K, V, P: Policy, S> {
-    cache: &'a mut Cache<K, V, P, S>,
+pub struct Entry<'a, K, V, F: Form, S> {
+    cache: &'a mut Cache<K, V, F, S>,
     tag: Tag,
     key: K,
 }
 
-impl<K, V, P: Policy, S> fmt::Debug for Entry<'_, K, V, P, S> {
+impl<K, V, F: Form, S> fmt::Debug for Entry<'_, K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry").finish_non_exhaustive()
     }
 }
 
 /// A guard on the value, or the entry that found no room.
-type Inserted<'a, K, V, P, S> = Result<RefMut<'a, K, V, P, S>, Refused<K, V>>;
+type Inserted<'a, K, V, F, S> = Result<RefMut<'a, K, V, F, S>, Refused<K, V>>;
 
-impl<'a, K, V, P, S> Entry<'a, K, V, P, S>
+impl<'a, K, V, F, S> Entry<'a, K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// The key.
@@ -808,7 +805,7 @@ where
     ///
     /// # Errors
     /// If `value` is heavier than the whole capacity: it is handed back.
-    pub fn or_insert(self, value: V) -> Inserted<'a, K, V, P, S> {
+    pub fn or_insert(self, value: V) -> Inserted<'a, K, V, F, S> {
         let is = |found: &K| self.key == *found;
         let found = self.cache.read(self.tag, is);
         let slot = match found {
@@ -822,7 +819,7 @@ where
     ///
     /// # Errors
     /// If the value is heavier than the whole capacity: it is handed back.
-    pub fn or_insert_with(self, make: impl FnOnce() -> V) -> Inserted<'a, K, V, P, S> {
+    pub fn or_insert_with(self, make: impl FnOnce() -> V) -> Inserted<'a, K, V, F, S> {
         let is = |found: &K| self.key == *found;
         let found = self.cache.read(self.tag, is);
         let slot = match found {
@@ -836,7 +833,7 @@ where
     ///
     /// # Errors
     /// If the value is heavier than the whole capacity: it is handed back.
-    pub fn or_default(self) -> Inserted<'a, K, V, P, S>
+    pub fn or_default(self) -> Inserted<'a, K, V, F, S>
     where
         V: Default,
     {
@@ -844,10 +841,10 @@ where
     }
 }
 
-impl<K, V, P, S> Extend<(K, V)> for Cache<K, V, P, S>
+impl<K, V, F, S> Extend<(K, V)> for Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
@@ -855,7 +852,7 @@ where
     }
 }
 
-impl<K, V, P: Policy, S> IntoIterator for Cache<K, V, P, S> {
+impl<K, V, F: Form, S> IntoIterator for Cache<K, V, F, S> {
     type Item = (K, V);
     type IntoIter = std::vec::IntoIter<(K, V)>;
 
@@ -866,18 +863,18 @@ impl<K, V, P: Policy, S> IntoIterator for Cache<K, V, P, S> {
     }
 }
 
-impl<K, V, P: Policy, S> fmt::Debug for Cache<K, V, P, S> {
+impl<K, V, F: Form, S> fmt::Debug for Cache<K, V, F, S> {
     /// Prints the figures, not the entries: nothing is asked of `K` and `V`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
             .field("len", &self.len())
             .field("weight", &self.weight())
-            .field("capacity", &self.capacity())
+            .field("capacity", &self.budget.capacity())
             .finish_non_exhaustive()
     }
 }
 
-impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
+impl<K, V, F: Form, S> Drop for Cache<K, V, F, S> {
     /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped).
     fn drop(&mut self) {
         if !self.leave.is_silent() {
@@ -891,9 +888,9 @@ impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
 
 // No user code runs between two state changes, so a panic leaves nothing half
 // done that a later caller could see.
-impl<K: UnwindSafe, V: UnwindSafe, P: Policy, S: UnwindSafe> UnwindSafe for Cache<K, V, P, S> {}
+impl<K: UnwindSafe, V: UnwindSafe, F: Form, S: UnwindSafe> UnwindSafe for Cache<K, V, F, S> {}
 
-impl<K: RefUnwindSafe, V: RefUnwindSafe, P: Policy, S: RefUnwindSafe> RefUnwindSafe
-    for Cache<K, V, P, S>
+impl<K: RefUnwindSafe, V: RefUnwindSafe, F: Form, S: RefUnwindSafe> RefUnwindSafe
+    for Cache<K, V, F, S>
 {
 }

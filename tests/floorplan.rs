@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up.
 const FLOORS: &[&[&str]] = &[
-    &["sync", "tag", "processor", "room", "cause", "error"],
+    &["sync", "tag", "processor", "room", "unit", "cause", "error"],
     &[
         "reentry", "hash", "budget", "stats", "outbox", "clock", "unwind",
     ],
     &["expiry", "policy", "leave"],
-    &["config", "table", "scale", "flight"],
+    &["config", "form", "flight"],
+    &["table", "scale"],
     &["shard", "capacity"],
     &["cache", "unsync"],
     &["builder"],

@@ -3,20 +3,21 @@
 use super::{Cache, lock_at};
 use crate::cause::Cause;
 use crate::error::Updated;
+use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::Leaving;
 use crate::outbox::Outbox;
-use crate::policy::{Meta, Policy, Slot};
+use crate::policy::Slot;
 use crate::reentry::{self, Mark};
 use crate::shard::{Changed, Shard};
 use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Takes the entry out and returns its value. A load of this key that has
@@ -132,14 +133,14 @@ where
     #[inline]
     fn change<R>(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         slot: Slot,
         change: impl FnOnce(&mut V) -> R,
         out: &mut Outbox<K, V>,
     ) -> Changed<R> {
         let change = |_: &K, value: &mut V| change(value);
         let mut changed = shard.change(slot, &self.scale, &self.budget, change, out);
-        if P::Meta::TIMED && changed.stayed {
+        if F::TIMED && changed.stayed {
             shard.renew(slot, &self.expiry, &self.budget, out, &mut changed);
         }
         changed

@@ -1,8 +1,8 @@
 //! `Entry`: the words of std's entry API, without a lock between the calls.
 
 use super::Cache;
+use crate::form::Form;
 use crate::hash::Hashed;
-use crate::policy::Policy;
 use crate::unwind::{Panics, after_dropping_pair};
 use hashbrown::Equivalent;
 use std::fmt;
@@ -10,22 +10,22 @@ use std::hash::{BuildHasher, Hash};
 
 /// A key about to be looked up or inserted; see [`Cache::entry`].
 #[must_use = "an entry does nothing until one of its methods is called"]
-pub struct Entry<'a, K, V, P: Policy, S> {
-    cache: &'a Cache<K, V, P, S>,
+pub struct Entry<'a, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
     hashed: Hashed,
     key: K,
 }
 
-impl<K, V, P: Policy, S> fmt::Debug for Entry<'_, K, V, P, S> {
+impl<K, V, F: Form, S> fmt::Debug for Entry<'_, K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry").finish_non_exhaustive()
     }
 }
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// The words of `HashMap::entry`. No lock is held between the calls, so
@@ -38,7 +38,7 @@ where
     /// }
     /// assert_eq!(visits.get("a"), Some(2));
     /// ```
-    pub fn entry(&self, key: K) -> Entry<'_, K, V, P, S> {
+    pub fn entry(&self, key: K) -> Entry<'_, K, V, F, S> {
         Entry {
             cache: self,
             hashed: self.hash(&key),
@@ -62,10 +62,10 @@ impl<K: Eq> Equivalent<K> for Same<'_, K> {
     }
 }
 
-impl<K, V, P, S> Entry<'_, K, V, P, S>
+impl<K, V, F, S> Entry<'_, K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// The key.

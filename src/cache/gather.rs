@@ -18,19 +18,20 @@ use super::{Cache, lock_at, share, weighed};
 use crate::budget::Hand;
 use crate::clock::Moment;
 use crate::flight::Flight;
+use crate::form::Form;
 use crate::hash::Hashed;
 use crate::outbox::Outbox;
-use crate::policy::{Policy, Slot};
+use crate::policy::Slot;
 use crate::reentry::Mark;
 use crate::room::Room;
 use crate::shard::{Offer, Placed, Shard};
 use crate::sync::Arc;
 use std::hash::{BuildHasher, Hash};
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Makes room for an offer whose own shard cannot, or should not alone, and
@@ -64,7 +65,7 @@ where
             }
             need = Room {
                 weight: offer.weight,
-                entries: u64::from(weighed::<P>()),
+                entries: u64::from(weighed::<F>()),
             };
         }
     }
@@ -99,7 +100,7 @@ where
     }
 
     /// Where the value lies that an offer is to replace.
-    fn kept_slot(&self, shard: &Shard<K, V, P>, offer: &Offer<K, V>) -> Option<Slot> {
+    fn kept_slot(&self, shard: &Shard<K, V, F>, offer: &Offer<K, V>) -> Option<Slot> {
         let _mark = Mark::set_in_debug();
         shard.slot(offer.tag, |key| offer.has(key))
     }

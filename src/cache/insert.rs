@@ -1,21 +1,21 @@
 //! Inserting: weigh and hash without a lock, place under one, gather if need be.
 
 use super::entry::Same;
-use super::{Cache, WeighedCache, lock_at};
+use super::{Cache, lock_at};
 use crate::cause::Cause;
 use crate::error::Refused;
+use crate::form::{Form, Weighed};
 use crate::hash::Hashed;
 use crate::outbox::Outbox;
-use crate::policy::Policy;
 use crate::reentry::Mark;
 use crate::shard::{Offer, Placed};
 use crate::unwind::after_dropping_pair;
 use std::hash::{BuildHasher, Hash};
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Stores a value and returns the older one under the same key.
@@ -32,7 +32,7 @@ where
     /// replaced: it leaves as [`Expired`](Cause::Expired) and is not returned.
     #[inline]
     pub fn insert(&self, key: K, value: V) -> Option<V> {
-        let weight = self.scale.weigh::<P>(&key, &value);
+        let weight = self.scale.weigh::<F>(&key, &value);
         let life = self.life(&key, &value);
         self.store(key, value, weight, life)
     }
@@ -53,7 +53,7 @@ where
     /// assert!(refused.to_string().contains("weight 101"));
     /// ```
     pub fn try_insert(&self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
-        let weight = self.scale.weigh::<P>(&key, &value);
+        let weight = self.scale.weigh::<F>(&key, &value);
         let life = self.life(&key, &value);
         self.put(key, value, weight, life)
     }
@@ -100,7 +100,7 @@ where
         let copy = value.clone();
         let mut offer = Offer {
             tag: hashed.tag(),
-            weight: self.scale.weigh::<P>(&key, &value),
+            weight: self.scale.weigh::<F>(&key, &value),
             life: self.life(&key, &value),
             pair: Some((key, value)),
             only_if_absent: true,
@@ -143,10 +143,10 @@ where
     }
 }
 
-impl<K, V, P, S> WeighedCache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, Weighed<F>, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Stores a value with a weight of its own; the weigher is not asked, until
@@ -171,10 +171,10 @@ where
     }
 }
 
-impl<K, V, P, S> Extend<(K, V)> for Cache<K, V, P, S>
+impl<K, V, F, S> Extend<(K, V)> for Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {

@@ -6,7 +6,7 @@
 
 use super::{Cache, lock_at};
 use crate::cause::Cause;
-use crate::policy::{Meta, Policy};
+use crate::form::Form;
 use crate::reentry::{self, Mark};
 use crate::shard::Tally;
 use crate::unwind::Panics;
@@ -14,7 +14,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::iter::FusedIterator;
 
-impl<K, V, P: Policy, S> Cache<K, V, P, S> {
+impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// Clones of all entries, in no particular order, one shard's at a time. An
     /// iteration is not one instant. Does not count as a use.
     ///
@@ -25,7 +25,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// entries.sort();
     /// assert_eq!(entries, [("a", 1), ("b", 2)]);
     /// ```
-    pub fn iter(&self) -> Iter<'_, K, V, P, S>
+    pub fn iter(&self) -> Iter<'_, K, V, F, S>
     where
         K: Clone,
         V: Clone,
@@ -34,7 +34,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     /// Clones of all keys; values are not cloned. Otherwise as [`iter`](Cache::iter).
-    pub fn keys(&self) -> Keys<'_, K, V, P, S>
+    pub fn keys(&self) -> Keys<'_, K, V, F, S>
     where
         K: Clone,
     {
@@ -42,7 +42,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     /// Clones of all values; keys are not cloned. Otherwise as [`iter`](Cache::iter).
-    pub fn values(&self) -> Values<'_, K, V, P, S>
+    pub fn values(&self) -> Values<'_, K, V, F, S>
     where
         V: Clone,
     {
@@ -60,7 +60,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// assert_eq!(cache.drain().count(), 2);
     /// assert!(cache.is_empty());
     /// ```
-    pub fn drain(&self) -> Drain<'_, K, V, P, S> {
+    pub fn drain(&self) -> Drain<'_, K, V, F, S> {
         Drain {
             cache: self,
             next_shard: 0,
@@ -99,7 +99,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         let mut panics = Panics::none();
         let shard = self.shards.get(shard)?;
         let taken = lock_at(shard, now).empty(Cause::Removed, &self.budget, &mut panics);
-        if !P::Meta::TIMED {
+        if !F::TIMED {
             return Some(self.leave.hand_over_all(taken, Cause::Removed, panics));
         }
         let mut tally = Tally::default();
@@ -114,14 +114,14 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 type Copied<K, V> = (Option<K>, Option<V>);
 
 /// A walk over the shards.
-struct Walk<'a, K, V, P: Policy, S> {
-    cache: &'a Cache<K, V, P, S>,
+struct Walk<'a, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
     next_shard: usize,
     copied: std::vec::IntoIter<Copied<K, V>>,
 }
 
-impl<'a, K, V, P: Policy, S> Walk<'a, K, V, P, S> {
-    fn new(cache: &'a Cache<K, V, P, S>) -> Self {
+impl<'a, K, V, F: Form, S> Walk<'a, K, V, F, S> {
+    fn new(cache: &'a Cache<K, V, F, S>) -> Self {
         Self {
             cache,
             next_shard: 0,
@@ -157,15 +157,15 @@ macro_rules! walking {
     ($(#[$doc:meta])* $name:ident, $item:ty, [$($bound:tt)*], $copy:ident, $take:expr) => {
         $(#[$doc])*
         #[must_use = "iterators are lazy"]
-        pub struct $name<'a, K, V, P: Policy, S>(Walk<'a, K, V, P, S>);
+        pub struct $name<'a, K, V, F: Form, S>(Walk<'a, K, V, F, S>);
 
-        impl<K, V, P: Policy, S> fmt::Debug for $name<'_, K, V, P, S> {
+        impl<K, V, F: Form, S> fmt::Debug for $name<'_, K, V, F, S> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($name)).finish_non_exhaustive()
             }
         }
 
-        impl<K, V, P: Policy, S> Iterator for $name<'_, K, V, P, S>
+        impl<K, V, F: Form, S> Iterator for $name<'_, K, V, F, S>
         where
             $($bound)*
         {
@@ -176,7 +176,7 @@ macro_rules! walking {
             }
         }
 
-        impl<K, V, P: Policy, S> FusedIterator for $name<'_, K, V, P, S> where $($bound)* {}
+        impl<K, V, F: Form, S> FusedIterator for $name<'_, K, V, F, S> where $($bound)* {}
     };
 }
 
@@ -194,19 +194,19 @@ walking!(
 );
 
 /// Entries on their way out; see [`Cache::drain`].
-pub struct Drain<'a, K, V, P: Policy, S> {
-    cache: &'a Cache<K, V, P, S>,
+pub struct Drain<'a, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
     next_shard: usize,
     taken: std::vec::IntoIter<(K, V)>,
 }
 
-impl<K, V, P: Policy, S> fmt::Debug for Drain<'_, K, V, P, S> {
+impl<K, V, F: Form, S> fmt::Debug for Drain<'_, K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drain").finish_non_exhaustive()
     }
 }
 
-impl<K, V, P: Policy, S> Iterator for Drain<'_, K, V, P, S> {
+impl<K, V, F: Form, S> Iterator for Drain<'_, K, V, F, S> {
     type Item = (K, V);
 
     fn next(&mut self) -> Option<(K, V)> {
@@ -221,9 +221,9 @@ impl<K, V, P: Policy, S> Iterator for Drain<'_, K, V, P, S> {
     }
 }
 
-impl<K, V, P: Policy, S> FusedIterator for Drain<'_, K, V, P, S> {}
+impl<K, V, F: Form, S> FusedIterator for Drain<'_, K, V, F, S> {}
 
-impl<K, V, P: Policy, S> Drop for Drain<'_, K, V, P, S> {
+impl<K, V, F: Form, S> Drop for Drain<'_, K, V, F, S> {
     /// # Panics
     /// If dropped by a closure that runs under a cache's lock.
     fn drop(&mut self) {
@@ -242,19 +242,19 @@ impl<K, V, P: Policy, S> Drop for Drain<'_, K, V, P, S> {
 }
 
 /// The entries of a cache that is used up; see its `into_iter`.
-pub struct IntoIter<K, V, P: Policy, S> {
-    cache: Cache<K, V, P, S>,
+pub struct IntoIter<K, V, F: Form, S> {
+    cache: Cache<K, V, F, S>,
     next_shard: usize,
     taken: std::vec::IntoIter<(K, V)>,
 }
 
-impl<K, V, P: Policy, S> fmt::Debug for IntoIter<K, V, P, S> {
+impl<K, V, F: Form, S> fmt::Debug for IntoIter<K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IntoIter").finish_non_exhaustive()
     }
 }
 
-impl<K, V, P: Policy, S> Iterator for IntoIter<K, V, P, S> {
+impl<K, V, F: Form, S> Iterator for IntoIter<K, V, F, S> {
     type Item = (K, V);
 
     fn next(&mut self) -> Option<(K, V)> {
@@ -268,9 +268,9 @@ impl<K, V, P: Policy, S> Iterator for IntoIter<K, V, P, S> {
     }
 }
 
-impl<K, V, P: Policy, S> FusedIterator for IntoIter<K, V, P, S> {}
+impl<K, V, F: Form, S> FusedIterator for IntoIter<K, V, F, S> {}
 
-impl<K, V, P: Policy, S> Drop for IntoIter<K, V, P, S> {
+impl<K, V, F: Form, S> Drop for IntoIter<K, V, F, S> {
     fn drop(&mut self) {
         let mut panics = Panics::none();
         panics.drop_pairs(&mut self.taken);
@@ -278,13 +278,13 @@ impl<K, V, P: Policy, S> Drop for IntoIter<K, V, P, S> {
     }
 }
 
-impl<K, V, P: Policy, S> IntoIterator for Cache<K, V, P, S> {
+impl<K, V, F: Form, S> IntoIterator for Cache<K, V, F, S> {
     type Item = (K, V);
-    type IntoIter = IntoIter<K, V, P, S>;
+    type IntoIter = IntoIter<K, V, F, S>;
 
     /// Takes every entry out, with cause [`Removed`](Cause::Removed); what is
     /// not yielded leaves with [`CacheDropped`](Cause::CacheDropped).
-    fn into_iter(self) -> IntoIter<K, V, P, S> {
+    fn into_iter(self) -> IntoIter<K, V, F, S> {
         IntoIter {
             cache: self,
             next_shard: 0,
@@ -293,16 +293,16 @@ impl<K, V, P: Policy, S> IntoIterator for Cache<K, V, P, S> {
     }
 }
 
-impl<'a, K, V, P, S> IntoIterator for &'a Cache<K, V, P, S>
+impl<'a, K, V, F, S> IntoIterator for &'a Cache<K, V, F, S>
 where
     K: Hash + Eq + Clone,
     V: Clone,
-    P: Policy,
+    F: Form,
 {
     type Item = (K, V);
-    type IntoIter = Iter<'a, K, V, P, S>;
+    type IntoIter = Iter<'a, K, V, F, S>;
 
-    fn into_iter(self) -> Iter<'a, K, V, P, S> {
+    fn into_iter(self) -> Iter<'a, K, V, F, S> {
         self.iter()
     }
 }

@@ -18,10 +18,11 @@ use super::{Cache, lock_at};
 use crate::error::LoadError;
 use crate::flight::chain::{Chain, Cycle, Wait};
 use crate::flight::{Asked, Flight, Joined, Wake};
+use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{caught, drop_apart, dropped, first, go_on, hand_value};
 use crate::outbox::Outbox;
-use crate::policy::{Meta, Policy, Slot, Tag};
+use crate::policy::{Slot, Tag};
 use crate::reentry::{self, Mark};
 use crate::shard::{Offer, Placed, Shard};
 use crate::stats::Loads;
@@ -32,10 +33,10 @@ use std::hash::{BuildHasher, Hash};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// The value under the key; if there is none, that of `load`, stored under it.
@@ -177,7 +178,7 @@ where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
     {
-        if P::Meta::RECORDS && self.expiry.refreshes() {
+        if F::AGED && self.expiry.refreshes() {
             let mut shard = self.lock(hashed);
             let _mark = Mark::set_in_debug();
             return self.read_in_unless_due(&mut shard, hashed, key);
@@ -189,7 +190,7 @@ where
     #[inline]
     pub(super) fn read_in_unless_due<Q>(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         hashed: Hashed,
         key: &Q,
     ) -> Option<V>
@@ -200,7 +201,7 @@ where
         let is = |found: &K| key.equivalent(found);
         let (age, now) = (self.expiry.refresh_after, shard.now());
         let entry = shard.get(hashed.tag(), is)?;
-        let fresh = !Shard::<K, V, P>::has_age(&entry.meta, age, now);
+        let fresh = !Shard::<K, V, F>::has_age(&entry.extra, age, now);
         if fresh && !self.expiry.rules_reads() {
             return Some(entry.value.clone());
         }
@@ -212,7 +213,7 @@ where
     #[inline(never)]
     fn reread_unless_due(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         hashed: Hashed,
         is: impl Fn(&K) -> bool + Copy,
     ) -> Option<V>
@@ -230,12 +231,12 @@ where
     /// Whether the value in `slot` is stale and nobody loads it anew.
     pub(super) fn is_due(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         slot: Slot,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
     ) -> bool {
-        P::Meta::RECORDS
+        F::AGED
             && self.expiry.refreshes()
             && shard.is_stale(slot, self.expiry.refresh_after)
             && !shard.flights.are_loading(tag, is)
@@ -268,7 +269,7 @@ where
         hashed: Hashed,
         key: &Q,
         mut patience: Patience,
-    ) -> Result<Sought<'_, K, V, P, S>, LoadError<Infallible>>
+    ) -> Result<Sought<'_, K, V, F, S>, LoadError<Infallible>>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
@@ -295,7 +296,7 @@ where
         hashed: Hashed,
         key: &Q,
         own: &mut Option<K>,
-    ) -> Result<Boarding<'_, K, V, P, S>, LoadError<Infallible>>
+    ) -> Result<Boarding<'_, K, V, F, S>, LoadError<Infallible>>
     where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
@@ -365,9 +366,9 @@ where
     }
 }
 
-impl<K, V, P: Policy, S> Cache<K, V, P, S> {
+impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// The shard of a key, for those who have looked at the thread's mark.
-    fn shard_at(&self, hashed: Hashed) -> &Mutex<Shard<K, V, P>> {
+    fn shard_at(&self, hashed: Hashed) -> &Mutex<Shard<K, V, F>> {
         &self.shards[hashed.shard(self.shards.len())]
     }
 
@@ -398,27 +399,27 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 }
 
 /// How a loading call that missed goes on.
-pub(super) enum Boarding<'a, K, V, P: Policy, S> {
-    Sought(Sought<'a, K, V, P, S>),
+pub(super) enum Boarding<'a, K, V, F: Form, S> {
+    Sought(Sought<'a, K, V, F, S>),
     /// Nobody loads the key, and there was no key of one's own for a flight.
     Nobody,
-    Waits(Waiting<'a, K, V, P, S>),
+    Waits(Waiting<'a, K, V, F, S>),
 }
 
 /// How one who waited goes on.
-pub(super) enum Woken<'a, K, V, P: Policy, S> {
-    Sought(Sought<'a, K, V, P, S>),
+pub(super) enum Woken<'a, K, V, F: Form, S> {
+    Sought(Sought<'a, K, V, F, S>),
     /// From the look-up.
     Over,
 }
 
 /// What a loading call was after.
-pub(super) enum Sought<'a, K, V, P: Policy, S> {
+pub(super) enum Sought<'a, K, V, F: Form, S> {
     Value(V),
-    Lead(Leading<'a, K, V, P, S>),
+    Lead(Leading<'a, K, V, F, S>),
 }
 
-impl<K, V, P: Policy, S> Sought<'_, K, V, P, S> {
+impl<K, V, F: Form, S> Sought<'_, K, V, F, S> {
     /// The same, once a key that was not needed is dropped.
     pub(super) fn after(self, own: Option<K>) -> Self {
         hand_value(self, || dropped(own))
@@ -426,8 +427,8 @@ impl<K, V, P: Policy, S> Sought<'_, K, V, P, S> {
 }
 
 /// The lead of a flight: to be landed; else it is passed on.
-pub(super) struct Leading<'a, K, V, P: Policy, S> {
-    cache: &'a Cache<K, V, P, S>,
+pub(super) struct Leading<'a, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
     hashed: Hashed,
     /// Until it has landed.
     flight: Option<Arc<Flight<K, V>>>,
@@ -438,9 +439,9 @@ pub(super) struct Leading<'a, K, V, P: Policy, S> {
     refreshes: bool,
 }
 
-impl<'a, K, V, P: Policy, S> Leading<'a, K, V, P, S> {
+impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
     pub(super) fn new(
-        cache: &'a Cache<K, V, P, S>,
+        cache: &'a Cache<K, V, F, S>,
         hashed: Hashed,
         flight: Arc<Flight<K, V>>,
         chain: Chain,
@@ -481,11 +482,11 @@ impl<'a, K, V, P: Policy, S> Leading<'a, K, V, P, S> {
     }
 }
 
-impl<K, V, P, S> Leading<'_, K, V, P, S>
+impl<K, V, F, S> Leading<'_, K, V, F, S>
 where
     K: Hash + Eq,
     V: Clone,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     fn run<Q, E>(self, key: &Q, load: impl FnOnce() -> Result<V, E>) -> Result<V, LoadError<E>>
@@ -544,7 +545,7 @@ where
             let key = key();
             offer = Offer {
                 tag: self.hashed.tag(),
-                weight: cache.scale.weigh::<P>(&key, &value),
+                weight: cache.scale.weigh::<F>(&key, &value),
                 life: cache.life(&key, &value),
                 pair: Some((key, value)),
                 only_if_absent: false,
@@ -568,7 +569,7 @@ where
     }
 }
 
-impl<K, V, P: Policy, S> Drop for Leading<'_, K, V, P, S> {
+impl<K, V, F: Form, S> Drop for Leading<'_, K, V, F, S> {
     fn drop(&mut self) {
         if let Some(flight) = self.flight.take() {
             self.cache.pass_on(self.hashed, flight, self.counts);
@@ -577,8 +578,8 @@ impl<K, V, P: Policy, S> Drop for Leading<'_, K, V, P, S> {
 }
 
 /// A place in the queue of a flight: left when dropped.
-pub(super) struct Waiting<'a, K, V, P: Policy, S> {
-    cache: &'a Cache<K, V, P, S>,
+pub(super) struct Waiting<'a, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
     hashed: Hashed,
     /// Until the wait has ended.
     flight: Option<Arc<Flight<K, V>>>,
@@ -588,9 +589,9 @@ pub(super) struct Waiting<'a, K, V, P: Policy, S> {
     wait: Option<Wait>,
 }
 
-impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
+impl<'a, K, V, F: Form, S> Waiting<'a, K, V, F, S> {
     /// Sleeps until the wait has ended; `None` if patience ends first.
-    fn sleep(mut self, patience: &mut Patience) -> Option<Woken<'a, K, V, P, S>>
+    fn sleep(mut self, patience: &mut Patience) -> Option<Woken<'a, K, V, F, S>>
     where
         V: Clone,
     {
@@ -608,7 +609,7 @@ impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
 
     /// How the wait has ended, if it has; else this task, or this thread, will
     /// be woken.
-    pub(super) fn ask(&mut self, task: Option<&Waker>) -> Option<Woken<'a, K, V, P, S>>
+    pub(super) fn ask(&mut self, task: Option<&Waker>) -> Option<Woken<'a, K, V, F, S>>
     where
         V: Clone,
     {
@@ -644,7 +645,7 @@ impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
     }
 
     /// Leads the flight on, unless it was detached.
-    fn take_up(&mut self) -> Woken<'a, K, V, P, S> {
+    fn take_up(&mut self) -> Woken<'a, K, V, F, S> {
         let Some(flight) = self.flight.take() else {
             return Woken::Over;
         };
@@ -669,7 +670,7 @@ impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
     }
 }
 
-impl<K, V, P: Policy, S> Drop for Waiting<'_, K, V, P, S> {
+impl<K, V, F: Form, S> Drop for Waiting<'_, K, V, F, S> {
     fn drop(&mut self) {
         // First: whoever leads the flight from now on is not waited for from here.
         self.wait = None;

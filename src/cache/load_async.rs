@@ -8,9 +8,9 @@ use super::Cache;
 use super::load::{Boarding, Leading, Sought, Waiting, Woken, infallibly};
 use crate::error::LoadError;
 use crate::flight::chain::Chain;
+use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{Panic, caught, dropped, hand_value};
-use crate::policy::Policy;
 use hashbrown::Equivalent;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -19,10 +19,10 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Instant;
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// The value under the key; if there is none, that of the future `load`, stored
@@ -89,16 +89,16 @@ where
         self.read_or_load(key, load, |loaded| loaded).await
     }
 
-    async fn read_or_load<Q, F, E>(
+    async fn read_or_load<Q, Fut, E>(
         &self,
         key: &Q,
-        load: F,
-        finish: impl FnOnce(F::Output) -> Result<V, E>,
+        load: Fut,
+        finish: impl FnOnce(Fut::Output) -> Result<V, E>,
     ) -> Result<V, LoadError<E>>
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
-        F: Future,
+        Fut: Future,
     {
         let hashed = self.hash(key);
         match self.read_unless_due(hashed, key) {
@@ -111,17 +111,17 @@ where
     ///
     /// A value that is handed over while something of the caller's is dropped is
     /// never lost to a panic of that: so `load` is dropped here, when it is done.
-    pub(super) async fn load_async<Q, F, E>(
+    pub(super) async fn load_async<Q, Fut, E>(
         &self,
         hashed: Hashed,
         key: &Q,
-        load: F,
-        finish: impl FnOnce(F::Output) -> Result<V, E>,
+        load: Fut,
+        finish: impl FnOnce(Fut::Output) -> Result<V, E>,
     ) -> Result<V, LoadError<E>>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
-        F: Future,
+        Fut: Future,
     {
         let mut load = pin!(Some(load));
         let loaded = match self.seek_async(hashed, key).await {
@@ -137,7 +137,7 @@ where
         &self,
         hashed: Hashed,
         key: &Q,
-    ) -> Result<Sought<'_, K, V, P, S>, LoadError<Infallible>>
+    ) -> Result<Sought<'_, K, V, F, S>, LoadError<Infallible>>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
@@ -156,24 +156,24 @@ where
     }
 }
 
-impl<K, V, P, S> Leading<'_, K, V, P, S>
+impl<K, V, F, S> Leading<'_, K, V, F, S>
 where
     K: Hash + Eq,
     V: Clone,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Runs the loader. If this is dropped, the lead is passed on first and the
     /// loader, which the caller owns, dropped after.
-    pub(super) async fn poll_to_end<Q, F, E>(
+    pub(super) async fn poll_to_end<Q, Fut, E>(
         self,
         key: &Q,
-        load: Pin<&mut Option<F>>,
-        finish: impl FnOnce(F::Output) -> Result<V, E>,
+        load: Pin<&mut Option<Fut>>,
+        finish: impl FnOnce(Fut::Output) -> Result<V, E>,
     ) -> Result<V, LoadError<E>>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-        F: Future,
+        Fut: Future,
     {
         let began = Instant::now();
         let loaded = polled_inside(self.chain(), load).await;
@@ -182,10 +182,10 @@ where
 }
 
 /// What a loader's future comes to; it is polled inside of its load. There must be one.
-pub(super) async fn polled_inside<F: Future>(
+pub(super) async fn polled_inside<Fut: Future>(
     chain: &Chain,
-    mut load: Pin<&mut Option<F>>,
-) -> F::Output {
+    mut load: Pin<&mut Option<Fut>>,
+) -> Fut::Output {
     poll_fn(|context| {
         let _inside = chain.enter();
         match load.as_mut().as_pin_mut() {
@@ -197,12 +197,12 @@ pub(super) async fn polled_inside<F: Future>(
 }
 
 /// Drops a loader's future where it is; returns its panic, if any.
-pub(super) fn emptied<F>(mut load: Pin<&mut Option<F>>) -> Option<Panic> {
+pub(super) fn emptied<Fut>(mut load: Pin<&mut Option<Fut>>) -> Option<Panic> {
     caught(|| load.set(None)).err()
 }
 
-impl<'a, K, V: Clone, P: Policy, S> Waiting<'a, K, V, P, S> {
-    pub(super) async fn woken(mut self) -> Woken<'a, K, V, P, S> {
+impl<'a, K, V: Clone, F: Form, S> Waiting<'a, K, V, F, S> {
+    pub(super) async fn woken(mut self) -> Woken<'a, K, V, F, S> {
         poll_fn(|context| match self.ask(Some(context.waker())) {
             Some(woken) => Poll::Ready(woken),
             None => Poll::Pending,

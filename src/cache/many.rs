@@ -22,9 +22,9 @@ use super::{Cache, lock_at};
 use crate::error::LoadError;
 use crate::flight::Flight;
 use crate::flight::chain::Chain;
+use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{Panic, caught, drop_apart, dropped, first, go_on, hand_value};
-use crate::policy::Policy;
 use crate::reentry::Mark;
 use crate::shard::Shard;
 use crate::sync::Arc;
@@ -50,31 +50,31 @@ impl<Q: ?Sized> Clone for Wanted<'_, Q> {
 impl<Q: ?Sized> Copy for Wanted<'_, Q> {}
 
 /// A key that this call loads, until it has landed.
-struct Led<'a, 'q, K, V, P: Policy, S, Q: ?Sized> {
+struct Led<'a, 'q, K, V, F: Form, S, Q: ?Sized> {
     wanted: Wanted<'q, Q>,
-    leading: Option<Leading<'a, K, V, P, S>>,
+    leading: Option<Leading<'a, K, V, F, S>>,
 }
 
 /// The keys that one call of the loader is for, sorted by hash.
-struct Batch<'a, 'q, K, V, P: Policy, S, Q: ?Sized> {
-    cache: &'a Cache<K, V, P, S>,
-    led: Vec<Led<'a, 'q, K, V, P, S, Q>>,
+struct Batch<'a, 'q, K, V, F: Form, S, Q: ?Sized> {
+    cache: &'a Cache<K, V, F, S>,
+    led: Vec<Led<'a, 'q, K, V, F, S, Q>>,
     chain: Chain,
 }
 
 /// What is not there, sorted by who loads it.
-struct Missing<'a, 'q, K, V, P: Policy, S, Q: ?Sized> {
-    batch: Batch<'a, 'q, K, V, P, S, Q>,
+struct Missing<'a, 'q, K, V, F: Form, S, Q: ?Sized> {
+    batch: Batch<'a, 'q, K, V, F, S, Q>,
     /// Asked for once more: the first place has the second one's answer.
     again: Vec<(usize, usize)>,
     /// Others load them.
     later: Vec<Wanted<'q, Q>>,
 }
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Clones of the values under these keys, in their order. Each counts as a use.
@@ -206,16 +206,16 @@ where
     /// assert_eq!(squares.get_or_insert_many_async(&[2, 3], load).await, [Some(4), Some(9)]);
     /// # });
     /// ```
-    pub async fn get_or_insert_many_async<'q, Q, I, F>(
+    pub async fn get_or_insert_many_async<'q, Q, I, Fut>(
         &self,
         keys: impl IntoIterator<Item = &'q Q>,
-        mut load: impl FnMut(Vec<&'q Q>) -> F,
+        mut load: impl FnMut(Vec<&'q Q>) -> Fut,
     ) -> Vec<Option<V>>
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
         V: Clone,
         I: IntoIterator<Item = (K, V)>,
-        F: Future<Output = I>,
+        Fut: Future<Output = I>,
     {
         let mut found = Vec::new();
         let loaded = self.load_many_async(keys, &mut load, &Ok::<I, Infallible>, &mut found);
@@ -227,16 +227,16 @@ where
     ///
     /// # Errors
     /// As [`try_get_or_insert_many`](Cache::try_get_or_insert_many).
-    pub async fn try_get_or_insert_many_async<'q, Q, I, E, F>(
+    pub async fn try_get_or_insert_many_async<'q, Q, I, E, Fut>(
         &self,
         keys: impl IntoIterator<Item = &'q Q>,
-        mut load: impl FnMut(Vec<&'q Q>) -> F,
+        mut load: impl FnMut(Vec<&'q Q>) -> Fut,
     ) -> Result<Vec<Option<V>>, LoadError<E>>
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
         V: Clone,
         I: IntoIterator<Item = (K, V)>,
-        F: Future<Output = Result<I, E>>,
+        Fut: Future<Output = Result<I, E>>,
     {
         let mut found = Vec::new();
         let loaded = self.load_many_async(keys, &mut load, &|loaded| loaded, &mut found);
@@ -244,18 +244,18 @@ where
         all_found(hand_value(loaded, || dropped(load)), found)
     }
 
-    async fn load_many_async<'q, Q, I, E, F>(
+    async fn load_many_async<'q, Q, I, E, Fut>(
         &self,
         keys: impl IntoIterator<Item = &'q Q>,
-        load: &mut impl FnMut(Vec<&'q Q>) -> F,
-        finish: &impl Fn(F::Output) -> Result<I, E>,
+        load: &mut impl FnMut(Vec<&'q Q>) -> Fut,
+        finish: &impl Fn(Fut::Output) -> Result<I, E>,
         found: &mut Vec<Option<V>>,
     ) -> Result<(), LoadError<E>>
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
         V: Clone,
         I: IntoIterator<Item = (K, V)>,
-        F: Future,
+        Fut: Future,
     {
         let missing = self.look_up_many(keys, found, Self::read_in_unless_due);
         if missing.is_empty() {
@@ -285,7 +285,7 @@ where
         &self,
         keys: impl IntoIterator<Item = &'q Q>,
         found: &mut Vec<Option<V>>,
-        read: impl Fn(&Self, &mut Shard<K, V, P>, Hashed, &Q) -> Option<V>,
+        read: impl Fn(&Self, &mut Shard<K, V, F>, Hashed, &Q) -> Option<V>,
     ) -> Vec<Wanted<'q, Q>>
     where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
@@ -328,7 +328,7 @@ where
         &self,
         wanted: Vec<Wanted<'q, Q>>,
         found: &mut [Option<V>],
-    ) -> Missing<'_, 'q, K, V, P, S, Q>
+    ) -> Missing<'_, 'q, K, V, F, S, Q>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
@@ -375,8 +375,8 @@ where
     }
 }
 
-impl<'a, 'q, K, V, P: Policy, S, Q: ?Sized> Batch<'a, 'q, K, V, P, S, Q> {
-    fn new(cache: &'a Cache<K, V, P, S>, chain: Chain) -> Self {
+impl<'a, 'q, K, V, F: Form, S, Q: ?Sized> Batch<'a, 'q, K, V, F, S, Q> {
+    fn new(cache: &'a Cache<K, V, F, S>, chain: Chain) -> Self {
         Self {
             cache,
             led: Vec::new(),
@@ -386,9 +386,9 @@ impl<'a, 'q, K, V, P: Policy, S, Q: ?Sized> Batch<'a, 'q, K, V, P, S, Q> {
 
     /// A batch of one.
     fn of(
-        cache: &'a Cache<K, V, P, S>,
+        cache: &'a Cache<K, V, F, S>,
         wanted: Wanted<'q, Q>,
-        leading: Leading<'a, K, V, P, S>,
+        leading: Leading<'a, K, V, F, S>,
     ) -> Self {
         let mut batch = Self::new(cache, leading.chain().clone());
         batch.push(wanted, leading);
@@ -396,7 +396,7 @@ impl<'a, 'q, K, V, P: Policy, S, Q: ?Sized> Batch<'a, 'q, K, V, P, S, Q> {
     }
 
     /// Adds a key. A loader of many that fails counts as one: with the first.
-    fn push(&mut self, wanted: Wanted<'q, Q>, mut leading: Leading<'a, K, V, P, S>) {
+    fn push(&mut self, wanted: Wanted<'q, Q>, mut leading: Leading<'a, K, V, F, S>) {
         if !self.led.is_empty() {
             leading.is_counted_elsewhere();
         }
@@ -420,11 +420,11 @@ impl<'a, 'q, K, V, P: Policy, S, Q: ?Sized> Batch<'a, 'q, K, V, P, S, Q> {
     }
 }
 
-impl<'a, 'q, K, V, P, S, Q> Batch<'a, 'q, K, V, P, S, Q>
+impl<'a, 'q, K, V, F, S, Q> Batch<'a, 'q, K, V, F, S, Q>
 where
     K: Hash + Eq,
     V: Clone,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
     Q: Equivalent<K> + ?Sized,
 {
@@ -448,15 +448,15 @@ where
         self.settle(loaded, began, found)
     }
 
-    async fn run_async<I, E, F>(
+    async fn run_async<I, E, Fut>(
         self,
-        load: &mut impl FnMut(Vec<&'q Q>) -> F,
-        finish: &impl Fn(F::Output) -> Result<I, E>,
+        load: &mut impl FnMut(Vec<&'q Q>) -> Fut,
+        finish: &impl Fn(Fut::Output) -> Result<I, E>,
         found: &mut [Option<V>],
     ) -> Result<(), LoadError<E>>
     where
         I: IntoIterator<Item = (K, V)>,
-        F: Future,
+        Fut: Future,
     {
         if self.led.is_empty() {
             return Ok(());
@@ -474,16 +474,16 @@ where
 
     /// If this is dropped, the leads are passed on first and the loader, which
     /// the caller owns, dropped after.
-    async fn poll_to_end<I, E, F>(
+    async fn poll_to_end<I, E, Fut>(
         self,
-        loading: Pin<&mut Option<F>>,
+        loading: Pin<&mut Option<Fut>>,
         began: Instant,
-        finish: &impl Fn(F::Output) -> Result<I, E>,
+        finish: &impl Fn(Fut::Output) -> Result<I, E>,
         found: &mut [Option<V>],
     ) -> Result<(), LoadError<E>>
     where
         I: IntoIterator<Item = (K, V)>,
-        F: Future,
+        Fut: Future,
     {
         let loaded = polled_inside(&self.chain, loading).await;
         let loaded = {
@@ -558,7 +558,7 @@ where
     }
 
     /// What is yet to be landed under this key.
-    fn led_for(&mut self, key: &K) -> Option<&mut Led<'a, 'q, K, V, P, S, Q>> {
+    fn led_for(&mut self, key: &K) -> Option<&mut Led<'a, 'q, K, V, F, S, Q>> {
         let hashed = self.cache.hash(key);
         let first = self.led.partition_point(|led| led.wanted.hashed < hashed);
         let mut equal = self.led[first..].iter_mut();

@@ -1,19 +1,19 @@
 //! Reading: by clone, by view, with and without touching.
 
-use super::{Cache, WeighedCache};
+use super::Cache;
 use crate::clock::Moment;
+use crate::form::{Form, Weighed, extra::Extra};
 use crate::hash::Hashed;
-use crate::policy::{Meta, Ours, Policy};
 use crate::reentry::Mark;
 use crate::shard::Shard;
 use crate::table::Entry;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Looks a key up, touches it, and gives `read` what it found, all under
@@ -37,7 +37,7 @@ where
     #[inline(always)]
     pub(super) fn read_in<Q, R>(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         hashed: Hashed,
         key: &Q,
         read: impl FnOnce(&K, &V) -> R,
@@ -45,7 +45,7 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        if P::Meta::TIMED && self.expiry.rules_reads() {
+        if F::TIMED && self.expiry.rules_reads() {
             return self.read_by_rule(shard, hashed, key, read);
         }
         let entry = shard.get(hashed.tag(), |found| key.equivalent(found))?;
@@ -92,7 +92,7 @@ where
     pub(super) fn quietly<Q, R>(
         &self,
         key: &Q,
-        read: impl FnOnce(&Entry<K, V, P::Meta>, Moment) -> R,
+        read: impl FnOnce(&Entry<K, V, F>, Moment) -> R,
     ) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -105,7 +105,7 @@ where
         &self,
         hashed: Hashed,
         key: &Q,
-        read: impl FnOnce(&Entry<K, V, P::Meta>, Moment) -> R,
+        read: impl FnOnce(&Entry<K, V, F>, Moment) -> R,
     ) -> Option<R>
     where
         Q: Equivalent<K> + ?Sized,
@@ -144,10 +144,10 @@ where
     }
 }
 
-impl<K, V, P, S> WeighedCache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, Weighed<F>, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// What the entry under this key is charged. Does not count as a use.
@@ -155,6 +155,6 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.quietly(key, |entry, _| entry.meta.weight(Ours))
+        self.quietly(key, |entry, _| entry.extra.weight())
     }
 }

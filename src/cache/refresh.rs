@@ -17,9 +17,9 @@ use super::load_async::{emptied, polled_inside};
 use crate::error::LoadError;
 use crate::flight::Flight;
 use crate::flight::chain::Chain;
+use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{caught, dropped, first, go_on, hand_value};
-use crate::policy::Policy;
 use crate::reentry::Mark;
 use crate::sync::Arc;
 use hashbrown::Equivalent;
@@ -34,11 +34,11 @@ type Job = Box<dyn FnOnce() + Send>;
 /// A refresh to be run by an executor.
 type Chore = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq + Send + 'static,
     V: Clone + Send + 'static,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
     Self: Send + Sync + 'static,
 {
@@ -176,16 +176,16 @@ where
         self.refresh_async(key, load, spawn, |loaded| loaded).await
     }
 
-    async fn refresh_async<Q, F, E>(
+    async fn refresh_async<Q, Fut, E>(
         self: &Arc<Self>,
         key: &Q,
-        load: F,
+        load: Fut,
         spawn: impl FnOnce(Chore),
-        finish: fn(F::Output) -> Result<V, E>,
+        finish: fn(Fut::Output) -> Result<V, E>,
     ) -> Result<V, LoadError<E>>
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-        F: Future + Send + 'static,
+        Fut: Future + Send + 'static,
         E: 'static,
     {
         let hashed = self.hash(key);
@@ -201,7 +201,7 @@ where
     }
 
     /// The value; of one that is due to be refreshed the lead as well.
-    fn read_or_hand<Q>(self: &Arc<Self>, hashed: Hashed, key: &Q) -> Found<K, V, P, S>
+    fn read_or_hand<Q>(self: &Arc<Self>, hashed: Hashed, key: &Q) -> Found<K, V, F, S>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
@@ -217,7 +217,7 @@ where
     }
 
     /// One look under one lock, after the hit or miss was counted.
-    fn hand<Q>(self: &Arc<Self>, hashed: Hashed, key: &Q, own: &mut Option<K>) -> Found<K, V, P, S>
+    fn hand<Q>(self: &Arc<Self>, hashed: Hashed, key: &Q, own: &mut Option<K>) -> Found<K, V, F, S>
     where
         Q: Equivalent<K> + ?Sized,
     {
@@ -251,42 +251,42 @@ where
 }
 
 /// What a refreshing call finds.
-enum Found<K, V, P: Policy, S> {
+enum Found<K, V, F: Form, S> {
     Nothing,
     Value(V),
     /// And the lead of its refresh.
-    Stale(V, Handed<K, V, P, S>),
+    Stale(V, Handed<K, V, F, S>),
 }
 
 /// The lead of a refresh on its way to where it will run: given up if dropped.
-struct Handed<K, V, P: Policy, S> {
-    cache: Arc<Cache<K, V, P, S>>,
+struct Handed<K, V, F: Form, S> {
+    cache: Arc<Cache<K, V, F, S>>,
     hashed: Hashed,
     /// Until it is led.
     flight: Option<Arc<Flight<K, V>>>,
     load: u64,
 }
 
-impl<K, V, P: Policy, S> Handed<K, V, P, S> {
+impl<K, V, F: Form, S> Handed<K, V, F, S> {
     /// The lead, inside of what this thread is inside of.
-    fn lead(&mut self) -> Option<Leading<'_, K, V, P, S>> {
+    fn lead(&mut self) -> Option<Leading<'_, K, V, F, S>> {
         let flight = self.flight.take()?;
         let chain = Chain::resumed(self.load);
         Some(Leading::new(&self.cache, self.hashed, flight, chain, true))
     }
 }
 
-impl<K, V, P: Policy, S> Drop for Handed<K, V, P, S> {
+impl<K, V, F: Form, S> Drop for Handed<K, V, F, S> {
     fn drop(&mut self) {
         drop(self.lead());
     }
 }
 
-impl<K, V, P, S> Handed<K, V, P, S>
+impl<K, V, F, S> Handed<K, V, F, S>
 where
     K: Hash + Eq,
     V: Clone,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     fn run<E>(mut self, key: K, load: impl FnOnce() -> Result<V, E>) {
@@ -299,11 +299,11 @@ where
         end(leading, key, loaded, began);
     }
 
-    async fn poll_to_end<F: Future, E>(
+    async fn poll_to_end<Fut: Future, E>(
         mut self,
         key: K,
-        load: F,
-        finish: fn(F::Output) -> Result<V, E>,
+        load: Fut,
+        finish: fn(Fut::Output) -> Result<V, E>,
     ) {
         // Dropped after the lead is passed on, should this be dropped half-way.
         let mut load = pin!(Some(load));
@@ -317,15 +317,15 @@ where
 }
 
 /// Lands what a refresh has loaded, or fails. Nobody is there to be handed anything.
-fn end<K, V, P, S, E>(
-    leading: Leading<'_, K, V, P, S>,
+fn end<K, V, F, S, E>(
+    leading: Leading<'_, K, V, F, S>,
     key: K,
     loaded: Result<V, E>,
     began: Instant,
 ) where
     K: Hash + Eq,
     V: Clone,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     match loaded {

@@ -11,7 +11,7 @@
 //! does the handle's.
 
 use super::Cache;
-use crate::policy::Ending;
+use crate::form::Expiring;
 use crate::sync::{Arc, AtomicU64, Bell, Mutex, Ordering, Started, Weak, join, start};
 use crate::unwind::Panics;
 use std::fmt;
@@ -97,9 +97,9 @@ impl fmt::Debug for Sweeper {
     }
 }
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
-    P: Ending,
+    F: Expiring,
     Self: Send + Sync + 'static,
 {
     /// Starts a thread that [sweeps](Cache::sweep) this cache every so often, until
@@ -145,10 +145,10 @@ where
     }
 }
 
-fn sweep_until<K, V, P: Ending, S>(
+fn sweep_until<K, V, F: Expiring, S>(
     bell: &Bell,
     every: Duration,
-    cache: &Weak<Cache<K, V, P, S>>,
+    cache: &Weak<Cache<K, V, F, S>>,
     panics: &AtomicU64,
 ) {
     while !bell.wait(every.max(A_BREATH)) {
@@ -173,9 +173,9 @@ fn sweep_until<K, V, P: Ending, S>(
 #[cfg(not(brimful_loom))]
 mod tests {
     use super::*;
-    use crate::{Entries, HandClock, TimedCache};
+    use crate::{Entries, HandClock, Timed};
 
-    fn cache(clock: &HandClock) -> Arc<TimedCache<u32, u32>> {
+    fn cache(clock: &HandClock) -> Arc<Cache<u32, u32, Timed>> {
         let builder = Cache::builder(Entries(10_000)).time_to_live(Duration::from_secs(1));
         Arc::new(builder.clock(clock.clone()).build().unwrap())
     }

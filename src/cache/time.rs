@@ -1,11 +1,12 @@
 //! Lives: giving, reading and ending them.
 
-use super::{A_BATCH, Apart, Cache, WeighedCache, lock_at};
+use super::{A_BATCH, Apart, Cache, lock_at};
 use crate::clock::{FOREVER, Moment, duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
-use crate::hash::{Hashed, RandomState};
-use crate::policy::{Duel, Ending, Idle, Meta, Policy, Recorded, Slot, Timed};
+use crate::form::{Expiring, Form, Weighed};
+use crate::hash::Hashed;
+use crate::policy::Slot;
 use crate::reentry::{self, Mark};
 use crate::shard::Shard;
 use crate::sync::Ordering;
@@ -14,28 +15,16 @@ use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-/// A [`Cache`] whose entries have a life, by [`time_to_live`](crate::Builder::time_to_live)
-/// or [`life`](crate::Builder::life). With weights: `WeighedCache<K, V, Timed<P>, S>`.
-pub type TimedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Timed<P>, S>;
-
-/// A [`Cache`] whose entries end when they are not used for a while, by
-/// [`time_to_idle`](crate::Builder::time_to_idle).
-pub type IdleCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Idle<P>, S>;
-
-/// A [`Cache`] that knows how long its values have lived, by
-/// [`record_lives`](crate::Builder::record_lives).
-pub type RecordedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Recorded<P>, S>;
-
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// The life of a value on its way in. Calls the user's rule.
     #[inline]
     pub(super) fn life(&self, key: &K, value: &V) -> u64 {
-        if P::Meta::TIMED {
+        if F::TIMED {
             self.expiry.life(key, value)
         } else {
             FOREVER
@@ -46,7 +35,7 @@ where
     #[inline(never)]
     pub(super) fn read_by_rule<Q, R>(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         hashed: Hashed,
         key: &Q,
         read: impl FnOnce(&K, &V) -> R,
@@ -62,7 +51,7 @@ where
 
     /// Asks the rule for reads, if there is one. It comes before the read: what that
     /// returns is not to be dropped under the lock, should the rule panic.
-    pub(super) fn rule_read(&self, shard: &mut Shard<K, V, P>, slot: Slot) {
+    pub(super) fn rule_read(&self, shard: &mut Shard<K, V, F>, slot: Slot) {
         let life = shard.entry(slot).and_then(|entry| {
             let _mark = Mark::set();
             self.expiry.life_on_read(&entry.key, &entry.value)
@@ -98,10 +87,10 @@ where
 /// - a [`sweep`](Cache::sweep), by a timer of yours or a [`sweeper`](Cache::sweeper).
 ///
 /// The last three find entries by a timer wheel, up to 1.05 ms after their end.
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Ending,
+    F: Expiring,
     S: BuildHasher,
 {
     /// Stores a value that lives for so long, whatever the rule and the time to
@@ -122,7 +111,7 @@ where
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn insert_with_ttl(&self, key: K, value: V, life: Duration) -> Option<V> {
-        let weight = self.scale.weigh::<P>(&key, &value);
+        let weight = self.scale.weigh::<F>(&key, &value);
         self.store(key, value, weight, nanos(life))
     }
 
@@ -137,7 +126,7 @@ where
         value: V,
         life: Duration,
     ) -> Result<Option<V>, Refused<K, V>> {
-        let weight = self.scale.weigh::<P>(&key, &value);
+        let weight = self.scale.weigh::<F>(&key, &value);
         self.put(key, value, weight, nanos(life))
     }
 
@@ -149,7 +138,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let left = self.quietly(key, |entry, now| {
-            Shard::<K, V, P>::left_of(&entry.meta, now)
+            Shard::<K, V, F>::left_of(&entry.extra, now)
         })?;
         Some(duration(left))
     }
@@ -191,10 +180,10 @@ where
     }
 }
 
-impl<K, V, P, S> WeighedCache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, Weighed<F>, S>
 where
     K: Hash + Eq,
-    P: Ending,
+    F: Expiring,
     S: BuildHasher,
 {
     /// Stores a value with a weight and a life of its own: neither the weigher nor
@@ -210,13 +199,13 @@ where
     }
 }
 
-impl<K, V, P: Ending, S> Cache<K, V, P, S> {
+impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// How many entries are not past their end. Walks over all of them, one shard
     /// at a time under its lock; [`len`](Cache::len) also counts those not yet swept.
     pub fn len_live(&self) -> usize {
         reentry::check();
         let now = self.now();
-        let live = |shard: &Apart<K, V, P>| {
+        let live = |shard: &Apart<K, V, F>| {
             let shard = lock_at(shard, now);
             shard.len_live(shard.now())
         };
@@ -292,7 +281,7 @@ impl<K, V, P: Ending, S> Cache<K, V, P, S> {
     pub fn next_deadline(&self) -> Option<Duration> {
         reentry::check();
         let now = self.now();
-        let next = |shard: &Apart<K, V, P>| {
+        let next = |shard: &Apart<K, V, F>| {
             let shard = lock_at(shard, now);
             Some(shard.next_deadline()?.saturating_sub(shard.now()))
         };

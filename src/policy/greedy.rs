@@ -46,7 +46,7 @@
 
 use super::ring::{POSITION, Position, Ring};
 use super::sketch::Sketch;
-use super::{Mark, Meta, Policy, Residents, Slot, Tag, Touch};
+use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
 /// The frequency of a newcomer; with 1, a hit weighs too much.
 const START: u8 = 2;
@@ -149,8 +149,6 @@ pub struct GreedyMeta {
     /// 0 until it is admitted.
     frequency: u8,
 }
-
-impl Meta for GreedyMeta {}
 
 #[derive(Default)]
 struct Greedy {

@@ -8,9 +8,10 @@ use super::{Shard, fits};
 use crate::budget::{Budget, Hand};
 use crate::cause::Cause;
 use crate::error::Updated;
+use crate::form::{Form, extra::Extra};
 use crate::leave::Leaving;
 use crate::outbox::Outbox;
-use crate::policy::{Meta, Ours, Policy, Slot};
+use crate::policy::{Policy, Slot};
 use crate::room::Room;
 use crate::scale::Scale;
 use crate::unwind::Panics;
@@ -47,7 +48,7 @@ impl<R> Changed<R> {
     }
 }
 
-impl<K, V, P: Policy> Shard<K, V, P> {
+impl<K, V, F: Form> Shard<K, V, F> {
     /// Changes what the entry in `slot` is charged; says whether there was room
     /// for it with own victims paying down to `floor`.
     pub(super) fn reweigh(
@@ -59,7 +60,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
-        if !P::Meta::WEIGHED || before == after {
+        if !F::WEIGHED || before == after {
             return true;
         }
         let room = |weight| Room { weight, entries: 0 };
@@ -75,7 +76,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             hand.budget().give(room(before - after));
         }
         if let Some(entry) = self.table.get_mut(slot) {
-            entry.meta.set_weight(after, Ours);
+            entry.extra.set_weight(after);
         }
         true
     }
@@ -105,7 +106,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         };
         let panics = &mut changed.panics;
         changed.result = panics.run(|| change(&entry.key, &mut entry.value));
-        let weight = panics.run(|| scale.weigh::<P>(&entry.key, &entry.value));
+        let weight = panics.run(|| scale.weigh::<F>(&entry.key, &entry.value));
         // The policy is asked here: its panic waits as well.
         let settled = panics.run(|| {
             let stayed = weight.is_some_and(|weight| self.recharge(slot, weight, budget, out));

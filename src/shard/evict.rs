@@ -12,12 +12,13 @@
 use super::{Shard, timer};
 use crate::budget::{Budget, Hand};
 use crate::cause::Cause;
+use crate::form::Form;
 use crate::outbox::Outbox;
-use crate::policy::{Meta, Policy, Slot};
+use crate::policy::{Policy, Slot};
 use crate::room::Room;
 use crate::unwind::Panics;
 
-impl<K, V, P: Policy> Shard<K, V, P> {
+impl<K, V, F: Form> Shard<K, V, F> {
     /// Own victims pay for an entry that needs this much. In a cache of entries that
     /// weigh alike one victim's room is the newcomer's: no hand touches it.
     #[inline(always)]
@@ -28,7 +29,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         if let Some(room) = self.evict(None, out) {
-            if hand.is_empty() && (!P::Meta::WEIGHED || room == need) {
+            if hand.is_empty() && (!F::WEIGHED || room == need) {
                 return true;
             }
             hand.receive(room);
@@ -137,7 +138,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(super) fn evict_unasked(&mut self, out: &mut Outbox<K, V>) -> Option<Room> {
         let slot = self.table.slot_from(0, None)?;
         let entry = self.table.take(slot)?;
-        let (cause, times) = timer::parted(&entry.meta, Cause::Evicted, self.now);
+        let (cause, times) = timer::parted(&entry.extra, Cause::Evicted, self.now);
         Some(self.left(entry, cause, times, out))
     }
 

@@ -14,9 +14,10 @@ use crate::budget::{Budget, Hand};
 use crate::cause::{Cause, Times};
 use crate::error::Reason;
 use crate::flight::Flight;
+use crate::form::{Form, extra::Extra};
 use crate::outbox::Outbox;
 use crate::policy::MOST_LIVE;
-use crate::policy::{Meta, Ours, Policy, Slot, Tag};
+use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
 use crate::sync::Arc;
 use crate::table::Entry;
@@ -60,7 +61,7 @@ pub(crate) enum Placed {
     NeedsRoom(Room),
 }
 
-impl<K, V, P: Policy> Shard<K, V, P> {
+impl<K, V, F: Form> Shard<K, V, F> {
     /// Puts an offer in, if there is room.
     #[inline]
     pub(crate) fn insert(
@@ -81,7 +82,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             self.prepare(hand, out);
         }
         let budget = hand.budget();
-        let (tag, weight) = (offer.tag, weight_of::<K, V, P>(offer));
+        let (tag, weight) = (offer.tag, weight_of::<K, V, F>(offer));
         if !fits(weight, budget) || self.is_lifeless(offer.life) {
             return self.refuse(offer, budget, out);
         }
@@ -102,13 +103,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 };
                 // Before anything is written: an atomic change waits until all that was
                 // written has reached the processor's cache.
-                hand.draw(charge::<P>(weight));
-                let mut meta = P::Meta::default();
-                meta.set_weight(weight, Ours);
-                timer::set_endless(&mut meta);
+                hand.draw(charge::<F>(weight));
+                let mut extra = F::Extra::default();
+                extra.set_weight(weight);
+                timer::set_endless(&mut extra);
                 let slot = place.place(Entry {
                     tag,
-                    meta,
+                    meta: F::Meta::default(),
+                    extra,
                     key,
                     value,
                 });
@@ -188,7 +190,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(super) fn admit(&mut self, slot: Slot, tag: Tag, paid: Room, life: u64) {
         self.table.paid();
         self.hold(paid);
-        self.counts.entered(counted::<P>(paid.weight));
+        self.counts.entered(counted::<F>(paid.weight));
         self.begin(slot, life, true);
         self.policy.admit(slot, tag, &mut self.table);
     }
@@ -217,8 +219,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                 entries: 0,
             });
         }
-        self.counts.left(counted::<P>(before), Cause::Replaced);
-        self.counts.entered(counted::<P>(weight));
+        self.counts.left(counted::<F>(before), Cause::Replaced);
+        self.counts.entered(counted::<F>(weight));
         let times = self.part_replaced(slot);
         if let (Some(entry), Some((key, value))) = (self.table.get_mut(slot), offer.pair.take()) {
             let old = std::mem::replace(&mut entry.value, value);
@@ -270,17 +272,17 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 /// its memory is on its way while room is made. Whatever keeps it from being
 /// paid for, a panic too, it goes back into the offer. Nobody sees it before:
 /// the lock is held.
-struct Unpaid<'a, K, V, P: Policy> {
-    shard: &'a mut Shard<K, V, P>,
+struct Unpaid<'a, K, V, F: Form> {
+    shard: &'a mut Shard<K, V, F>,
     slot: Slot,
     offer: &'a mut Offer<K, V>,
 }
 
-impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
+impl<K, V, F: Form> Unpaid<'_, K, V, F> {
     #[inline]
     fn pay(self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
-        let (tag, weight) = (self.offer.tag, weight_of::<K, V, P>(self.offer));
-        let need = charge::<P>(weight);
+        let (tag, weight) = (self.offer.tag, weight_of::<K, V, F>(self.offer));
+        let need = charge::<F>(weight);
         let shard = &mut *self.shard;
         let free = hand.covers(need) || shard.expire_for(need, hand, out);
         if !free && !shard.may_pay(shard.floor) {
@@ -305,7 +307,7 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
     }
 }
 
-impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
+impl<K, V, F: Form> Drop for Unpaid<'_, K, V, F> {
     fn drop(&mut self) {
         if let Some(entry) = self.shard.table.take(self.slot) {
             self.offer.pair = Some((entry.key, entry.value));
@@ -316,6 +318,6 @@ impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
 
 /// What an entry weighs, where entries have weights; else 1.
 #[inline]
-fn weight_of<K, V, P: Policy>(offer: &Offer<K, V>) -> u64 {
-    if P::Meta::WEIGHED { offer.weight } else { 1 }
+fn weight_of<K, V, F: Form>(offer: &Offer<K, V>) -> u64 {
+    if F::WEIGHED { offer.weight } else { 1 }
 }

@@ -19,7 +19,7 @@
 //!    hands it over.
 //!
 //! A cache without lives has none of this: every call here is behind
-//! `P::Meta::TIMED`, which is known at compile time.
+//! `F::TIMED`, which is known at compile time.
 
 use super::wheel::{Bucket, NOWHERE, Wheel, beat_after, beat_of, moment_of};
 use super::{Changed, Shard};
@@ -27,8 +27,9 @@ use crate::budget::{Budget, Hand};
 use crate::cause::{Cause, Times};
 use crate::clock::{FOREVER, Moment, NEVER, TICK, end};
 use crate::expiry::Expiry;
+use crate::form::{Form, extra::Extra};
 use crate::outbox::{Departure, Outbox};
-use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag};
+use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
 use crate::stats::{Lateness, Lives};
 use crate::table::Entry;
@@ -96,26 +97,26 @@ fn bucket_in(stamp: u64) -> Bucket {
 
 /// An entry that is not yet paid for does not end.
 #[inline]
-pub(super) fn set_endless<M: Meta>(meta: &mut M) {
-    if M::TIMED {
-        meta.set_end(stamp(NEVER, NOWHERE), Ours);
+pub(super) fn set_endless<X: Extra>(extra: &mut X) {
+    if X::TIMED {
+        extra.set_deadline(stamp(NEVER, NOWHERE));
     }
 }
 
 /// Whether an entry has ended at `now`.
 #[inline]
-pub(super) fn is_past<M: Meta>(meta: &M, now: Moment) -> bool {
+pub(super) fn is_past<X: Extra>(extra: &X, now: Moment) -> bool {
     // An end is a whole tick, so it is at or before `now` if it is at or before
     // the last moment of the same tick, whatever bucket stands in its last bits.
-    M::TIMED && (meta.end(Ours) <= now | (TICK - 1) || M::IDLES && meta.idle_end(Ours) <= now)
+    X::TIMED && (extra.deadline() <= now | (TICK - 1) || X::AGED && extra.idle_deadline() <= now)
 }
 
 /// When an entry ends, if nothing puts that off.
 #[inline]
-fn end_of<M: Meta>(meta: &M) -> Moment {
-    let end = end_in(meta.end(Ours));
-    if M::IDLES {
-        end.min(meta.idle_end(Ours))
+fn end_of<X: Extra>(extra: &X) -> Moment {
+    let end = end_in(extra.deadline());
+    if X::AGED {
+        end.min(extra.idle_deadline())
     } else {
         end
     }
@@ -123,26 +124,26 @@ fn end_of<M: Meta>(meta: &M) -> Moment {
 
 /// The cause and the times of an entry that leaves at `now`.
 #[inline]
-pub(super) fn parted<M: Meta>(meta: &M, cause: Cause, now: Moment) -> (Cause, Times) {
+pub(super) fn parted<X: Extra>(extra: &X, cause: Cause, now: Moment) -> (Cause, Times) {
     let mut times = Times::UNKNOWN;
-    if !M::TIMED {
+    if !X::TIMED {
         return (cause, times);
     }
-    if M::RECORDS {
-        times.lived = now.saturating_sub(meta.born(Ours));
+    if X::AGED {
+        times.lived = now.saturating_sub(extra.birth());
     }
-    if is_past(meta, now) {
-        times.late = now - end_of(meta);
+    if is_past(extra, now) {
+        times.late = now - end_of(extra);
         return (Cause::Expired, times);
     }
     (cause, times)
 }
 
-impl<K, V, P: Policy> Shard<K, V, P> {
+impl<K, V, F: Form> Shard<K, V, F> {
     /// Hears what time it is; a clock that went back is not believed.
     #[inline]
     pub(crate) fn hear(&mut self, told: Moment) {
-        if P::Meta::TIMED && told > self.now {
+        if F::TIMED && told > self.now {
             self.now = told;
         }
     }
@@ -154,8 +155,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 
     #[inline]
-    pub(super) fn is_past(&self, entry: &Entry<K, V, P::Meta>) -> bool {
-        is_past(&entry.meta, self.now)
+    pub(super) fn is_past(&self, entry: &Entry<K, V, F>) -> bool {
+        is_past(&entry.extra, self.now)
     }
 
     /// Takes out the entry in `slot` if it is past its end.
@@ -166,7 +167,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         budget: &Budget,
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
-        if P::Meta::TIMED && self.is_past(self.table.get(slot?)?) {
+        if F::TIMED && self.is_past(self.table.get(slot?)?) {
             self.leave(slot?, Cause::Expired, budget, out);
             return None;
         }
@@ -175,12 +176,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     /// An entry has left the table: it is one of the timer's no more.
     #[inline]
-    pub(super) fn part(&mut self, meta: &P::Meta, times: Times) {
-        if !P::Meta::TIMED {
+    pub(super) fn part(&mut self, extra: &F::Extra, times: Times) {
+        if !F::TIMED {
             return;
         }
         if let Some(timer) = &mut self.timer {
-            timer.scheduled -= usize::from(bucket_in(meta.end(Ours)) != NOWHERE);
+            timer.scheduled -= usize::from(bucket_in(extra.deadline()) != NOWHERE);
             note(timer, times);
             self.tidy();
         }
@@ -189,13 +190,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// What time has to say of a value that is being replaced.
     #[inline]
     pub(super) fn part_replaced(&mut self, slot: Slot) -> Times {
-        if !P::Meta::TIMED {
+        if !F::TIMED {
             return Times::UNKNOWN;
         }
         let (Some(entry), Some(timer)) = (self.table.get(slot), &mut self.timer) else {
             return Times::UNKNOWN;
         };
-        let (_, times) = parted(&entry.meta, Cause::Replaced, self.now);
+        let (_, times) = parted(&entry.extra, Cause::Replaced, self.now);
         note(timer, times);
         times
     }
@@ -204,7 +205,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// too much memory.
     #[inline]
     pub(super) fn tidy(&mut self) {
-        if P::Meta::TIMED
+        if F::TIMED
             && self
                 .timer
                 .as_ref()
@@ -221,16 +222,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         timer.wheel.clear(timer.scheduled);
         let now = beat_of(self.now);
         for entry in self.table.iter_mut() {
-            let stamped = entry.meta.end(Ours);
+            let stamped = entry.extra.deadline();
             if bucket_in(stamped) == NOWHERE {
                 continue;
             }
             let mut bucket = NOWHERE;
-            match end_of(&entry.meta) {
+            match end_of(&entry.extra) {
                 NEVER => timer.scheduled -= 1,
                 end => bucket = timer.wheel.put(entry.tag, beat_after(end), now),
             }
-            entry.meta.set_end(stamp(end_in(stamped), bucket), Ours);
+            entry.extra.set_deadline(stamp(end_in(stamped), bucket));
         }
     }
 
@@ -238,7 +239,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// place of an older value.
     #[inline]
     pub(super) fn begin(&mut self, slot: Slot, life: u64, is_new: bool) {
-        if !P::Meta::TIMED {
+        if !F::TIMED {
             return;
         }
         let (now, to_idle) = (self.now, self.to_idle);
@@ -246,11 +247,11 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             let bucket = if is_new {
                 NOWHERE
             } else {
-                bucket_in(entry.meta.end(Ours))
+                bucket_in(entry.extra.deadline())
             };
-            entry.meta.set_end(stamp(end(now, life), bucket), Ours);
-            entry.meta.set_born(now, Ours);
-            Self::use_of(&mut entry.meta, now, to_idle);
+            entry.extra.set_deadline(stamp(end(now, life), bucket));
+            entry.extra.set_birth(now);
+            Self::use_of(&mut entry.extra, now, to_idle);
         }
         self.schedule(slot);
     }
@@ -260,9 +261,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[inline]
     pub(crate) fn used(&mut self, slot: Slot) {
         let (now, to_idle) = (self.now, self.to_idle);
-        if P::Meta::IDLES {
+        if F::AGED {
             if let Some(entry) = self.table.get_mut(slot) {
-                Self::use_of(&mut entry.meta, now, to_idle);
+                Self::use_of(&mut entry.extra, now, to_idle);
             }
         }
     }
@@ -270,9 +271,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// The same for an entry at hand. That end shares its word with nothing, so it
     /// is not rounded.
     #[inline]
-    pub(super) fn use_of(meta: &mut P::Meta, now: Moment, to_idle: u64) {
-        if P::Meta::IDLES {
-            meta.set_idle_end(now.saturating_add(to_idle), Ours);
+    pub(super) fn use_of(extra: &mut F::Extra, now: Moment, to_idle: u64) {
+        if F::AGED {
+            extra.set_idle_deadline(now.saturating_add(to_idle));
         }
     }
 
@@ -282,8 +283,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     fn ends_after(&mut self, slot: Slot, life: u64) {
         let end = end(self.now, life);
         if let Some(entry) = self.table.get_mut(slot) {
-            let bucket = bucket_in(entry.meta.end(Ours));
-            entry.meta.set_end(stamp(end, bucket), Ours);
+            let bucket = bucket_in(entry.extra.deadline());
+            entry.extra.set_deadline(stamp(end, bucket));
         }
     }
 
@@ -292,20 +293,20 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let Some(entry) = self.table.get_mut(slot) else {
             return;
         };
-        let end = end_of(&entry.meta);
-        if end == NEVER && !P::Meta::RECORDS {
+        let end = end_of(&entry.extra);
+        if end == NEVER && !F::AGED {
             return;
         }
         let timer = self
             .timer
-            .get_or_insert_with(|| Box::new(Timer::new(P::Meta::RECORDS)));
-        let stamped = entry.meta.end(Ours);
+            .get_or_insert_with(|| Box::new(Timer::new(F::AGED)));
+        let stamped = entry.extra.deadline();
         let (bucket, when) = (bucket_in(stamped), beat_after(end));
         if end == NEVER || bucket != NOWHERE && timer.wheel.start(bucket) <= when {
             return;
         }
         let put = timer.wheel.put(entry.tag, when, beat_of(self.now));
-        entry.meta.set_end(stamp(end_in(stamped), put), Ours);
+        entry.extra.set_deadline(stamp(end_in(stamped), put));
         if bucket == NOWHERE {
             timer.scheduled += 1;
         } else {
@@ -370,26 +371,26 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     fn cut(&mut self, slot: Slot) {
         let now = self.now & NEVER;
         if let Some(entry) = self.table.get_mut(slot) {
-            let bucket = bucket_in(entry.meta.end(Ours));
-            entry.meta.set_end(stamp(now, bucket), Ours);
+            let bucket = bucket_in(entry.extra.deadline());
+            entry.extra.set_deadline(stamp(now, bucket));
         }
     }
 
     /// Whether a value has reached this age by `now`.
     #[inline]
-    pub(crate) fn has_age(meta: &P::Meta, age: u64, now: Moment) -> bool {
-        P::Meta::RECORDS && now.saturating_sub(meta.born(Ours)) >= age
+    pub(crate) fn has_age(extra: &F::Extra, age: u64, now: Moment) -> bool {
+        F::AGED && now.saturating_sub(extra.birth()) >= age
     }
 
     /// Whether the value in `slot` has reached this age.
     pub(crate) fn is_stale(&self, slot: Slot, age: u64) -> bool {
         let entry = self.table.get(slot);
-        entry.is_some_and(|entry| Self::has_age(&entry.meta, age, self.now))
+        entry.is_some_and(|entry| Self::has_age(&entry.extra, age, self.now))
     }
 
     /// How long the entry under a key still has, in nanoseconds.
-    pub(crate) fn left_of(meta: &P::Meta, now: Moment) -> u64 {
-        match end_of(meta) {
+    pub(crate) fn left_of(extra: &F::Extra, now: Moment) -> u64 {
+        match end_of(extra) {
             NEVER => FOREVER,
             end => end.saturating_sub(now),
         }
@@ -398,7 +399,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// Whether an offer with this life is one that could never be read.
     #[inline]
     pub(super) fn is_lifeless(&self, life: u64) -> bool {
-        P::Meta::TIMED && (life == 0 || P::Meta::IDLES && self.to_idle == 0)
+        F::TIMED && (life == 0 || F::AGED && self.to_idle == 0)
     }
 
     /// Frees one entry that is past its end, and is not `keep`, if the wheel has
@@ -414,7 +415,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let mut units = usize::MAX;
-        P::Meta::TIMED && self.has_due() && self.expire_due(&mut units, keep, hand, out)
+        F::TIMED && self.has_due() && self.expire_due(&mut units, keep, hand, out)
     }
 
     /// Frees entries past their end until the hand covers `need`; says whether it does.
@@ -425,7 +426,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         hand: &mut Hand<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
-        if !P::Meta::TIMED {
+        if !F::TIMED {
             return false;
         }
         while !hand.complete(need) {
@@ -481,7 +482,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     /// The entry that an item of this bucket stands for.
     fn in_bucket(&self, tag: Tag, bucket: Bucket) -> Option<Slot> {
-        Residents::find(&self.table, tag, |meta| bucket_in(meta.end(Ours)) == bucket)
+        self.table
+            .slot_where(tag, |entry| bucket_in(entry.extra.deadline()) == bucket)
     }
 
     /// Puts an entry whose item came up into the wheel again, unless it is past
@@ -491,8 +493,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let (Some(timer), Some(entry)) = (&mut self.timer, self.table.get_mut(slot)) else {
             return false;
         };
-        let end = end_in(entry.meta.end(Ours));
-        let whole = end_of(&entry.meta);
+        let end = end_in(entry.extra.deadline());
+        let whole = end_of(&entry.extra);
         let past = whole <= now;
         let mut bucket = NOWHERE;
         if past && Some(slot) == keep {
@@ -501,14 +503,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             bucket = timer.wheel.put(entry.tag, beat_after(whole), beat_of(now));
         }
         timer.scheduled -= usize::from(bucket == NOWHERE);
-        entry.meta.set_end(stamp(end, bucket), Ours);
+        entry.extra.set_deadline(stamp(end, bucket));
         past && bucket == NOWHERE
     }
 
     /// A few units of due work, before a write does its own.
     #[inline]
     pub(crate) fn work(&mut self, budget: &Budget, out: &mut Outbox<K, V>) {
-        if P::Meta::TIMED && self.has_due() {
+        if F::TIMED && self.has_due() {
             let mut units = A_FEW;
             // The room goes back to the budget with the hand.
             let mut hand = budget.hand();
@@ -545,13 +547,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 
     /// How many entries are not past their end. O(entries).
     pub(crate) fn len_live(&self, now: Moment) -> usize {
-        let live = |entry: &&Entry<K, V, P::Meta>| !is_past(&entry.meta, now);
+        let live = |entry: &&Entry<K, V, F>| !is_past(&entry.extra, now);
         self.table.iter().filter(live).count()
     }
 
     /// Puts right what `empty` counted at once: some of those entries were expired.
     pub(crate) fn recount(&mut self, tally: &Tally, from: Cause) {
-        if P::Meta::TIMED {
+        if F::TIMED {
             self.counts.were_expired(tally.expired, from);
             if let Some(timer) = &mut self.timer {
                 timer.lateness.add(tally.lateness);
@@ -582,8 +584,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(super) fn check_timer(&self) {
         let Some(timer) = &self.timer else { return };
         timer.wheel.check();
-        let stamps = |entry: &Entry<K, V, P::Meta>| {
-            let bucket = bucket_in(entry.meta.end(Ours));
+        let stamps = |entry: &Entry<K, V, F>| {
+            let bucket = bucket_in(entry.extra.deadline());
             (entry.tag.bits(), bucket)
         };
         let mut items = std::collections::HashMap::new();
@@ -593,7 +595,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let mut scheduled = 0;
         for entry in self.table.iter() {
             let (tag, bucket) = stamps(entry);
-            let end = end_of(&entry.meta);
+            let end = end_of(&entry.extra);
             if bucket == NOWHERE {
                 assert_eq!(end, NEVER, "an entry that ends has no item");
                 continue;
@@ -650,12 +652,12 @@ impl Tally {
 }
 
 /// An entry that left with all others, as the way out wants it.
-pub(super) fn departed<K, V, M: Meta>(
-    entry: Entry<K, V, M>,
+pub(super) fn departed<K, V, F: Form>(
+    entry: Entry<K, V, F>,
     cause: Cause,
     now: Moment,
 ) -> Departure<K, V> {
-    let (cause, times) = parted(&entry.meta, cause, now);
+    let (cause, times) = parted(&entry.extra, cause, now);
     Departure {
         key: entry.key,
         value: entry.value,
@@ -669,7 +671,8 @@ pub(super) fn departed<K, V, M: Meta>(
 mod tests {
     use super::super::{Offer, Placed};
     use super::*;
-    use crate::policy::{Fifo, Timed};
+    use crate::form::Timed;
+    use crate::policy::Fifo;
 
     /// A shard alone, and all that a door brings along.
     struct Alone {

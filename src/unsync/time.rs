@@ -1,38 +1,25 @@
 //! Lives: giving, reading and ending them, for one owner.
 
-use super::{Cache, WeighedCache};
+use super::Cache;
 use crate::clock::{FOREVER, duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
-use crate::hash::RandomState;
-use crate::policy::{Duel, Ending, Idle, Meta, Policy, Recorded, Timed};
+use crate::form::{Expiring, Form, Weighed};
 use crate::shard::Shard;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-/// A [`Cache`] whose entries have a life, by
-/// [`time_to_live`](crate::Builder::time_to_live) or [`life`](crate::Builder::life).
-pub type TimedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Timed<P>, S>;
-
-/// A [`Cache`] whose entries end when they are not used for a while, by
-/// [`time_to_idle`](crate::Builder::time_to_idle).
-pub type IdleCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Idle<P>, S>;
-
-/// A [`Cache`] that knows how long its values have lived, by
-/// [`record_lives`](crate::Builder::record_lives).
-pub type RecordedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Recorded<P>, S>;
-
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// The life of a value on its way in. Calls the user's rule.
     #[inline]
     pub(super) fn life(&self, key: &K, value: &V) -> u64 {
-        if P::Meta::TIMED {
+        if F::TIMED {
             self.expiry.life(key, value)
         } else {
             FOREVER
@@ -42,10 +29,10 @@ where
 
 /// Time: for caches whose entries have lives. How lives combine, and what an entry
 /// past its end is, is told at [`brimful::Cache`](crate::Cache#how-lives-combine).
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Ending,
+    F: Expiring,
     S: BuildHasher,
 {
     /// Stores a value that lives for so long, whatever the rule and the time to
@@ -67,7 +54,7 @@ where
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn insert_with_ttl(&mut self, key: K, value: V, life: Duration) -> Option<V> {
-        let weight = self.scale.weigh::<P>(&key, &value);
+        let weight = self.scale.weigh::<F>(&key, &value);
         self.store(key, value, weight, nanos(life))
     }
 
@@ -82,7 +69,7 @@ where
         value: V,
         life: Duration,
     ) -> Result<Option<V>, Refused<K, V>> {
-        let weight = self.scale.weigh::<P>(&key, &value);
+        let weight = self.scale.weigh::<F>(&key, &value);
         self.put(key, value, weight, nanos(life))
     }
 
@@ -96,7 +83,7 @@ where
         let now = self.now();
         let is = |found: &K| key.equivalent(found);
         let entry = self.shard.peek(self.hash(key).tag(), is, now)?;
-        Some(duration(Shard::<K, V, P>::left_of(&entry.meta, now)))
+        Some(duration(Shard::<K, V, F>::left_of(&entry.extra, now)))
     }
 
     /// Gives the entry under this key a new life from now; says whether there was
@@ -119,10 +106,10 @@ where
     }
 }
 
-impl<K, V, P, S> WeighedCache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, Weighed<F>, S>
 where
     K: Hash + Eq,
-    P: Ending,
+    F: Expiring,
     S: BuildHasher,
 {
     /// Stores a value with a weight and a life of its own: neither the weigher nor
@@ -138,7 +125,7 @@ where
     }
 }
 
-impl<K, V, P: Ending, S> Cache<K, V, P, S> {
+impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// How many entries are not past their end. O(entries).
     pub fn len_live(&self) -> usize {
         self.shard.len_live(self.now())

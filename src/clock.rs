@@ -1,18 +1,17 @@
 //! Time: where it comes from, and in which unit the rooms above count it.
 //!
-//! A moment is a `u64` of nanoseconds since the cache's clock began. The end of
-//! a life is a moment too, rounded up to a whole tick of 1,024 ns, so that its
-//! last ten bits are free for whoever stores it. What passes the range (584
+//! A moment is a `u64` of nanoseconds since the cache's clock began. A deadline
+//! is a moment too, rounded up to a whole tick of 1,024 ns, so that its
+//! last ten bits are free for other uses. What passes the range (584
 //! years) means never.
 //!
 //! Invariants
-//! 1. A life is never cut short, and is prolonged by less than a tick: a moment
-//!    at or after `end(now, life)` is at or after `now + life`, and each one a
-//!    tick later than `now + life` is at or after `end(now, life)`.
+//! 1. A time to live is never cut short, and is prolonged by less than a tick: a moment
+//!    at or after `deadline(now, life)` is at or after `now + life`, and each one a
+//!    tick later than `now + life` is at or after `deadline(now, life)`.
 //! 2. No moment reaches `NEVER`, whatever a clock says.
 //!
-//! Clocks may jump; that they are heard as if they never went back is for the
-//! shard to see to.
+//! Clocks may jump: the shard makes sure that its own time never goes back.
 
 use crate::sync::{Arc, AtomicU64, Ordering};
 use std::fmt;
@@ -21,13 +20,13 @@ use std::time::{Duration, Instant};
 /// Nanoseconds since the clock began.
 pub(crate) type Moment = u64;
 
-/// What an end is rounded up to, in nanoseconds.
+/// What a deadline is rounded up to, in nanoseconds.
 pub(crate) const TICK: u64 = 1 << 10;
 
-/// The end of what does not end.
+/// The deadline of an entry that does not expire.
 pub(crate) const NEVER: Moment = !(TICK - 1);
 
-/// How long what never ends lives, in nanoseconds.
+/// The time to live of an entry that does not expire, in nanoseconds.
 pub(crate) const FOREVER: u64 = u64::MAX;
 
 /// A duration in nanoseconds; one too long to count is [`FOREVER`].
@@ -47,9 +46,9 @@ pub(crate) fn duration(nanos: u64) -> Duration {
     }
 }
 
-/// When a life of so many nanoseconds ends that begins now.
+/// The deadline of an entry that is stored now and lives for so many nanoseconds.
 #[inline]
-pub(crate) fn end(now: Moment, life: u64) -> Moment {
+pub(crate) fn deadline(now: Moment, life: u64) -> Moment {
     now.saturating_add(life).saturating_add(TICK - 1) & NEVER
 }
 
@@ -203,7 +202,7 @@ mod tests {
     fn a_life_is_never_cut_short_and_prolonged_by_less_than_a_tick() {
         for now in [0, 1, 1_000, 1_023, 1_024, 1_025, 999_999_999] {
             for life in [1, 2, 1_023, 1_024, 1_025, 5_000, 1_000_000_000] {
-                let end = end(now, life);
+                let end = deadline(now, life);
                 assert!(end >= now + life && end < now + life + TICK, "{now} {life}");
                 assert_eq!(end % TICK, 0);
             }
@@ -218,10 +217,10 @@ mod tests {
             FOREVER
         );
         assert_eq!(nanos(Duration::from_nanos(u64::MAX - 1)), u64::MAX - 1);
-        assert_eq!(end(0, FOREVER), NEVER);
-        assert_eq!(end(NEVER - 1, 1), NEVER);
-        assert_eq!(end(NEVER - 1, u64::MAX - 1), NEVER);
-        assert!(end(NEVER - TICK, 1) <= NEVER);
+        assert_eq!(deadline(0, FOREVER), NEVER);
+        assert_eq!(deadline(NEVER - 1, 1), NEVER);
+        assert_eq!(deadline(NEVER - 1, u64::MAX - 1), NEVER);
+        assert!(deadline(NEVER - TICK, 1) <= NEVER);
     }
 
     #[test]

@@ -9,21 +9,24 @@
 //! | child | does |
 //! |---|---|
 //! | `insert` | the way in |
-//! | `room` | own victims pay for it, for oneself or for others |
+//! | `evict` | making room, for its own insert or for another shard's |
 //! | `change` | changes in place, of values and of what they are charged |
-//! | `timer` | who is past his end, where entries have lives |
+//! | `deadline` | what an entry's fields say about its time |
+//! | `timer` | expiration: deadlines and the timer wheel |
+//! | `wheel` | when to look up which entries |
 //!
 //! Here is what they share: finding, touching, and the way out.
 //!
 //! Invariants
 //! 1. What is held is the sum over the entries of what each was charged, and part of
-//!    the budget's `used`: charged before an entry is shown to anyone, given back after
-//!    it is taken. Where all weigh 1 that is their number, and nobody counts it again.
+//!    the budget's `used`: charged before an entry can be found, given back after
+//!    it is taken. Where all weigh 1 that is their number, which is not counted again.
 //! 2. An entry that is being replaced is never its own victim, and stays
 //!    readable until its new value is in.
 //! 3. Whatever a policy answers, making room ends: each step evicts an entry or stops.
 
 mod change;
+mod deadline;
 mod evict;
 mod insert;
 mod timer;
@@ -52,7 +55,7 @@ pub(crate) struct Shard<K, V, F: Form> {
     held: Room,
     floor: u64,
     counts: Counts,
-    /// The key that `policy` was told of, while room is gathered for it.
+    /// The key that was announced to `policy`, while room is gathered for it.
     announced: Option<Tag>,
     alone: bool,
     share: u64,
@@ -60,7 +63,7 @@ pub(crate) struct Shard<K, V, F: Form> {
     now: Moment,
     to_idle: u64,
     timer: Option<Box<timer::Timer>>,
-    /// The keys that are being loaded: of those in the table the stale ones alone.
+    /// The keys that are being loaded; of those in the table only stale ones.
     pub(crate) flights: Flights<K, V>,
 }
 
@@ -89,7 +92,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.table.len()
     }
 
-    /// What its entries are charged.
+    /// What its entries are charged together.
     #[inline]
     fn held(&self) -> Room {
         if F::WEIGHED {
@@ -101,7 +104,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
     }
 
-    /// More, or less, is held from now on.
+    /// Charges more.
     #[inline]
     fn hold(&mut self, more: Room) {
         if F::WEIGHED {
@@ -109,6 +112,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
     }
 
+    /// Charges less.
     #[inline]
     fn release(&mut self, less: Room) {
         if F::WEIGHED {
@@ -121,7 +125,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.held().weight
     }
 
-    /// An entry by its key, without touching it, if it is not past its end at `now`.
+    /// An entry by its key, without touching it, if it has not expired at `now`.
     #[inline]
     pub(crate) fn peek(
         &self,
@@ -130,15 +134,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
         now: Moment,
     ) -> Option<&Entry<K, V, F>> {
         let found = self.table.find(tag, is);
-        found.filter(|entry| !timer::is_past(&entry.extra, now))
+        found.filter(|entry| !deadline::is_expired(&entry.extra, now))
     }
 
-    /// A hit or a miss.
+    /// An entry by its key, touched; counts the hit or the miss.
     #[inline]
     pub(crate) fn get(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, F>> {
         match F::Policy::TOUCH {
             Touch::Mark => match self.table.find_mut(tag, is) {
-                Some(entry) if !timer::is_past(&entry.extra, self.now) => {
+                Some(entry) if !deadline::is_expired(&entry.extra, self.now) => {
                     F::Policy::mark(&mut entry.meta);
                     Self::use_of(&mut entry.extra, self.now, self.to_idle);
                     self.counts.hit();
@@ -180,7 +184,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Hands out the entries of a shard that will not be used again.
     pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
         let now = self.now;
-        let left = move |entry| timer::departed(entry, Cause::CacheDropped, now);
+        let left = move |entry| deadline::departure(entry, Cause::CacheDropped, now);
         self.table.empty().map(left)
     }
 
@@ -204,14 +208,14 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline]
     pub(crate) fn slot(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
         let slot = self.table.slot(tag, is)?;
-        if F::TIMED && self.is_past(self.table.get(slot)?) {
+        if F::TIMED && self.is_expired(self.table.get(slot)?) {
             return None;
         }
         Some(slot)
     }
 
-    /// The same before a write: does some due work first, and an entry that is
-    /// past its end leaves.
+    /// The slot of a key before a write: takes a few ripe items off the wheel first, and an
+    /// expired entry leaves.
     #[inline]
     pub(crate) fn claim(
         &mut self,
@@ -222,10 +226,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
     ) -> Option<Slot> {
         self.work(budget, out);
         let slot = self.table.slot(tag, is);
-        self.unless_past(slot, budget, out)
+        self.unless_expired(slot, budget, out)
     }
 
-    /// Takes the entry in `slot` out, by no choice of the policy.
+    /// Takes the entry in `slot` out; the policy did not choose it.
     pub(crate) fn leave(
         &mut self,
         slot: Slot,
@@ -244,7 +248,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
         let entry = self.table.get(slot)?;
-        let (cause, times) = timer::parted(&entry.extra, cause, self.now);
+        let (cause, times) = deadline::cause_and_times(&entry.extra, cause, self.now);
         let weight = entry.extra.weight();
         if cause == Cause::Evicted && F::Policy::was_hit(&entry.meta) == Some(false) {
             self.counts.evicted_unhit();
@@ -281,15 +285,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
         room
     }
 
-    /// The entries that are not past their end at `now`.
+    /// The entries that have not expired at `now`.
     pub(crate) fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, &V)> {
-        let live = move |entry: &&Entry<K, V, F>| !timer::is_past(&entry.extra, now);
+        let live = move |entry: &&Entry<K, V, F>| !deadline::is_expired(&entry.extra, now);
         let entries = self.table.iter().filter(live);
         entries.map(|entry| (&entry.key, &entry.value))
     }
 
-    /// Empties the shard; hands out its entries, already counted as `cause`. Those
-    /// past their end come out as expired: to be told of by `recount`.
+    /// Empties the shard; hands out its entries, already counted as `cause`. Those that have
+    /// expired come out as expired: `recount` corrects the counts.
     pub(crate) fn empty(
         &mut self,
         cause: Cause,
@@ -304,12 +308,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.held = Room::NONE;
         let now = self.now;
         let taken = self.table.empty();
-        self.forget_all_ends();
+        self.clear_timer();
         self.counts
             .left_at_once(entries, counted::<F>(held.weight), cause);
         budget.give(held);
         panics.drop(before);
-        taken.map(move |entry| timer::departed(entry, cause, now))
+        taken.map(move |entry| deadline::departure(entry, cause, now))
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
@@ -381,7 +385,7 @@ fn fits(weight: u64, budget: &Budget) -> bool {
     weight <= capacity && capacity > 0
 }
 
-/// What is counted of a weight: where all weigh 1, nothing, as entries are counted.
+/// What is counted of a weight: 0 where all weigh 1, since entries are counted anyway.
 #[inline]
 fn counted<F: Form>(weight: u64) -> u64 {
     if F::WEIGHED { weight } else { 0 }
@@ -396,8 +400,8 @@ fn charge<F: Form>(weight: u64) -> Room {
     }
 }
 
-/// Below this weight a shard lets others pay for room: three quarters of its
-/// share. Above it, its own victims pay, without a word to anyone.
+/// Below this weight a shard asks for room elsewhere: three quarters of its share. Above it,
+/// it evicts its own entries.
 fn floor(share: u64, alone: bool) -> u64 {
     if alone { 0 } else { share - share / 4 }
 }

@@ -138,7 +138,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let left = self.quietly(key, |entry, now| {
-            Shard::<K, V, F>::left_of(&entry.extra, now)
+            Shard::<K, V, F>::time_left(&entry.extra, now)
         })?;
         Some(duration(left))
     }
@@ -261,7 +261,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
             let (work, more) = {
                 let mut shard = lock_at(&self.shards[index], now);
                 let work = shard.sweep((*left).min(A_BATCH), &self.budget, leaving.outbox());
-                (work, shard.has_due())
+                (work, shard.has_ripe())
             };
             *left -= work.units;
             *expired += work.expired;

@@ -16,13 +16,13 @@ use crate::room::Room;
 use crate::scale::Scale;
 use crate::unwind::Panics;
 
-/// What became of a value changed in place. The closure's result is not dropped
+/// What became of a value changed in place, and the closure's result, which is not dropped
 /// under the lock either.
 pub(crate) struct Changed<R> {
     pub(crate) result: Option<R>,
     /// Whether the value stayed.
     pub(crate) stayed: bool,
-    /// To go on once the lock is left.
+    /// Go on once the lock is left.
     pub(crate) panics: Panics,
 }
 
@@ -36,7 +36,7 @@ impl<R> Changed<R> {
         }
     }
 
-    /// Outside the lock: tells what left, then goes on with the panic or answers.
+    /// Tells what left, outside the lock, then goes on with the panic or answers.
     pub(crate) fn settle<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
         let mut panics = self.panics;
         panics.add(leaving.settle_quietly());
@@ -50,7 +50,7 @@ impl<R> Changed<R> {
 
 impl<K, V, F: Form> Shard<K, V, F> {
     /// Changes what the entry in `slot` is charged; says whether there was room
-    /// for it with own victims paying down to `floor`.
+    /// for it, with entries of this shard evicted down to `floor`.
     pub(super) fn reweigh(
         &mut self,
         slot: Slot,
@@ -128,7 +128,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
-        // All of this shard may pay: the closure's caller cannot wait for others.
+        // All of this shard may be evicted: the closure's caller cannot wait for other shards.
         let fits = fits(after, budget) && self.reweigh(slot, after, 0, &mut budget.hand(), out);
         if fits && before != after {
             self.counts.reweighed(before, after);
@@ -149,7 +149,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     ) -> Panics {
         self.flights.detach_all();
         for slot in self.table.every_slot() {
-            if self.unless_past(Some(slot), budget, out).is_none() {
+            if self.unless_expired(Some(slot), budget, out).is_none() {
                 continue;
             }
             let Some(entry) = self.table.get_mut(slot) else {

@@ -6,10 +6,10 @@
 //!                else          place the entry, pay the weight, admit it
 //! ```
 //!
-//! What the offer brings stays with the door until it is in, so that whatever panics on
-//! the way, nothing is dropped under the lock.
+//! Key and value stay with the door until the entry is in, so that nothing is dropped under
+//! the lock, whatever panics on the way.
 
-use super::{Shard, charge, counted, fits, timer};
+use super::{Shard, charge, counted, deadline, fits};
 use crate::budget::{Budget, Hand};
 use crate::cause::{Cause, Times};
 use crate::error::Reason;
@@ -31,9 +31,9 @@ pub(crate) struct Offer<K, V> {
     pub(crate) weight: u64,
     /// How long it is to live, in nanoseconds, where entries have lives.
     pub(crate) life: u64,
-    /// Leave an older value under the key alone.
+    /// Whether an older value under the key stays.
     pub(crate) only_if_absent: bool,
-    /// It comes from the flight of its key, which must not be detached by it.
+    /// Whether it comes from the flight of its key, which it must not detach.
     pub(crate) lands: bool,
 }
 
@@ -46,15 +46,15 @@ impl<K: Eq, V> Offer<K, V> {
     }
 }
 
-/// What became of an offer. Key and value stay with the door until they are in,
-/// so that whatever panics on the way, it is not dropped under the lock.
+/// What became of an offer.
 pub(crate) enum Placed {
     /// It is in; an older value under its key is in the outbox as `Replaced`.
     Stored(Slot),
-    /// It is the last in the outbox, as `Refused` (or `Expired`, if it had no life),
+    /// It is the last in the outbox, as `Refused` (or `Expired`, if its time to live is zero),
     /// and an older value under its key is there as `Replaced`.
     Refused(Reason),
-    /// The key is there, and the offer was only for the case that it is not.
+    /// It was left alone: its key is there and it was only for the case that it is not, or its
+    /// flight was detached.
     Present,
     /// Nothing has changed but for victims; room must be gathered first, this
     /// much in all.
@@ -88,7 +88,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         let is = |key: &K| offer.has(key);
         let found = match self.table.slot_or_place(tag, is) {
-            Ok(slot) => match self.unless_past(Some(slot), budget, out) {
+            Ok(slot) => match self.unless_expired(Some(slot), budget, out) {
                 Some(slot) => Ok(slot),
                 None => self.table.slot_or_place(tag, is),
             },
@@ -101,12 +101,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 let Some((key, value)) = offer.pair.take() else {
                     return Placed::Present;
                 };
-                // Before anything is written: an atomic change waits until all that was
-                // written has reached the processor's cache.
+                // This comes before anything is written: an atomic change waits until all that
+                // was written has reached the processor's cache.
                 hand.draw(charge::<F>(weight));
                 let mut extra = F::Extra::default();
                 extra.set_weight(weight);
-                timer::set_endless(&mut extra);
+                deadline::set_endless(&mut extra);
                 let slot = place.place(Entry {
                     tag,
                     meta: F::Meta::default(),
@@ -124,8 +124,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
     }
 
-    /// The same for an offer that a flight has loaded, if it comes from one: then
-    /// the flight is taken out once that is done, or, if it was detached meanwhile, the
+    /// Puts in an offer that a flight has loaded, if it comes from one: then the flight is
+    /// taken out once that is done, or, if it was detached meanwhile, the
     /// offer is left alone.
     #[inline(never)]
     pub(crate) fn insert_for(
@@ -149,8 +149,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         placed
     }
 
-    /// Detaches the flight of a key that someone else writes: not one that only would
-    /// have, had the key not been there.
+    /// Detaches the flight of a key that is written by another call, unless that call only
+    /// writes where the key is not there, and it is.
     #[cold]
     #[inline(never)]
     pub(super) fn make_way(&mut self, offered: &Offer<K, V>)
@@ -164,7 +164,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
     }
 
-    /// Before a place is looked for: there must be one.
+    /// Makes sure that the table has a free slot.
     #[cold]
     #[inline(never)]
     pub(super) fn prepare(&mut self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) {
@@ -195,8 +195,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.policy.admit(slot, tag, &mut self.table);
     }
 
-    /// Tells the policy who is about to come; not again when the door comes back
-    /// with the room it gathered.
+    /// Announces to the policy a key that is about to be admitted; not again when the door
+    /// comes back with the room it gathered.
     #[inline]
     pub(super) fn announce(&mut self, tag: Tag, weight: u64) {
         if self.announced.is_none() || self.announced.take() != Some(tag) {
@@ -243,7 +243,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         K: Eq,
     {
         let slot = self.table.slot(offer.tag, |key| offer.has(key));
-        let slot = self.unless_past(slot, budget, out);
+        let slot = self.unless_expired(slot, budget, out);
         if slot.is_some() && offer.only_if_absent {
             return Placed::Present;
         }
@@ -268,9 +268,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
 /// An entry in the table that is not yet paid for, and not yet shown to the policy.
 ///
-/// It is placed first, since that takes one search for key and place, and so that
-/// its memory is on its way while room is made. Whatever keeps it from being
-/// paid for, a panic too, it goes back into the offer. Nobody sees it before:
+/// It is put there first, since that takes one search for key and slot, and so that
+/// its memory is on its way while room is made. If anything keeps it from being
+/// paid for, a panic too, it goes back into the offer. No thread sees it before:
 /// the lock is held.
 struct Unpaid<'a, K, V, F: Form> {
     shard: &'a mut Shard<K, V, F>,
@@ -289,11 +289,11 @@ impl<K, V, F: Form> Unpaid<'_, K, V, F> {
             return Placed::NeedsRoom(need);
         }
         shard.announce(tag, weight);
-        // Asked before room is paid, which a panic would lose.
+        // This is asked before room is paid, which a panic would lose.
         let is_ghost = shard.policy.missed_a_ghost();
         if free {
             hand.pay(need);
-        } else if !shard.settle(need, hand, out) {
+        } else if !shard.evict_for(need, hand, out) {
             shard.announced = Some(tag);
             return Placed::NeedsRoom(need);
         }
@@ -316,7 +316,7 @@ impl<K, V, F: Form> Drop for Unpaid<'_, K, V, F> {
     }
 }
 
-/// What an entry weighs, where entries have weights; else 1.
+/// What an entry weighs: 1 where entries have no weights.
 #[inline]
 fn weight_of<K, V, F: Form>(offer: &Offer<K, V>) -> u64 {
     if F::WEIGHED { offer.weight } else { 1 }

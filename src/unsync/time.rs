@@ -83,7 +83,7 @@ where
         let now = self.now();
         let is = |found: &K| key.equivalent(found);
         let entry = self.shard.peek(self.hash(key).tag(), is, now)?;
-        Some(duration(Shard::<K, V, F>::left_of(&entry.extra, now)))
+        Some(duration(Shard::<K, V, F>::time_left(&entry.extra, now)))
     }
 
     /// Gives the entry under this key a new life from now; says whether there was
@@ -142,7 +142,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
         panics.resume();
         Swept {
             expired: work.expired,
-            more: self.shard.has_due(),
+            more: self.shard.has_ripe(),
         }
     }
 

@@ -78,7 +78,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if self.flights.are_flying() {
             self.make_way(offer);
         }
-        if self.table.is_due() || self.table.len() >= MOST_LIVE {
+        if self.table.needs_rebuild() || self.table.len() >= MOST_LIVE {
             self.prepare(hand, out);
         }
         let budget = hand.budget();
@@ -87,17 +87,17 @@ impl<K, V, F: Form> Shard<K, V, F> {
             return self.refuse(offer, budget, out);
         }
         let is = |key: &K| offer.has(key);
-        let found = match self.table.slot_or_place(tag, is) {
+        let found = match self.table.slot_or_vacant(tag, is) {
             Ok(slot) => match self.unless_expired(Some(slot), budget, out) {
                 Some(slot) => Ok(slot),
-                None => self.table.slot_or_place(tag, is),
+                None => self.table.slot_or_vacant(tag, is),
             },
-            Err(place) => Err(place),
+            Err(vacant) => Err(vacant),
         };
         match found {
             Ok(_) if offer.only_if_absent => Placed::Present,
             Ok(slot) => self.replace(slot, weight, offer, hand, out),
-            Err(place) => {
+            Err(vacant) => {
                 let Some((key, value)) = offer.pair.take() else {
                     return Placed::Present;
                 };
@@ -107,7 +107,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 let mut extra = F::Extra::default();
                 extra.set_weight(weight);
                 deadline::set_endless(&mut extra);
-                let slot = place.place(Entry {
+                let slot = vacant.fill(Entry {
                     tag,
                     meta: F::Meta::default(),
                     extra,
@@ -173,7 +173,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 hand.receive(room);
             }
         }
-        if self.table.is_due() {
+        if self.table.needs_rebuild() {
             self.table.rebuild(self.likely_full());
             self.policy.moved(&mut self.table);
         }

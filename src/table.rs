@@ -393,7 +393,7 @@ impl<K, V, F: Form> Table<K, V, F> {
     }
 
     #[cfg(test)]
-    pub(crate) fn slots(&self) -> usize {
+    pub(crate) fn slot_count(&self) -> usize {
         self.entries.len()
     }
 
@@ -516,7 +516,7 @@ mod tests {
     }
 
     fn put(table: &mut Table<u64, u64, Fifo>, tag: Tag, key: u64, full: usize) -> Slot {
-        if table.is_due() {
+        if table.needs_rebuild() {
             table.rebuild(full);
         }
         let Err(vacant) = table.slot_or_vacant(tag, |other| *other == key) else {
@@ -545,14 +545,14 @@ mod tests {
             for n in 0..full as u64 {
                 put(&mut table, tag(n), n, full);
             }
-            let slots = table.slots();
+            let slots = table.slot_count();
             for n in full as u64..full as u64 * 21 {
                 let oldest = n - full as u64;
                 assert_eq!(take(&mut table, tag(oldest), oldest), Some(oldest));
-                assert!(!table.is_due(), "{full}");
+                assert!(!table.needs_rebuild(), "{full}");
                 put(&mut table, tag(n), n, full);
             }
-            assert_eq!(table.slots(), slots);
+            assert_eq!(table.slot_count(), slots);
             table.check();
         }
     }
@@ -563,15 +563,15 @@ mod tests {
         let mut sizes = vec![0];
         for n in 0..10_000 {
             put(&mut table, tag(n), n, 5_000);
-            if table.slots() != sizes[sizes.len() - 1] {
-                sizes.push(table.slots());
+            if table.slot_count() != sizes[sizes.len() - 1] {
+                sizes.push(table.slot_count());
             }
             if n == 5_100 {
-                assert!(table.slots() < 5_000 * 14 / 10, "{}", table.slots());
+                assert!(table.slot_count() < 5_000 * 14 / 10, "{}", table.slot_count());
             }
         }
         assert!(sizes.len() < 24, "{sizes:?}");
-        assert!(table.slots() < 10_000 * 15 / 10, "{sizes:?}");
+        assert!(table.slot_count() < 10_000 * 15 / 10, "{sizes:?}");
         table.check();
     }
 
@@ -590,7 +590,7 @@ mod tests {
             for n in 0..entries {
                 put(&mut table, tag(n), n, entries as usize);
             }
-            assert_eq!(table.slots(), slots, "{entries}");
+            assert_eq!(table.slot_count(), slots, "{entries}");
             assert!(table.slot(tag(99), |_| false).is_none());
             table.check();
         }
@@ -606,15 +606,15 @@ mod tests {
             take(&mut table, tag(n), n);
         }
         put(&mut table, tag(10_000), 10_000, 10_000);
-        let slots = table.slots();
+        let slots = table.slot_count();
         assert!(slots <= 256, "{slots}");
         for n in 10_001..11_000 {
             put(&mut table, tag(n), n, 10_000);
             take(&mut table, tag(n), n);
-            assert_eq!(table.slots(), slots);
+            assert_eq!(table.slot_count(), slots);
         }
         table.shrink_to_fit();
-        assert!(table.slots() < slots);
+        assert!(table.slot_count() < slots);
         table.check();
     }
 

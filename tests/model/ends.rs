@@ -8,8 +8,9 @@
 
 use crate::naive::{Model, Need, UNITS};
 use crate::pile::{Item, Pile};
-use crate::time::{end_after, nanos, seen_after, tick_of};
-use crate::world::Told;
+use crate::time::{end_after, seen_after, tick_of};
+use crate::world::counted::Told;
+use crate::world::counted::nanos;
 use brimful::{Cause, Swept};
 use std::time::Duration;
 

@@ -21,7 +21,7 @@
 //! as late as told; nobody is evicted while the wheel must see someone as due in his
 //! shard; and a sweep without limit leaves nothing that ended a beat ago.
 //!
-//! `world`: counted keys and values. `time`: moments and lives. `door`, `open`: one face
+//! `time`: moments and lives. `door`, `open`: one face
 //! for all caches. `pile`: one shard and its order. `naive`, `ends`: the model. `op`:
 //! operations and configurations. `rig`, `wary`: cache and model side by side. `run`,
 //! `cases`: random cases, and shrinking. `found`: what was once found, in a few lines each.
@@ -45,4 +45,7 @@ mod rig;
 mod run;
 mod time;
 mod wary;
+
+#[path = "../world/mod.rs"]
+#[macro_use]
 mod world;

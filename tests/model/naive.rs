@@ -5,7 +5,7 @@ use crate::door::{Back, Change, Seen, Verdict};
 use crate::op::{Config, Form};
 use crate::pile::{Comes, Item, Order, Pile};
 use crate::time::{Lives, NEVER};
-use crate::world::{Id, Spread, Told};
+use crate::world::counted::{Id, Spread, Told};
 use brimful::{Cause, Reason, Snapshot, Updated};
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -107,7 +107,7 @@ impl Model {
             limit: config.limit.map(|limit| limit as u64),
             lie: None,
             lives: config.lives,
-            records: config.form() == Form::Records,
+            records: config.form() == Form::WeighedRecords,
             clock: 0,
             some_told: false,
             told: VecDeque::new(),
@@ -604,15 +604,15 @@ impl Model {
 
     /// `Cache` works off what is due before it looks the key up, `unsync::Cache`
     /// once it has found it.
-    pub(crate) fn update(&mut self, id: u32, change: Change, is_unsync: bool) -> Updated<u64> {
+    pub(crate) fn update(&mut self, id: u32, change: Change, is_unsync: bool) -> Updated<()> {
         self.tell_home(id);
         if !is_unsync || self.live(id).is_some() {
             self.work_before_change(id);
         }
         match self.look_up(id) {
             false => Updated::Absent,
-            true if self.change(id, Some(change)) && self.renew(id) => Updated::Kept(change.id),
-            true => Updated::Refused(change.id),
+            true if self.change(id, Some(change)) && self.renew(id) => Updated::Kept(()),
+            true => Updated::Refused(()),
         }
     }
 

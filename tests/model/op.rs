@@ -2,7 +2,7 @@
 
 use crate::pile::Order;
 use crate::time::Lives;
-use crate::world::Spread;
+use crate::world::counted::Spread;
 
 /// One operation, in raw numbers that shrink to simple ones: which key, how
 /// heavy, and what else.
@@ -169,24 +169,27 @@ impl Config {
     }
 
     pub(crate) fn form(&self) -> Form {
-        match self.lives {
-            None => Form::Forever,
-            Some(lives) if self.weighed && (lives.records || lives.to_idle.is_some()) => {
-                Form::Records
-            }
-            Some(lives) if lives.to_idle.is_some() => Form::Idles,
-            Some(_) => Form::Ends,
+        let to_idle = |lives: Lives| lives.to_idle.is_some();
+        match (self.weighed, self.lives) {
+            (false, None) => Form::Forever,
+            (false, Some(lives)) if to_idle(lives) => Form::Idles,
+            (false, Some(_)) => Form::Ends,
+            (true, None) => Form::Weighed,
+            (true, Some(lives)) if lives.records || to_idle(lives) => Form::WeighedRecords,
+            (true, Some(_)) => Form::WeighedEnds,
         }
     }
 }
 
-/// What an entry carries of time.
+/// What an entry carries of weight and time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form {
     Forever,
     Ends,
     Idles,
-    Records,
+    Weighed,
+    WeighedEnds,
+    WeighedRecords,
 }
 
 pub(crate) fn wild_capacity(n: u16) -> u64 {

@@ -20,7 +20,8 @@
 //!
 //! Covers faults 38, 40, 41, 42, 45 where time is concerned, and goal G11.
 
-use super::{FIXED, KIB, Random, alone, in_full, live};
+use crate::world::Random;
+use crate::{FIXED, KIB, alone, in_full, live};
 use brimful::policy::{Duel, Ending, Idle, Lru, Recorded, S3Fifo, Timed, Weighed};
 use brimful::{Bytes, Cache, Cause, Clock, Entries, HandClock, TimedCache, WeighedCache, Weight};
 use std::time::Duration;
@@ -201,7 +202,7 @@ fn soak<P: Ending>(
         clock,
         entries,
         now: 0,
-        random: Random::new(),
+        random: Random::new(0),
         leak: leaks.then(Vec::new),
     };
     let mut most = 0;
@@ -424,7 +425,7 @@ fn changed_for_ever(turns: u64, pattern: Pattern, others: u64, life: Duration) -
     let birth = live();
     let clock = HandClock::new();
     let cache = one_shard(others + 1, &clock);
-    let mut random = Random::new();
+    let mut random = Random::new(0);
     for key in 1..=others {
         cache.insert_with_ttl(key, key, life);
     }
@@ -452,7 +453,7 @@ fn entries_with_centuries_to_live_take_what_they_should_and_go_in_time() {
         .clock(clock.clone())
         .build()
         .expect("a plain configuration");
-    let mut random = Random::new();
+    let mut random = Random::new(0);
     for key in 0..entries {
         cache.insert_with_ttl(key, key, years(100 + random.below(300)));
     }
@@ -547,7 +548,7 @@ fn covers<V: brimful::HeapSize>(name: &str, capacity: u64, value: impl Fn(u64, &
     let builder = Cache::builder(Bytes(capacity)).time_to_live(Duration::MAX);
     let cache: WeighedCache<u64, V, Timed<Duel>> =
         builder.clock(clock.clone()).build().expect("plain");
-    let (mut random, mut most, mut charged, mut n) = (Random::new(), 0, 0, 0);
+    let (mut random, mut most, mut charged, mut n) = (Random::new(0), 0, 0, 0);
     while charged < turnovers * capacity {
         for _ in 0..64 {
             let value = value(n, &mut random);
@@ -602,7 +603,7 @@ fn a_stretched_wheel_is_paid_for() {
     let builder = Cache::builder(Bytes(capacity)).shards(1);
     let builder = builder.time_to_live(Duration::MAX).clock(clock);
     let cache: WeighedCache<u64, u64, Timed<Duel>> = builder.build().expect("plain");
-    let (mut keys, mut random, mut most) = (0.., Random::new(), 0);
+    let (mut keys, mut random, mut most) = (0.., Random::new(0), 0);
     let mut insert = |count: u64, gone: bool| {
         for key in keys.by_ref().take(count as usize) {
             cache.insert_with_ttl(key, key, any_life(&mut random));

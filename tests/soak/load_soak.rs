@@ -11,48 +11,21 @@
 //!
 //! Covers faults 7, 43, 44, 67 and 68.
 
-mod flights;
-
+use crate::world::flights::{Gate, block_on};
+use crate::world::panics::stop;
+use crate::world::{Random, count};
+use crate::{ALLOCATOR, alone, live};
 use brimful::policy::{Duel, Policy, Recorded, Weighed};
 use brimful::{Cache, Cause, Entries, HandClock, LoadError, Weight};
-use flights::{Gate, block_on, stop};
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use std::alloc::System;
 use std::cell::{Cell, RefCell};
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-/// The allocator counts for the whole process: one test at a time, when the
-/// harness has done with the one before.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut before = live();
-    loop {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        if live() == before {
-            return alone;
-        }
-        before = live();
-    }
-}
-
-/// Bytes allocated and not freed by anyone.
-fn live() -> i64 {
-    let stats = ALLOCATOR.stats();
-    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
-}
 
 fn allocations_of(run: impl FnOnce()) -> usize {
     let before = ALLOCATOR.stats().allocations;
@@ -231,7 +204,7 @@ struct Run<'a, P: Policy> {
     clock: HandClock,
     chores: Rc<RefCell<Vec<Chore>>>,
     keys: &'a [Counted],
-    random: SmallRng,
+    random: Random,
     tasks: Vec<Task<'a>>,
     panics: u64,
 }
@@ -242,7 +215,7 @@ where
 {
     /// Runs something with a fuse that may be long or short.
     fn armed<R>(&mut self, run: impl FnOnce(&mut Self) -> R) -> Option<R> {
-        let fuse = self.random.random_range(1..12);
+        let fuse = 1 + self.random.below(11) as u32;
         FUSE.set(fuse);
         let end = catch_unwind(AssertUnwindSafe(|| run(self)));
         FUSE.set(0);
@@ -251,11 +224,11 @@ where
     }
 
     fn key(&mut self) -> &'a Counted {
-        &self.keys[self.random.random_range(0..self.keys.len())]
+        &self.keys[self.random.below(self.keys.len() as u64) as usize]
     }
 
     fn value(&mut self) -> Counted {
-        Counted::new(self.random.random_range(1..40))
+        Counted::new(1 + self.random.below(39))
     }
 
     fn start(&mut self) {
@@ -267,7 +240,7 @@ where
             loaded
         };
         let cache = self.cache;
-        let future = match self.random.random_range(0..4) {
+        let future = match self.random.below(4) {
             0 => {
                 let mut load = Some(load);
                 let many = cache.try_get_or_insert_many_async([key], move |missing| {
@@ -326,11 +299,11 @@ where
 
     fn any(&mut self) -> Option<usize> {
         let tasks = self.tasks.len();
-        (tasks > 0).then(|| self.random.random_range(0..tasks))
+        (tasks > 0).then(|| self.random.below(tasks as u64) as usize)
     }
 
     fn give(&mut self, index: usize) {
-        let given = match self.random.random_bool(0.3) {
+        let given = match self.random.below(10) < 3 {
             true => Err(()),
             false => Ok(self.value()),
         };
@@ -338,7 +311,7 @@ where
     }
 
     fn step(&mut self) {
-        let what = self.random.random_range(0..17);
+        let what = self.random.below(17);
         match (what, self.any()) {
             (0..3, _) if self.tasks.len() < 20 => self.start(),
             (3..6, Some(index)) => self.poll(index),
@@ -409,10 +382,7 @@ where
     P: Policy + 'static,
     Loaded<P>: Send + Sync,
 {
-    let wanted = std::env::var("BRIMFUL_PANICS").map_or(20_000, |n| n.parse().unwrap());
-    let fresh = || std::hash::RandomState::new().hash_one(1);
-    let seed = std::env::var("BRIMFUL_SEED").map_or_else(|_| fresh(), |n| n.parse().unwrap());
-    println!("BRIMFUL_SEED={seed}");
+    let wanted = count("BRIMFUL_PANICS", 20_000);
     let cache = Arc::new(cache);
     let keys: Vec<_> = (0..6).map(Counted::new).collect();
     let mut run = Run {
@@ -420,7 +390,7 @@ where
         clock,
         chores: Rc::default(),
         keys: &keys,
-        random: SmallRng::seed_from_u64(seed),
+        random: Random::new(0),
         tasks: Vec::new(),
         panics: 0,
     };

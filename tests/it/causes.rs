@@ -13,9 +13,10 @@
 //! full run 2,000,000). Replay: `BRIMFUL_SEED` (printed).
 //! Covers faults 3, 8, 28 to 31, 44, 55 and SPEC's "who removes it".
 
+use crate::world::{Random, count};
 use brimful::policy::{Fifo, Weighed};
 use brimful::{Cache, Cause, Entries, Reason, Snapshot, Updated, Weight, unsync};
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -1037,10 +1038,6 @@ fn causes_that_cannot_occur_yet_are_never_counted() {
 
 // ---- four threads ----
 
-fn environment(name: &str) -> Option<u64> {
-    Some(std::env::var(name).ok()?.parse().expect(name))
-}
-
 /// How often each value was told and dropped.
 #[derive(Default)]
 struct Tally {
@@ -1071,10 +1068,9 @@ fn a_crowd(tally: &Arc<Tally>) -> Crowd {
 }
 
 /// One thread's calls; all its offers have ids of its own.
-fn hustle(cache: &Crowd, tally: &Arc<Tally>, ids: std::ops::Range<usize>, mut random: u64) {
+fn hustle(cache: &Crowd, tally: &Arc<Tally>, ids: std::ops::Range<usize>, random: &mut Random) {
     for id in ids {
-        random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
-        let (key, what) = ((random >> 33) % 200, (random >> 50) % 64);
+        let (key, what) = (random.below(200), random.below(64));
         drop(cache.insert(key, Counted(id, tally.clone())));
         match what {
             0 => cache.clear(),
@@ -1090,14 +1086,11 @@ fn hustle(cache: &Crowd, tally: &Arc<Tally>, ids: std::ops::Range<usize>, mut ra
 
 #[test]
 fn among_four_threads_each_value_is_told_once_and_dropped_once() {
-    let ops = environment("BRIMFUL_CAUSES_OPS").unwrap_or(30_000) as usize;
-    let random = || RandomState::new().hash_one(0) >> 16;
-    let seed = environment("BRIMFUL_SEED").unwrap_or_else(random);
-    println!("BRIMFUL_SEED={seed}");
-    let count = || (0..4 * ops).map(|_| AtomicUsize::new(0)).collect();
+    let ops = count("BRIMFUL_CAUSES_OPS", 30_000) as usize;
+    let zeros = || (0..4 * ops).map(|_| AtomicUsize::new(0)).collect();
     let tally = Arc::new(Tally {
-        told: count(),
-        dropped: count(),
+        told: zeros(),
+        dropped: zeros(),
         ..Tally::default()
     });
     let cache = a_crowd(&tally);
@@ -1105,7 +1098,7 @@ fn among_four_threads_each_value_is_told_once_and_dropped_once() {
         for thread in 0..4 {
             let (cache, tally) = (&cache, &tally);
             let ids = thread * ops..(thread + 1) * ops;
-            scope.spawn(move || hustle(cache, tally, ids, seed ^ thread as u64));
+            scope.spawn(move || hustle(cache, tally, ids, &mut Random::new(thread as u64)));
         }
     });
     cache.check();

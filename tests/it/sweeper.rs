@@ -7,17 +7,17 @@
 //! Nothing to scale, no randomness, and no claim on how long anything takes, but
 //! that it ends. Covers faults 8, 40 and 60 where the thread is concerned.
 
+use crate::world::watchdog::{patience, sweepers_alone};
+use crate::world::{Ledger, Val, ends};
 use brimful::{Cache, Cause, Clock, Departed, Entries, HandClock, Sweeper, TimedCache};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const WATCHDOG: Duration = Duration::from_secs(30);
 
 const OFTEN: Duration = Duration::from_millis(1);
 
@@ -38,25 +38,16 @@ const NAME: &str = "brimful-sweeper";
 
 /// Runs a scenario, alone and with no sweeper running; it must end.
 fn alone(scenario: impl FnOnce() + Send + 'static) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = sweepers_alone();
     none_is_left();
-    let (say, ended) = channel();
-    let thread = thread::spawn(move || {
-        scenario();
-        let _ = say.send(());
-    });
-    if ended.recv_timeout(WATCHDOG) == Err(RecvTimeoutError::Timeout) {
-        panic!("hangs");
-    }
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+    ends(scenario);
 }
 
 /// Waits for something that must come.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < WATCHDOG, "waited in vain: {what}");
+        assert!(began.elapsed() < patience(), "waited in vain: {what}");
         thread::sleep(OFTEN);
     }
 }
@@ -81,31 +72,22 @@ fn on_a_sweeper() -> bool {
 
 // ---- what is swept --------------------------------------------------------------------
 
-/// A value that is counted as long as it lives.
-struct Val(u32, Arc<AtomicUsize>);
-
-impl Drop for Val {
-    fn drop(&mut self) {
-        self.1.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 type Swept = Cache<u32, Val, brimful::policy::Timed<brimful::policy::Duel>>;
 
 /// A cache, its clock, and what became of its values.
 struct Scene {
     cache: Arc<Swept>,
     clock: HandClock,
-    alive: Arc<AtomicUsize>,
+    ledger: Ledger,
     told: Told,
 }
 
 /// How often each value was told, and with which cause last.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<BTreeMap<u32, (u32, Cause)>>>);
+struct Told(Arc<Mutex<BTreeMap<u64, (u32, Cause)>>>);
 
 impl Told {
-    fn note(&self, value: u32, cause: Cause) {
+    fn note(&self, value: u64, cause: Cause) {
         let mut told = self.0.lock().unwrap();
         let times = told.get(&value).map_or(0, |told| told.0);
         told.insert(value, (times + 1, cause));
@@ -139,7 +121,7 @@ impl Scene {
             .time_to_live(LIFE)
             .clock(clock.clone())
             .on_departure(move |left: Departed<'_, u32, Val>| {
-                noted.note(left.value.0, left.cause);
+                noted.note(left.value.id, left.cause);
                 then(&left);
             })
             .build()
@@ -147,7 +129,7 @@ impl Scene {
         Self {
             cache: Arc::new(cache),
             clock,
-            alive: Arc::default(),
+            ledger: Ledger::default(),
             told,
         }
     }
@@ -155,8 +137,7 @@ impl Scene {
     /// Entries 0 to `entries`, all past their end.
     fn filled(self, entries: u32) -> Self {
         for n in 0..entries {
-            self.alive.fetch_add(1, Ordering::SeqCst);
-            self.cache.insert(n, Val(n, self.alive.clone()));
+            self.cache.insert(n, self.ledger.value(n.into()));
         }
         self.clock.advance(PAST);
         self
@@ -166,13 +147,9 @@ impl Scene {
         self.cache.sweeper(every).expect("a thread")
     }
 
-    fn alive(&self) -> usize {
-        self.alive.load(Ordering::SeqCst)
-    }
-
     fn until_swept(&self) {
         until("all are swept", || {
-            self.cache.is_empty() && self.alive() == 0
+            self.cache.is_empty() && self.ledger.live() == 0
         });
     }
 }
@@ -203,14 +180,12 @@ fn what_has_not_ended_stays() {
         let scene = Scene::new().filled(100);
         let sweeper = scene.sweeper(OFTEN);
         scene.until_swept();
-        let alive = scene.alive.clone();
-        alive.fetch_add(2, Ordering::SeqCst);
-        scene.cache.insert(200, Val(200, alive.clone()));
-        let forever = Val(201, alive);
+        scene.cache.insert(200, scene.ledger.value(200));
+        let forever = scene.ledger.value(201);
         scene.cache.insert_with_ttl(201, forever, Duration::MAX);
         // The sweeper has been at it when it has taken out the one that ends.
         scene.clock.advance(PAST);
-        until("one is swept", || scene.alive() == 1);
+        until("one is swept", || scene.ledger.live() == 1);
         assert!(scene.cache.contains_key(&201));
         sweeper.stop();
         assert_eq!(scene.cache.len(), 1);
@@ -299,7 +274,7 @@ fn its_thread_goes_with_the_cache_everywhere() {
         scene.sweeper(OFTEN).detach();
         scene.until_swept();
         drop(scene);
-        ended.recv_timeout(WATCHDOG).expect("it has ended");
+        ended.recv_timeout(patience()).expect("it has ended");
     });
 }
 
@@ -309,7 +284,7 @@ fn a_cache_taken_out_of_its_arc_still_ends_it() {
         let scene = Scene::new();
         let sweeper = scene.sweeper(SELDOM);
         let cache = Arc::try_unwrap(scene.cache).expect("nobody else holds it");
-        cache.insert_with_ttl(1, Val(1, Arc::new(AtomicUsize::new(1))), LIFE);
+        cache.insert_with_ttl(1, scene.ledger.value(1), LIFE);
         drop(cache);
         none_is_left();
         drop(sweeper);
@@ -329,18 +304,15 @@ fn in_the_midst_of_a_turn(entries: u32, then: impl FnOnce(Scene, Sweeper)) -> To
         }
     });
     let scene = scene.filled(entries);
-    let (sweeper, told, alive) = (
-        scene.sweeper(OFTEN),
-        scene.told.clone(),
-        scene.alive.clone(),
-    );
-    midst.recv_timeout(WATCHDOG).expect("it sweeps");
+    let sweeper = scene.sweeper(OFTEN);
+    let (told, ledger) = (scene.told.clone(), scene.ledger.clone());
+    midst.recv_timeout(patience()).expect("it sweeps");
     let kept = scene.cache.clone();
     then(scene, sweeper);
     drop(open);
     drop(kept);
     none_is_left();
-    until("the values are gone", || alive.load(Ordering::SeqCst) == 0);
+    until("the values are gone", || ledger.live() == 0);
     told
 }
 
@@ -395,9 +367,7 @@ fn a_listener_on_its_thread_may_stop_it_and_let_go_of_the_cache() {
         drop(scene.cache);
         drop(held);
         none_is_left();
-        until("the values are gone", || {
-            scene.alive.load(Ordering::SeqCst) == 0
-        });
+        until("the values are gone", || scene.ledger.live() == 0);
         scene.told.all_expired_once(3_000);
     });
 }
@@ -410,7 +380,7 @@ fn it_keeps_nothing_alive() {
         for round in 0..200 {
             let scene = Scene::new().filled(round * 20);
             let sweeper = scene.sweeper(Duration::from_micros(u64::from(round % 7) * 50));
-            let (weak, alive) = (Arc::downgrade(&scene.cache), scene.alive.clone());
+            let (weak, ledger) = (Arc::downgrade(&scene.cache), scene.ledger.clone());
             let told = scene.told.clone();
             if round % 2 == 0 {
                 thread::yield_now();
@@ -418,7 +388,7 @@ fn it_keeps_nothing_alive() {
             drop(scene);
             sweeper.stop();
             assert!(weak.upgrade().is_none(), "the cache is held");
-            assert_eq!(alive.load(Ordering::SeqCst), 0, "values are held");
+            assert_eq!(ledger.live(), 0, "values are held");
             told.all_expired_once(round * 20);
         }
     });

@@ -16,102 +16,21 @@
 //!
 //! Covers faults 21 to 23, 25 to 32, 37, 60, 66 and goals G1 and G2.
 
-use brimful::policy::{
-    Duel, Fifo, Gdsf, Lfu, Lru, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch,
-};
+use crate::world::{Ledger, Random, Threaded, Val, count, ends, env, short_name};
+use brimful::policy::{Duel, Lru, Policy, Residents, Slot, Tag, Touch};
 use brimful::{Cache, Capacity, Cause, Entries, Reason, Updated, WeighedCache, Weight};
-use std::any::type_name;
 use std::fmt::Debug;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
 
-// ---- what all tests share -------------------------------------------------
-
-fn env(name: &str, default: u64) -> u64 {
-    let Ok(text) = std::env::var(name) else {
-        return default;
-    };
-    let digits = text.replace('_', "");
-    digits.parse().unwrap_or_else(|_| panic!("{name}={text}"))
-}
-
-/// The seed of this run, printed once.
-fn seed() -> u64 {
-    static SEED: OnceLock<u64> = OnceLock::new();
-    *SEED.get_or_init(|| {
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let seed = env("BRIMFUL_SEED", now.as_nanos() as u64);
-        println!("BRIMFUL_SEED={seed}");
-        seed
-    })
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn new(stream: u64) -> Self {
-        Self(seed() ^ stream.wrapping_mul(0xD134_2543_DE82_EF95))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
-    }
-
-    /// From 1 up to `most`; half of all are below the root of it.
-    fn heavy_tailed(&mut self, most: u64) -> u64 {
-        let bits = u64::from(most.ilog2() + 1);
-        let scale = self.below(bits + 1) as u32;
-        1 + self.below(most.min(1_u64.checked_shl(scale).unwrap_or(u64::MAX)))
-    }
-}
-
-/// Fails loudly instead of hanging.
-fn must_end(name: &str, work: impl FnOnce() + Send + 'static) {
-    let (done, end) = mpsc::channel();
-    let worker = thread::spawn(move || {
-        work();
-        let _ = done.send(());
-    });
-    let patience = 300 + env("BRIMFUL_READS", 0) / 100_000;
-    let patience = Duration::from_secs(env("BRIMFUL_PATIENCE", patience));
-    match end.recv_timeout(patience) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{name} hangs"),
-        _ => worker.join().unwrap_or_else(|_| panic!("{name} failed")),
-    }
-}
-
-/// A policy whose caches threads may share.
-trait Shared: Policy<Meta: Send + Sync> + Send + Sync + 'static {}
-impl<P: Policy<Meta: Send + Sync> + Send + Sync + 'static> Shared for P {}
-
-/// Runs `body` for every policy.
-macro_rules! every_policy {
+/// Runs `body` for every policy, and one that lets other threads run.
+macro_rules! every_order {
     ($body:ident $(, $argument:expr)*) => {{
-        $body::<Fifo>($($argument),*);
-        $body::<Lru>($($argument),*);
-        $body::<Sieve>($($argument),*);
-        $body::<Duel>($($argument),*);
-        $body::<S3Fifo>($($argument),*);
-        $body::<Lfu>($($argument),*);
-        $body::<Gdsf>($($argument),*);
+        every_policy!($body $(, $argument)*);
         $body::<Halting>($($argument),*);
     }};
-}
-
-fn short_name<P>() -> &'static str {
-    let name = type_name::<P>();
-    name.rsplit("::").next().unwrap_or(name)
 }
 
 /// The default that lets other threads run in the middle of making room: while a
@@ -188,44 +107,6 @@ impl Policy for Halting {
     }
 }
 
-/// How many values, and how much of their weight, exist anywhere.
-#[derive(Default, Debug)]
-struct Ledger {
-    values: AtomicU64,
-    weight: AtomicU64,
-}
-
-/// A value that is on a ledger from its construction to its drop.
-#[derive(Debug)]
-struct Value {
-    weight: u64,
-    ledger: Arc<Ledger>,
-}
-
-impl Value {
-    fn new(ledger: &Arc<Ledger>, weight: u64) -> Self {
-        ledger.values.fetch_add(1, SeqCst);
-        ledger.weight.fetch_add(weight, SeqCst);
-        Self {
-            weight,
-            ledger: ledger.clone(),
-        }
-    }
-
-    fn reweigh(&mut self, weight: u64) {
-        self.ledger.weight.fetch_add(weight, SeqCst);
-        self.ledger.weight.fetch_sub(self.weight, SeqCst);
-        self.weight = weight;
-    }
-}
-
-impl Drop for Value {
-    fn drop(&mut self) {
-        self.ledger.weight.fetch_sub(self.weight, SeqCst);
-        self.ledger.values.fetch_sub(1, SeqCst);
-    }
-}
-
 /// A key whose comparison, under the shard's lock, sometimes lets others run.
 #[derive(Clone, Copy, Debug, Eq)]
 struct Key(u64);
@@ -245,8 +126,8 @@ impl Hash for Key {
     }
 }
 
-fn weigh(_: &Key, value: &Value) -> u64 {
-    value.weight
+fn weigh(_: &Key, value: &Val) -> u64 {
+    value.weight()
 }
 
 // ---- fire: writers and an observer ----------------------------------------
@@ -296,12 +177,12 @@ struct Seen {
 }
 
 /// One read of all figures; says whether the cache's have changed.
-fn observe<P: Policy>(cache: &Cache<Key, Value, P>, ledger: &Ledger, seen: &mut Seen) -> bool {
+fn observe<P: Policy>(cache: &Cache<Key, Val, P>, ledger: &Ledger, seen: &mut Seen) -> bool {
     let now = (cache.weight(), cache.len() as u64);
     seen.weight = seen.weight.max(now.0);
     seen.entries = seen.entries.max(now.1);
-    seen.live_values = seen.live_values.max(ledger.values.load(SeqCst));
-    seen.live_weight = seen.live_weight.max(ledger.weight.load(SeqCst));
+    seen.live_values = seen.live_values.max(ledger.live());
+    seen.live_weight = seen.live_weight.max(ledger.weight());
     std::mem::replace(&mut seen.last, now) != now
 }
 
@@ -326,14 +207,14 @@ impl Report {
 /// Runs `write` over and over on every writer while reading.
 fn open_fire<P, W>(
     name: &str,
-    cache: &Cache<Key, Value, P>,
-    ledger: &Arc<Ledger>,
+    cache: &Cache<Key, Val, P>,
+    ledger: &Ledger,
     fire: Fire,
     write: W,
 ) -> Report
 where
-    P: Shared,
-    W: Fn(&Cache<Key, Value, P>, &Arc<Ledger>, u64, &mut Random) + Sync,
+    P: Threaded,
+    W: Fn(&Cache<Key, Val, P>, &Ledger, u64, &mut Random) + Sync,
 {
     // One fire at a time: all cores for this one.
     static FIRES: Mutex<()> = Mutex::new(());
@@ -368,7 +249,7 @@ where
         stop.store(true, SeqCst);
     });
     cache.check();
-    assert_eq!(ledger.values.load(SeqCst), cache.len() as u64, "{name}");
+    assert_eq!(ledger.live(), cache.len() as u64, "{name}");
     report
 }
 
@@ -384,7 +265,7 @@ fn judge(name: &str, seen: &Seen, limits: Limits) {
 fn with_writers(name: &str, fire: impl Fn(u64, u64) -> Report) {
     /// How many fires share the reads: kinds, policies, numbers of writers.
     const FIRES: u64 = 6 * 5 * 4;
-    let reads = (env("BRIMFUL_READS", 2_000_000) / FIRES).max(64);
+    let reads = (count("BRIMFUL_READS", 2_000_000) / FIRES).max(64);
     let reports = [2, 4, 8, 16].map(|writers| fire(writers, reads));
     let sum = reports.into_iter().fold(Report::default(), Report::plus);
     let Report {
@@ -402,13 +283,13 @@ fn own_key(writer: u64, random: &mut Random, keys: u64) -> Key {
 
 /// Unit entries, each writer with keys of its own: a writer has at most one
 /// value too many in hand, the one on its way in or the one on its way out.
-fn plain_fire<P: Shared>() {
+fn plain_fire<P: Threaded>() {
     with_writers(
         &format!("unit entries, {}", short_name::<P>()),
         |writers, reads| {
             let capacity = [1, 10, 100, 1_000][writers.ilog2() as usize - 1];
             let cache = build::<_, P>(Entries(capacity as usize), 3);
-            let ledger: Arc<Ledger> = Arc::default();
+            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
@@ -430,9 +311,9 @@ fn plain_fire<P: Shared>() {
                     match random.below(16) {
                         0 => drop(cache.remove(&key)),
                         1 => drop(cache.update(&key, |value| value.reweigh(1))),
-                        2 => drop(cache.view(&key, |_, value| value.weight)),
-                        3 => drop(cache.remove_if(&key, |_, value| value.weight == 1)),
-                        _ => drop(cache.insert(key, Value::new(ledger, 1))),
+                        2 => drop(cache.view(&key, |_, value| value.weight())),
+                        3 => drop(cache.remove_if(&key, |_, value| value.weight() == 1)),
+                        _ => drop(cache.insert(key, ledger.heavy(0, 1))),
                     }
                 },
             )
@@ -442,13 +323,13 @@ fn plain_fire<P: Shared>() {
 
 /// Unit entries under keys that all writers share: a gatherer may find its key
 /// stored meanwhile, and then has a victim and the older value in hand.
-fn shared_fire<P: Shared>() {
+fn shared_fire<P: Threaded>() {
     with_writers(
         &format!("shared keys, {}", short_name::<P>()),
         |writers, reads| {
             let capacity = [2, 7, 64, 500][writers.ilog2() as usize - 1];
             let cache = build::<_, P>(Entries(capacity as usize), 8);
-            let ledger: Arc<Ledger> = Arc::default();
+            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
@@ -470,7 +351,7 @@ fn shared_fire<P: Shared>() {
                     match random.below(8) {
                         0 => drop(cache.remove(&key)),
                         1 => drop(cache.remove_entry(&key)),
-                        _ => drop(cache.insert(key, Value::new(ledger, 1))),
+                        _ => drop(cache.insert(key, ledger.heavy(0, 1))),
                     }
                 },
             )
@@ -480,13 +361,13 @@ fn shared_fire<P: Shared>() {
 
 /// The same with walks over all: whoever clears, drains or retains has at most
 /// one shard's entries in hand, and all of the capacity may lie in one shard.
-fn clearing_fire<P: Shared>() {
+fn clearing_fire<P: Threaded>() {
     with_writers(
         &format!("clears, {}", short_name::<P>()),
         |writers, reads| {
             let capacity = 60;
             let cache = build::<_, P>(Entries(capacity as usize), 4);
-            let ledger: Arc<Ledger> = Arc::default();
+            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
@@ -508,7 +389,7 @@ fn clearing_fire<P: Shared>() {
                     1 if writer == 0 => drop(cache.drain()),
                     2 if writer == 0 => cache.retain(|key, _| key.0 % 3 > 0),
                     3 if writer == 0 => cache.shrink_to_fit(),
-                    _ => drop(cache.insert(Key(random.below(200)), Value::new(ledger, 1))),
+                    _ => drop(cache.insert(Key(random.below(200)), ledger.heavy(0, 1))),
                 },
             )
         },
@@ -518,13 +399,13 @@ fn clearing_fire<P: Shared>() {
 /// Heavy-tailed weights up to a sixty-fourth of the capacity. In hand are at
 /// most: the offered value or the older one, what the own shard gave in vain
 /// (less than the offer), and what was gathered (less than the offer and one).
-fn light_fire<P: Shared>() {
+fn light_fire<P: Threaded>() {
     with_writers(
         &format!("light weights, {}", short_name::<P>()),
         |writers, reads| {
             let (capacity, most) = (64_000, 1_000);
             let cache = build::<_, P>(Weight(capacity, weigh), 8);
-            let ledger: Arc<Ledger> = Arc::default();
+            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
@@ -551,13 +432,13 @@ fn light_fire<P: Shared>() {
 
 /// Weights up to the whole capacity and above: whole batches are in hand, so
 /// only the cache's own figures are held to the capacity.
-fn whole_fire<P: Shared>() {
+fn whole_fire<P: Threaded>() {
     with_writers(
         &format!("whole capacity, {}", short_name::<P>()),
         |writers, reads| {
             let capacity = [5, 100, 3_000, 1_000_000][writers.ilog2() as usize - 1];
             let cache = build::<_, P>(Weight(capacity, weigh), writers as usize);
-            let ledger: Arc<Ledger> = Arc::default();
+            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
@@ -583,8 +464,8 @@ fn whole_fire<P: Shared>() {
 }
 
 fn weighed_step<P: Policy>(
-    cache: &WeighedCache<Key, Value, P>,
-    ledger: &Arc<Ledger>,
+    cache: &WeighedCache<Key, Val, P>,
+    ledger: &Ledger,
     writer: u64,
     random: &mut Random,
     most: u64,
@@ -594,15 +475,15 @@ fn weighed_step<P: Policy>(
     match random.below(16) {
         0 => drop(cache.remove(&key)),
         1 | 2 => drop(cache.update(&key, |value| value.reweigh(weight))),
-        3 => drop(cache.view(&key, |_, value| value.weight)),
-        4 => drop(cache.try_insert(key, Value::new(ledger, weight))),
-        5 => drop(cache.insert_weighted(key, Value::new(ledger, weight), weight)),
-        _ => drop(cache.insert(key, Value::new(ledger, weight))),
+        3 => drop(cache.view(&key, |_, value| value.weight())),
+        4 => drop(cache.try_insert(key, ledger.heavy(0, weight))),
+        5 => drop(cache.insert_weighted(key, ledger.heavy(0, weight), weight)),
+        _ => drop(cache.insert(key, ledger.heavy(0, weight))),
     }
 }
 
 /// A limit on entries beside the weight: one in two weighs nothing at all.
-fn limited_fire<P: Shared>() {
+fn limited_fire<P: Threaded>() {
     with_writers(
         &format!("entry limit, {}", short_name::<P>()),
         |writers, reads| {
@@ -613,7 +494,7 @@ fn limited_fire<P: Shared>() {
                 .entry_limit(entries as usize)
                 .build()
                 .expect("a plain configuration");
-            let ledger: Arc<Ledger> = Arc::default();
+            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries,
@@ -636,7 +517,7 @@ fn limited_fire<P: Shared>() {
                     match random.below(16) {
                         0 => drop(cache.remove(&key)),
                         1 => drop(cache.update(&key, |value| value.reweigh(weight))),
-                        _ => drop(cache.insert(key, Value::new(ledger, weight))),
+                        _ => drop(cache.insert(key, ledger.heavy(0, weight))),
                     }
                 },
             )
@@ -644,9 +525,9 @@ fn limited_fire<P: Shared>() {
     );
 }
 
-fn build<C, P>(capacity: C, shards: usize) -> Cache<Key, Value, C::Form<P>>
+fn build<C, P>(capacity: C, shards: usize) -> Cache<Key, Val, C::Form<P>>
 where
-    C: Capacity<Key, Value>,
+    C: Capacity<Key, Val>,
     P: Policy,
 {
     let builder = Cache::builder(capacity).policy::<P>().shards(shards);
@@ -655,49 +536,49 @@ where
 
 #[test]
 fn unit_entries_under_fire() {
-    must_end("unit entries", || every_policy!(plain_fire));
+    ends(|| every_order!(plain_fire));
 }
 
 #[test]
 fn shared_keys_under_fire() {
-    must_end("shared keys", || every_policy!(shared_fire));
+    ends(|| every_order!(shared_fire));
 }
 
 #[test]
 fn clears_under_fire() {
-    must_end("clears", || every_policy!(clearing_fire));
+    ends(|| every_order!(clearing_fire));
 }
 
 #[test]
 fn light_weights_under_fire() {
-    must_end("light weights", || every_policy!(light_fire));
+    ends(|| every_order!(light_fire));
 }
 
 #[test]
 fn weights_of_the_whole_capacity_under_fire() {
-    must_end("whole capacity", || every_policy!(whole_fire));
+    ends(|| every_order!(whole_fire));
 }
 
 #[test]
 fn an_entry_limit_under_fire() {
-    must_end("entry limit", || every_policy!(limited_fire));
+    ends(|| every_order!(limited_fire));
 }
 
 // ---- what can be read at one instant ----------------------------------------
 
 /// Keys that are inserted once and found by a walk and by the walk back were
 /// all there at the turning point: so many entries at one instant.
-fn found_twice<P: Policy>(cache: &Cache<Key, Value, P>, newest: u64, window: u64) -> u64 {
+fn found_twice<P: Policy>(cache: &Cache<Key, Val, P>, newest: u64, window: u64) -> u64 {
     let oldest = newest.saturating_sub(window);
     let there = |key: &u64| cache.contains_key(&Key(*key));
     let found: Vec<u64> = (oldest..newest + 4).filter(there).collect();
     found.iter().rev().filter(|&key| there(key)).count() as u64
 }
 
-fn read_at_one_instant<P: Shared>(walks: u64) {
+fn read_at_one_instant<P: Threaded>(walks: u64) {
     for (capacity, shards) in [(1, 1), (1, 4), (3, 2), (8, 4)] {
         let cache = build::<_, P>(Entries(capacity), shards);
-        let ledger: Arc<Ledger> = Arc::default();
+        let ledger = Ledger::default();
         let (stop, newest) = (AtomicBool::new(false), AtomicU64::new(0));
         thread::scope(|scope| {
             for _ in 0..2 {
@@ -705,7 +586,7 @@ fn read_at_one_instant<P: Shared>(walks: u64) {
                     let _ends = Ends(&stop);
                     while !stop.load(SeqCst) {
                         let key = newest.fetch_add(1, SeqCst);
-                        cache.insert(Key(key), Value::new(&ledger, 1));
+                        cache.insert(Key(key), ledger.heavy(0, 1));
                     }
                 });
             }
@@ -725,8 +606,8 @@ fn read_at_one_instant<P: Shared>(walks: u64) {
 
 #[test]
 fn no_more_than_the_capacity_can_be_read_at_one_instant() {
-    let walks = env("BRIMFUL_READS", 2_000_000) / 2_000;
-    must_end("walks", move || every_policy!(read_at_one_instant, walks));
+    let walks = count("BRIMFUL_READS", 2_000_000) / 2_000;
+    ends(move || every_order!(read_at_one_instant, walks));
 }
 
 // ---- capacities changed under fire ------------------------------------------
@@ -758,12 +639,12 @@ impl Ceiling {
 
 /// Lowers and raises the capacity over and over while two threads write and one
 /// watches; `write` gets the largest capacity there ever is.
-fn change_capacities<P, W>(name: &str, cache: &Cache<Key, Value, P>, changes: u64, write: W)
+fn change_capacities<P, W>(name: &str, cache: &Cache<Key, Val, P>, changes: u64, write: W)
 where
-    P: Shared,
-    W: Fn(&Cache<Key, Value, P>, &Arc<Ledger>, u64, &mut Random) + Sync,
+    P: Threaded,
+    W: Fn(&Cache<Key, Val, P>, &Ledger, u64, &mut Random) + Sync,
 {
-    let (ceiling, ledger) = (Ceiling::default(), Arc::default());
+    let (ceiling, ledger) = (Ceiling::default(), Ledger::default());
     let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
     let largest = cache.capacity();
     ceiling.set(largest);
@@ -802,7 +683,7 @@ where
     cache.check();
 }
 
-fn change_once<P: Policy>(name: &str, cache: &Cache<Key, Value, P>, ceiling: &Ceiling, to: u64) {
+fn change_once<P: Policy>(name: &str, cache: &Cache<Key, Val, P>, ceiling: &Ceiling, to: u64) {
     let raised = to > cache.capacity();
     if raised {
         ceiling.set(to);
@@ -820,7 +701,7 @@ fn change_once<P: Policy>(name: &str, cache: &Cache<Key, Value, P>, ceiling: &Ce
     }
 }
 
-fn changed_plain<P: Shared>(changes: u64) {
+fn changed_plain<P: Threaded>(changes: u64) {
     for (capacity, shards) in [(3, 2), (100, 8)] {
         let cache = build::<_, P>(Entries(capacity), shards);
         change_capacities(
@@ -829,13 +710,13 @@ fn changed_plain<P: Shared>(changes: u64) {
             changes,
             |cache, ledger, writer, random| {
                 let key = own_key(writer, random, 2 * capacity as u64);
-                drop(cache.insert(key, Value::new(ledger, 1)));
+                drop(cache.insert(key, ledger.heavy(0, 1)));
             },
         );
     }
 }
 
-fn changed_weighed<P: Shared>(changes: u64) {
+fn changed_weighed<P: Threaded>(changes: u64) {
     for (capacity, shards) in [(10, 1), (1_000, 6)] {
         let cache = build::<_, P>(Weight(capacity, weigh), shards);
         change_capacities(
@@ -851,21 +732,21 @@ fn changed_weighed<P: Shared>(changes: u64) {
 
 #[test]
 fn the_new_capacity_holds_when_set_capacity_returns() {
-    let changes = env("BRIMFUL_READS", 2_000_000) / 4_000;
-    must_end("changes of capacity", move || {
-        every_policy!(changed_plain, changes);
-        every_policy!(changed_weighed, changes);
+    let changes = count("BRIMFUL_READS", 2_000_000) / 4_000;
+    ends(move || {
+        every_order!(changed_plain, changes);
+        every_order!(changed_weighed, changes);
     });
 }
 
 /// Lowers a full cache that nobody else writes to, step by step, and returns
 /// whether its weight was seen to rise by an observer or the listener.
-fn lowered_in_peace<P: Shared>() {
+fn lowered_in_peace<P: Threaded>() {
     static CACHE_WEIGHT: AtomicU64 = AtomicU64::new(0);
-    type Told<P> = WeighedCache<Key, Value, P>;
+    type Told<P> = WeighedCache<Key, Val, P>;
     let own: Arc<OnceLock<Weak<Told<P>>>> = Arc::default();
     let told = own.clone();
-    let listener = move |_: &Key, _: &Value, cause: Cause| {
+    let listener = move |_: &Key, _: &Val, cause: Cause| {
         let cache = told.get().and_then(Weak::upgrade);
         if let (Some(cache), Cause::Evicted) = (cache, cause) {
             let now = cache.weight();
@@ -877,10 +758,10 @@ fn lowered_in_peace<P: Shared>() {
         .policy::<P>()
         .shards(7);
     let cache = Arc::new(builder.listener(listener).build().expect("a plain one"));
-    let ledger: Arc<Ledger> = Arc::default();
+    let ledger = Ledger::default();
     let mut random = Random::new(5);
     for key in 0..3_000 {
-        cache.insert(Key(key), Value::new(&ledger, random.heavy_tailed(100)));
+        cache.insert(Key(key), ledger.heavy(0, random.heavy_tailed(100)));
     }
     own.set(Arc::downgrade(&cache)).expect("set once");
     CACHE_WEIGHT.store(cache.weight(), SeqCst);
@@ -907,12 +788,12 @@ fn lowered_in_peace<P: Shared>() {
         stop.store(true, SeqCst);
     });
     cache.check();
-    assert_eq!((cache.len(), ledger.values.load(SeqCst)), (0, 0));
+    assert_eq!((cache.len(), ledger.live()), (0, 0));
 }
 
 #[test]
 fn while_the_capacity_is_lowered_the_weight_never_rises() {
-    must_end("lowering", || every_policy!(lowered_in_peace));
+    ends(|| every_order!(lowered_in_peace));
 }
 
 // ---- every capacity, exactly --------------------------------------------------
@@ -1011,7 +892,7 @@ fn for_capacities(capacities: Vec<usize>, fill: impl Fn(usize) + Sync) {
 
 #[test]
 fn every_capacity_is_filled_exactly_and_never_passed() {
-    if env("BRIMFUL_EXHAUSTIVE", 0) > 0 {
+    if env("BRIMFUL_EXHAUSTIVE").is_some_and(|n| n > 0) {
         for_capacities((1..=4096).collect(), |capacity| {
             for shards in 1..=64 {
                 filled_exactly::<Duel>(capacity, shards);
@@ -1025,8 +906,8 @@ fn every_capacity_is_filled_exactly_and_never_passed() {
     let capacities: Vec<usize> = (1..=64).chain(near_powers).collect();
     for_capacities(capacities, |capacity| {
         for shards in SOME_SHARDS {
-            every_policy!(filled_exactly, capacity, shards);
-            every_policy!(weight_filled_exactly, capacity as u64, shards);
+            every_order!(filled_exactly, capacity, shards);
+            every_order!(weight_filled_exactly, capacity as u64, shards);
         }
     });
 }
@@ -1034,12 +915,10 @@ fn every_capacity_is_filled_exactly_and_never_passed() {
 #[test]
 fn a_capacity_of_nothing_keeps_nothing() {
     for shards in SOME_SHARDS {
-        let ledger: Arc<Ledger> = Arc::default();
+        let ledger = Ledger::default();
         let cache = build::<_, Duel>(Entries(0), shards);
-        assert!(cache.insert(Key(1), Value::new(&ledger, 1)).is_none());
-        let refused = cache
-            .try_insert(Key(1), Value::new(&ledger, 1))
-            .unwrap_err();
+        assert!(cache.insert(Key(1), ledger.heavy(0, 1)).is_none());
+        let refused = cache.try_insert(Key(1), ledger.heavy(0, 1)).unwrap_err();
         assert!(matches!(
             refused.reason,
             Reason::TooHeavy {
@@ -1049,12 +928,9 @@ fn a_capacity_of_nothing_keeps_nothing() {
             }
         ));
         drop(refused);
-        assert_eq!(
-            (cache.len(), cache.weight(), ledger.values.load(SeqCst)),
-            (0, 0, 0)
-        );
+        assert_eq!((cache.len(), cache.weight(), ledger.live()), (0, 0, 0));
         cache.set_capacity(1);
-        cache.insert(Key(1), Value::new(&ledger, 1));
+        cache.insert(Key(1), ledger.heavy(0, 1));
         assert_eq!(cache.len(), 1);
         cache.check();
     }
@@ -1062,11 +938,11 @@ fn a_capacity_of_nothing_keeps_nothing() {
 
 // ---- room moves -----------------------------------------------------------------
 
-fn fill<P: Policy>(cache: &WeighedCache<Key, Value, P>, ledger: &Arc<Ledger>) {
+fn fill<P: Policy>(cache: &WeighedCache<Key, Val, P>, ledger: &Ledger) {
     let capacity = cache.capacity();
     let weight = (capacity / 40).max(1);
     for key in 1_000..1_000 + capacity / weight {
-        cache.insert(Key(key), Value::new(ledger, weight));
+        cache.insert(Key(key), ledger.heavy(0, weight));
     }
 }
 
@@ -1076,14 +952,14 @@ fn whole_entries_get_in<P: Policy>() {
         .flat_map(|capacity| SOME_SHARDS.map(|shards| (capacity, shards)))
     {
         let cache = build::<_, P>(Weight(capacity, weigh), shards);
-        let ledger: Arc<Ledger> = Arc::default();
+        let ledger = Ledger::default();
         for weight in [capacity, capacity - 1].into_iter().filter(|&w| w > 0) {
             for full in [false, true] {
                 cache.clear();
                 if full {
                     fill(&cache, &ledger);
                 }
-                let stored = cache.try_insert(Key(7), Value::new(&ledger, weight));
+                let stored = cache.try_insert(Key(7), ledger.heavy(0, weight));
                 assert!(stored.is_ok(), "{weight} of {capacity}, {shards} shards");
                 assert_eq!(cache.weight_of(&Key(7)), Some(weight));
                 assert!(cache.weight() <= capacity);
@@ -1091,26 +967,26 @@ fn whole_entries_get_in<P: Policy>() {
             }
         }
         drop(cache);
-        assert_eq!(ledger.values.load(SeqCst), 0);
+        assert_eq!(ledger.live(), 0);
     }
 }
 
 #[test]
 fn an_entry_of_the_whole_capacity_gets_in_whatever_the_shards() {
-    every_policy!(whole_entries_get_in);
+    every_order!(whole_entries_get_in);
 }
 
-fn two_whole_writers<P: Shared>(rounds: u64) {
+fn two_whole_writers<P: Threaded>(rounds: u64) {
     for shards in [1, 2, 16] {
         let cache = build::<_, P>(Weight(1_000, weigh), shards);
-        let ledger: Arc<Ledger> = Arc::default();
+        let ledger = Ledger::default();
         thread::scope(|scope| {
             for writer in 0..2 {
                 let (cache, ledger) = (&cache, &ledger);
                 scope.spawn(move || {
                     for round in 0..rounds {
                         let key = Key(round % 50 * 2 + writer);
-                        assert!(cache.try_insert(key, Value::new(ledger, 1_000)).is_ok());
+                        assert!(cache.try_insert(key, ledger.heavy(0, 1_000)).is_ok());
                         assert!(cache.weight() <= 1_000);
                     }
                 });
@@ -1123,16 +999,14 @@ fn two_whole_writers<P: Shared>(rounds: u64) {
 
 #[test]
 fn two_writers_of_whole_capacity_entries_both_end() {
-    let rounds = env("BRIMFUL_READS", 2_000_000) / 2_000;
-    must_end("two whole writers", move || {
-        every_policy!(two_whole_writers, rounds)
-    });
+    let rounds = count("BRIMFUL_READS", 2_000_000) / 2_000;
+    ends(move || every_order!(two_whole_writers, rounds));
 }
 
 /// Three writers of 30 to 90 % of the capacity and one of small entries.
-fn heavy_among_small<P: Shared>(rounds: u64) {
+fn heavy_among_small<P: Threaded>(rounds: u64) {
     let cache = build::<_, P>(Weight(10_000, weigh), 16);
-    let ledger: Arc<Ledger> = Arc::default();
+    let ledger = Ledger::default();
     thread::scope(|scope| {
         for writer in 0..4 {
             let (cache, ledger) = (&cache, &ledger);
@@ -1144,7 +1018,7 @@ fn heavy_among_small<P: Shared>(rounds: u64) {
                         _ => 3_000 + random.below(6_001),
                     };
                     let key = own_key(writer, &mut random, 300);
-                    assert!(cache.try_insert(key, Value::new(ledger, weight)).is_ok());
+                    assert!(cache.try_insert(key, ledger.heavy(0, weight)).is_ok());
                     assert!(cache.weight() <= 10_000);
                 }
             });
@@ -1155,18 +1029,16 @@ fn heavy_among_small<P: Shared>(rounds: u64) {
 
 #[test]
 fn heavy_and_small_writers_all_end() {
-    let rounds = env("BRIMFUL_READS", 2_000_000) / 1_000;
-    must_end("heavy among small", move || {
-        every_policy!(heavy_among_small, rounds)
-    });
+    let rounds = count("BRIMFUL_READS", 2_000_000) / 1_000;
+    ends(move || every_order!(heavy_among_small, rounds));
 }
 
 /// While `hammer` is odd, the key was stored and no other one is written.
-fn replaced_in_sight<P: Shared>(rounds: u64) {
+fn replaced_in_sight<P: Threaded>(rounds: u64) {
     let capacity = 1_000;
     for shards in [1, 2, 16] {
         let cache = build::<_, P>(Weight(capacity, weigh), shards);
-        let (ledger, stop) = (Arc::default(), AtomicBool::new(false));
+        let (ledger, stop) = (Ledger::default(), AtomicBool::new(false));
         let (hammer, reads) = (AtomicU64::new(0), AtomicU64::new(0));
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -1174,7 +1046,7 @@ fn replaced_in_sight<P: Shared>(rounds: u64) {
                 while !stop.load(SeqCst) {
                     for _ in 0..64 {
                         let before = hammer.load(SeqCst);
-                        let found = cache.view(&Key(7), |_, value| value.weight).is_some();
+                        let found = cache.view(&Key(7), |_, value| value.weight()).is_some();
                         let steady = before % 2 == 1 && hammer.load(SeqCst) == before;
                         assert!(found || !steady, "absent while replaced, {shards} shards");
                         reads.fetch_add(u64::from(steady), SeqCst);
@@ -1186,10 +1058,10 @@ fn replaced_in_sight<P: Shared>(rounds: u64) {
             let mut random = Random::new(8);
             for round in 0..rounds {
                 fill(&cache, &ledger);
-                cache.insert(Key(7), Value::new(&ledger, 1));
+                cache.insert(Key(7), ledger.heavy(0, 1));
                 hammer.fetch_add(1, SeqCst);
                 for weight in [1 + random.below(500), 3, 900, 20, capacity] {
-                    assert!(cache.insert(Key(7), Value::new(&ledger, weight)).is_some());
+                    assert!(cache.insert(Key(7), ledger.heavy(0, weight)).is_some());
                     wait_for(&stop, || reads.load(SeqCst) >= 8 * round);
                 }
                 hammer.fetch_add(1, SeqCst);
@@ -1201,22 +1073,20 @@ fn replaced_in_sight<P: Shared>(rounds: u64) {
 
 #[test]
 fn a_replaced_key_is_never_absent() {
-    let rounds = env("BRIMFUL_READS", 2_000_000) / 10_000;
-    must_end("replacing", move || {
-        every_policy!(replaced_in_sight, rounds)
-    });
+    let rounds = count("BRIMFUL_READS", 2_000_000) / 10_000;
+    ends(move || every_order!(replaced_in_sight, rounds));
 }
 
 #[test]
 fn weights_of_nothing_do_not_lift_the_bound() {
     for shards in SOME_SHARDS {
         let cache = build::<_, Duel>(Weight(10, weigh), shards);
-        let ledger: Arc<Ledger> = Arc::default();
+        let ledger = Ledger::default();
         for key in 0..1_000 {
-            cache.insert(Key(key), Value::new(&ledger, 0));
+            cache.insert(Key(key), ledger.heavy(0, 0));
             assert!(cache.len() <= 10 && cache.weight() <= 10);
         }
-        assert_eq!((cache.len(), ledger.values.load(SeqCst)), (10, 10));
+        assert_eq!((cache.len(), ledger.live()), (10, 10));
         cache.check();
     }
 }
@@ -1227,7 +1097,7 @@ fn weights_of_nothing_do_not_lift_the_bound() {
 fn weights_near_the_largest_number_neither_wrap_nor_pass() {
     for shards in [1, 3, 64] {
         let cache = build::<_, Lru>(Weight(u64::MAX, weigh), shards);
-        let ledger: Arc<Ledger> = Arc::default();
+        let ledger = Ledger::default();
         for weight in [
             u64::MAX,
             u64::MAX - 1,
@@ -1236,14 +1106,14 @@ fn weights_near_the_largest_number_neither_wrap_nor_pass() {
             u64::MAX / 2,
             u64::MAX / 2 + 2,
         ] {
-            let key = Key(weight % 1_000 + ledger.values.load(SeqCst));
-            assert!(cache.try_insert(key, Value::new(&ledger, weight)).is_ok());
+            let key = Key(weight % 1_000 + ledger.live());
+            assert!(cache.try_insert(key, ledger.heavy(0, weight)).is_ok());
             assert!(cache.weight() >= weight, "{weight} is in");
             cache.check();
         }
         cache.clear();
         for key in 0..4 {
-            cache.insert_weighted(Key(key), Value::new(&ledger, 0), 1 << 62);
+            cache.insert_weighted(Key(key), ledger.heavy(0, 0), 1 << 62);
         }
         assert_eq!(cache.len(), 3);
         let grown = cache.update(&Key(3), |value| value.reweigh(u64::MAX));

@@ -14,11 +14,11 @@
 //!
 //! Covers faults 7, 43 and 67 to 71.
 
-mod flights;
-
+use crate::world::flights::{Gate, Task};
+use crate::world::panics::stop;
+use crate::world::{Ledger, Val};
 use brimful::policy::{Fifo, Policy, Recorded};
 use brimful::{Cache, Entries, HandClock, LoadError};
-use flights::{Gate, Ledger, Task, Val, stop};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::cell::Cell;

@@ -2,13 +2,13 @@
 //!
 //! Time moves by hand and tasks are polled by hand, so each test is one schedule.
 
-mod flights;
-
+use crate::world::flights::{Gate, Task, block_on, go};
+use crate::world::panics::{panic_of, stop};
+use crate::world::{Ledger, ends, until};
 use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy, Recorded};
 use brimful::{
     BuildError, Bytes, Cache, Cause, Entries, HandClock, LoadError, RecordedCache, Weight, unsync,
 };
-use flights::{Gate, Ledger, Task, block_on, ends, go, panic_of, stop, until};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::spawn;

@@ -17,12 +17,10 @@
 //! ```
 //!
 //! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound. Models of lives are in
-//! `loom/time.rs`. Covers faults 21, 23, 25, 27, 30, 38, 49, 50, 52, 66 to 71 and goal G5.
+//! `time.rs`. Covers faults 21, 23, 25, 27, 30, 38, 49, 50, 52, 66 to 71 and goal G5.
 #![cfg(brimful_loom)]
 
-#[path = "loom/refresh.rs"]
 mod refresh;
-#[path = "loom/time.rs"]
 mod time;
 
 use brimful::policy::{Duel, Fifo, Lfu, Lru, Policy, S3Fifo, Sieve};

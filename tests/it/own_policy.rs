@@ -12,11 +12,13 @@
 //! (default 3,000). `BRIMFUL_SEED` replays a run; the seed is printed.
 //! Faults: the bound, drift, zero weight, endless loops in upkeep.
 
-use brimful::policy::{Meta, Policy, Residents, Slot, Tag, Touch, Weighed};
-use brimful::{Cache, Cause, Entries, Updated, Weight, unsync};
+use crate::world::counted::{Id, Key, Val, WORLD, new_world, told};
+use crate::world::door::{Counted, Plan, open};
+use crate::world::{Random, count, seed};
+use brimful::policy::{Meta, Policy, Residents, Slot, Tag, Touch};
+use brimful::{Cause, Updated};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
 // A policy of one's own: begin
@@ -74,193 +76,64 @@ fn a_policy_takes_fewer_than_60_lines() {
     assert!((20..60).contains(&lines), "{lines} lines");
 }
 
-thread_local! {
-    static TOLD: RefCell<Vec<(u32, u64, Cause)>> = const { RefCell::new(Vec::new()) };
-    static NEXT: Cell<u64> = const { Cell::new(0) };
-    static LIVE: Cell<i64> = const { Cell::new(0) };
-}
-
-#[derive(Debug)]
-struct Val {
-    id: u64,
-    weight: u64,
-}
-
-impl Clone for Val {
-    fn clone(&self) -> Self {
-        LIVE.set(LIVE.get() + 1);
-        let Self { id, weight } = *self;
-        Self { id, weight }
+/// A cache of so many entries, or of so much weight.
+fn plan(capacity: u64, shards: Option<usize>, weighed: bool) -> Plan {
+    Plan {
+        capacity,
+        shards,
+        weighed,
+        entry_limit: None,
     }
-}
-
-impl Val {
-    fn new(weight: u64) -> Self {
-        LIVE.set(LIVE.get() + 1);
-        NEXT.set(NEXT.get() + 1);
-        Self {
-            id: NEXT.get(),
-            weight,
-        }
-    }
-}
-
-impl Drop for Val {
-    fn drop(&mut self) {
-        LIVE.set(LIVE.get() - 1);
-    }
-}
-
-fn listen(key: &u32, value: &Val, cause: Cause) {
-    TOLD.with_borrow_mut(|told| told.push((*key, value.id, cause)));
-}
-
-fn told() -> Vec<(u32, u64, Cause)> {
-    TOLD.take()
-}
-
-fn told_keys() -> Vec<u32> {
-    told().iter().map(|(key, ..)| *key).collect()
-}
-
-fn weigh(_: &u32, value: &Val) -> u64 {
-    value.weight
-}
-
-/// What both caches can do, as far as it is wanted here.
-trait Door: Sized {
-    fn insert(&mut self, key: u32, value: Val) -> Option<Val>;
-    fn touch(&mut self, key: u32) -> bool;
-    fn grow(&mut self, key: u32, weight: u64) -> Updated<()>;
-    fn remove(&mut self, key: u32) -> Option<Val>;
-    fn retain(&mut self, keep: impl FnMut(&u32, &mut Val) -> bool);
-    fn empty(&mut self, drain: bool);
-    fn shrink_to_fit(&mut self);
-    fn set_capacity(&mut self, capacity: u64);
-    fn residents(&self) -> Vec<u64>;
-    fn holds(&self) -> (usize, u64, u64);
-    fn counted(&self) -> (u64, u64);
-    fn check(&mut self);
-}
-
-macro_rules! door {
-    ($cache:ty) => {
-        impl<P: Policy> Door for $cache {
-            fn insert(&mut self, key: u32, value: Val) -> Option<Val> {
-                Self::insert(self, key, value)
-            }
-            fn touch(&mut self, key: u32) -> bool {
-                self.view(&key, |_, _| ()).is_some()
-            }
-            fn grow(&mut self, key: u32, weight: u64) -> Updated<()> {
-                self.update(&key, |value| value.weight = weight)
-            }
-            fn remove(&mut self, key: u32) -> Option<Val> {
-                Self::remove(self, &key)
-            }
-            fn retain(&mut self, keep: impl FnMut(&u32, &mut Val) -> bool) {
-                Self::retain(self, keep);
-            }
-            fn empty(&mut self, by_drain: bool) {
-                if by_drain {
-                    drop(self.drain());
-                } else {
-                    self.clear();
-                }
-            }
-            fn shrink_to_fit(&mut self) {
-                Self::shrink_to_fit(self);
-            }
-            fn set_capacity(&mut self, capacity: u64) {
-                Self::set_capacity(self, capacity);
-            }
-            fn residents(&self) -> Vec<u64> {
-                self.values().map(|value| value.id).collect()
-            }
-            fn holds(&self) -> (usize, u64, u64) {
-                (self.len(), self.weight(), self.capacity())
-            }
-            fn counted(&self) -> (u64, u64) {
-                let stats = self.stats();
-                let left = Cause::ALL.map(|cause| stats.departures(cause));
-                (stats.inserts(), left.iter().sum())
-            }
-            fn check(&mut self) {
-                Self::check(self);
-            }
-        }
-    };
-}
-
-door!(Cache<u32, Val, P>);
-door!(unsync::Cache<u32, Val, P>);
-
-fn plain<P: Policy>(entries: usize, shards: usize) -> Cache<u32, Val, P> {
-    let cache = Cache::builder(Entries(entries)).policy::<P>();
-    let cache = cache.shards(shards).listener(listen).build();
-    cache.expect("a configuration that makes sense")
-}
-
-fn plain_unsync<P: Policy>(entries: usize) -> unsync::Cache<u32, Val, P> {
-    let cache = unsync::Cache::builder(Entries(entries)).policy::<P>();
-    let cache = cache.listener(listen).build_unsync();
-    cache.expect("a configuration that makes sense")
-}
-
-fn weighed<P: Policy>(capacity: u64, shards: usize) -> Cache<u32, Val, Weighed<P>> {
-    let cache = Cache::builder(Weight(capacity, weigh)).policy::<P>();
-    let cache = cache.shards(shards).listener(listen).build();
-    cache.expect("a configuration that makes sense")
 }
 
 /// With a limit of entries, what weighs nothing is charged nothing.
-fn limited<P: Policy>(capacity: u64, shards: usize) -> Cache<u32, Val, Weighed<P>> {
-    let cache = Cache::builder(Weight(capacity, weigh)).policy::<P>();
-    let cache = cache.shards(shards).entry_limit(LIMIT).listener(listen);
-    cache.build().expect("a configuration that makes sense")
-}
-
-fn weighed_unsync<P: Policy>(capacity: u64) -> unsync::Cache<u32, Val, Weighed<P>> {
-    let cache = unsync::Cache::builder(Weight(capacity, weigh)).policy::<P>();
-    let cache = cache.listener(listen).build_unsync();
-    cache.expect("a configuration that makes sense")
-}
-
 const LIMIT: usize = 7;
 
-fn put(door: &mut impl Door, key: u32, weight: u64) -> Vec<u32> {
-    door.insert(key, Val::new(weight));
-    let told = told().into_iter();
-    let evicted = told.filter(|(.., cause)| *cause == Cause::Evicted);
-    evicted.map(|(key, ..)| key).collect()
+fn told_keys() -> Vec<u32> {
+    told().iter().map(|told| told.id).collect()
 }
 
-fn the_newest_leaves_first(mut door: impl Door) {
+fn holds(cache: &Counted) -> (usize, u64, u64) {
+    (cache.len(), cache.weight(), cache.capacity())
+}
+
+fn grow(cache: &mut Counted, key: u32, weight: u64) -> Updated<()> {
+    cache.update(&Id(key), &mut |value| value.weight = weight)
+}
+
+fn put(door: &mut Counted, key: u32, weight: u64) -> Vec<u32> {
+    door.insert(Key::new(key, 0), Val::new(weight));
+    let told = told().into_iter();
+    let evicted = told.filter(|told| told.cause == Cause::Evicted);
+    evicted.map(|told| told.id).collect()
+}
+
+fn the_newest_leaves_first(mut door: Counted) {
     for key in 0..4 {
-        assert_eq!(put(&mut door, key, 1), []);
+        assert!(put(&mut door, key, 1).is_empty());
     }
     assert_eq!(put(&mut door, 4, 1), [3]);
     assert_eq!(put(&mut door, 5, 1), [4]);
     // Neither a hit nor a new value of the same weight changes the order.
-    assert!(door.touch(0));
-    assert_eq!(put(&mut door, 1, 1), []);
+    assert!(door.view(&Id(0), &mut |_, _| ()));
+    assert!(put(&mut door, 1, 1).is_empty());
     assert_eq!(put(&mut door, 6, 1), [5]);
-    assert_eq!(door.remove(6).map(|value| value.weight), Some(1));
+    assert_eq!(door.remove(&Id(6)).map(|value| value.weight), Some(1));
     assert_eq!(told_keys(), [6]);
-    assert_eq!(put(&mut door, 7, 1), []);
+    assert!(put(&mut door, 7, 1).is_empty());
     door.set_capacity(2);
     assert_eq!(told_keys(), [7, 2]);
     door.set_capacity(5);
     for key in 10..13 {
-        assert_eq!(put(&mut door, key, 1), []);
+        assert!(put(&mut door, key, 1).is_empty());
     }
-    door.retain(|key, _| *key != 12);
+    door.retain(&mut |key, _| key.id.0 != 12);
     assert_eq!(told_keys(), [12]);
-    assert_eq!(put(&mut door, 13, 1), []);
+    assert!(put(&mut door, 13, 1).is_empty());
     assert_eq!(put(&mut door, 14, 1), [13]);
-    door.empty(false);
+    door.clear();
     told();
-    assert_eq!(put(&mut door, 20, 1), []);
+    assert!(put(&mut door, 20, 1).is_empty());
     door.set_capacity(1);
     assert_eq!(put(&mut door, 21, 1), [20]);
     door.check();
@@ -268,46 +141,48 @@ fn the_newest_leaves_first(mut door: impl Door) {
 
 #[test]
 fn the_newest_leaves_first_in_every_kind_of_cache_of_one_shard() {
-    the_newest_leaves_first(plain::<Lifo>(4, 1));
-    the_newest_leaves_first(plain_unsync::<Lifo>(4));
-    the_newest_leaves_first(weighed::<Lifo>(4, 1));
-    the_newest_leaves_first(weighed_unsync::<Lifo>(4));
+    for shards in [Some(1), None] {
+        for weighed in [false, true] {
+            the_newest_leaves_first(open::<Lifo>(plan(4, shards, weighed)));
+        }
+    }
 }
 
-fn heavy_ones_push_out_as_many_as_it_takes(mut door: impl Door) {
+fn heavy_ones_push_out_as_many_as_it_takes(mut door: Counted) {
     for key in 0..5 {
-        assert_eq!(put(&mut door, key, 2), []);
+        assert!(put(&mut door, key, 2).is_empty());
     }
     assert_eq!(put(&mut door, 5, 5), [4, 3, 2]);
     // The entry that grows is never its own victim, though it is the newest.
-    assert_eq!(door.grow(5, 7), Updated::Kept(()));
+    assert_eq!(grow(&mut door, 5, 7), Updated::Kept(()));
     assert_eq!(told_keys().len(), 1);
     assert_eq!(put(&mut door, 5, 10).len(), 1);
-    assert_eq!(door.holds(), (1, 10, 10));
-    assert_eq!(door.grow(5, 11), Updated::Refused(()));
-    assert_eq!(door.holds(), (0, 0, 10));
+    assert_eq!(holds(&door), (1, 10, 10));
+    assert_eq!(grow(&mut door, 5, 11), Updated::Refused(()));
+    assert_eq!(holds(&door), (0, 0, 10));
     door.check();
 }
 
 #[test]
 fn heavy_ones_push_out_as_many_of_the_newest_as_it_takes() {
-    heavy_ones_push_out_as_many_as_it_takes(weighed::<Lifo>(10, 1));
-    heavy_ones_push_out_as_many_as_it_takes(weighed_unsync::<Lifo>(10));
+    for shards in [Some(1), None] {
+        heavy_ones_push_out_as_many_as_it_takes(open::<Lifo>(plan(10, shards, true)));
+    }
 }
 
 #[test]
 fn each_of_several_shards_keeps_its_own_order() {
-    let mut cache = plain::<Lifo>(40, 4);
+    let mut cache = open::<Lifo>(plan(40, Some(4), false));
     let mut stacks = vec![Vec::new(); 4];
     for key in 0..2_000 {
         for victim in put(&mut cache, key, 1) {
-            let newest = stacks[cache.shard_of(&victim)].pop();
+            let newest = stacks[cache.shard_of(&Id(victim))].pop();
             assert_eq!(newest, Some(victim));
         }
-        stacks[cache.shard_of(&key)].push(key);
+        stacks[cache.shard_of(&Id(key))].push(key);
     }
     let held: usize = stacks.iter().map(Vec::len).sum();
-    assert_eq!((held, cache.holds()), (40, (40, 40, 40)));
+    assert_eq!((held, holds(&cache)), (40, (40, 40, 40)));
     cache.check();
 }
 
@@ -450,25 +325,27 @@ fn a_policy_is_told_of_every_entry_that_comes_and_goes_with_its_tag_and_weight()
 
 #[test]
 fn a_policy_is_told_its_share_when_born_resized_and_cleared() {
-    let mut cache = plain::<Auditor<true>>(100, 8);
+    let mut cache = open::<Auditor<true>>(plan(100, Some(8), false));
     assert_eq!(SHARES.take(), [12; 8]);
     cache.set_capacity(1_000);
     assert_eq!(SHARES.take(), [125; 8]);
-    cache.empty(false);
+    cache.clear();
     assert_eq!(SHARES.take(), [125; 8]);
-    let mut cache = weighed_unsync::<Auditor<true>>(u64::MAX);
+    let mut cache = open::<Auditor<true>>(plan(u64::MAX, None, true));
     cache.set_capacity(5);
     assert_eq!(SHARES.take(), [u64::MAX, 5]);
 }
 
 fn hits_touch_and_looks_do_not<const IN_ORDER: bool>() {
-    let mut cache = plain_unsync::<Auditor<IN_ORDER>>(10);
+    let mut cache = open::<Auditor<IN_ORDER>>(plan(10, None, false));
     TOUCHED.set(0);
     put(&mut cache, 1, 1);
-    assert!(cache.contains_key(&1) && cache.peek(&1).is_some() && cache.get(&2).is_none());
+    assert!(
+        cache.contains_key(&Id(1)) && cache.peek(&Id(1)).is_some() && cache.get(&Id(2)).is_none()
+    );
     assert_eq!(TOUCHED.get(), 0);
-    assert!(cache.get(&1).is_some() && cache.touch(1));
-    assert_eq!(cache.grow(1, 1), Updated::Kept(()));
+    assert!(cache.get(&Id(1)).is_some() && cache.view(&Id(1), &mut |_, _| ()));
+    assert_eq!(grow(&mut cache, 1, 1), Updated::Kept(()));
     put(&mut cache, 1, 1);
     assert_eq!(TOUCHED.get(), 4);
 }
@@ -491,7 +368,7 @@ trait Folly {
 struct Memory {
     slots: Vec<Slot>,
     last: Option<Slot>,
-    dice: Dice,
+    dice: Random,
 }
 
 struct Foolish<F> {
@@ -506,7 +383,7 @@ impl<F: Folly> Policy for Foolish<F> {
     fn new(_share: u64, seed: u64) -> Self {
         Self {
             memory: Memory {
-                dice: Dice(seed),
+                dice: Random(seed),
                 ..Memory::default()
             },
             folly: PhantomData,
@@ -597,109 +474,90 @@ fn forgetting_too_much_breaks_neither_the_bound_nor_loses_a_value() {
     torment_in_all_kinds::<Foolish<Amnesia>>(seed());
 }
 
-#[derive(Debug, Default)]
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let n = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        n ^ (n >> 31)
+fn torment_in_all_kinds<P: Policy + 'static>(seed: u64) {
+    for shards in [Some(1), Some(3), Some(16), None] {
+        let plain = plan(20, shards, false);
+        let weighed = plan(60, shards, true);
+        let limited = Plan {
+            entry_limit: Some(LIMIT),
+            ..weighed
+        };
+        for plan in [plain, weighed, limited] {
+            torment(open::<P>, plan, seed);
+        }
     }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
-
-fn from_environment(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text} is not a number")),
-    )
-}
-
-fn seed() -> u64 {
-    let random = || std::hash::RandomState::new().hash_one(1_u8);
-    let seed = from_environment("BRIMFUL_SEED").unwrap_or_else(random);
-    println!("BRIMFUL_SEED={seed}");
-    seed
-}
-
-fn torment_in_all_kinds<P: Policy>(seed: u64) {
-    for shards in [1, 3, 16] {
-        torment(plain::<P>(20, shards), usize::MAX, seed);
-        torment(weighed::<P>(60, shards), usize::MAX, seed);
-        torment(limited::<P>(60, shards), LIMIT, seed);
-    }
-    torment(plain_unsync::<P>(20), usize::MAX, seed);
-    torment(weighed_unsync::<P>(60), usize::MAX, seed);
 }
 
 /// Random operations; after each, the bound and the ledgers.
-fn torment(mut door: impl Door, limit: usize, seed: u64) {
-    let ops = from_environment("BRIMFUL_POLICY_OPS").unwrap_or(3_000);
-    let usual = door.holds().2;
-    let mut dice = Dice(seed);
+fn torment(open: fn(Plan) -> Counted, plan: Plan, seed: u64) {
+    let ops = count("BRIMFUL_POLICY_OPS", 3_000);
+    new_world();
+    let mut door = open(plan);
+    let mut random = Random(seed);
     let mut gone = HashSet::new();
-    told();
-    LIVE.set(0);
+    let limit = plan.entry_limit.unwrap_or(usize::MAX);
     for _ in 0..ops {
-        operate(&mut door, &mut dice, usual);
-        for (_, value, _) in told() {
-            assert!(gone.insert(value), "told twice");
+        operate(&mut door, &mut random, plan.capacity);
+        for told in told() {
+            assert!(gone.insert(told.value), "told twice");
         }
         compare(&mut door, limit, &gone);
     }
-    let rest = door.residents().len();
+    let rest = door.len();
     drop(door);
     assert_eq!(told().len(), rest, "told when the cache was dropped");
-    assert_eq!(LIVE.get(), 0, "leaked");
+    WORLD.with(|world| {
+        let live = (world.live_keys.get(), world.live_values.get());
+        assert_eq!(live, (0, 0), "leaked");
+    });
 }
 
-fn operate(door: &mut impl Door, dice: &mut Dice, usual: u64) {
-    let key = dice.below(40) as u32;
-    let weight = match dice.below(16) {
+fn operate(door: &mut Counted, random: &mut Random, usual: u64) {
+    let key = Key::new(random.below(40) as u32, 0);
+    let weight = match random.below(16) {
         0 => 0,
         1 => usual,
         2 => usual + 1,
         3 => usual / 2,
-        _ => dice.below(8),
+        _ => random.below(8),
     };
-    match dice.below(64) {
+    match random.below(64) {
         0..32 => drop(door.insert(key, Val::new(weight))),
-        32..44 => drop(door.touch(key)),
-        44..54 => drop(door.grow(key, weight)),
-        54..58 => drop(door.remove(key)),
-        58..60 => door.set_capacity([0, 1, usual / 3, usual, 2 * usual][dice.below(5) as usize]),
+        32..44 => drop(door.view(&key.id, &mut |_, _| ())),
+        44..54 => drop(grow(door, key.id.0, weight)),
+        54..58 => drop(door.remove(&key.id)),
+        58..60 => door.set_capacity(random.pick(&[0, 1, usual / 3, usual, 2 * usual])),
         60 => door.set_capacity(usual),
         61 => {
-            let odd = dice.below(2);
-            door.retain(|_, value| {
-                value.weight += dice.below(2);
+            let odd = random.below(2);
+            door.retain(&mut |_, value| {
+                value.weight += random.below(2);
                 value.id % 4 > odd
             });
         }
         62 => door.shrink_to_fit(),
-        _ => door.empty(dice.below(2) == 0),
+        _ if random.chance(2) => drop(door.drained(0)),
+        _ => door.clear(),
     }
 }
 
-fn compare(door: &mut impl Door, limit: usize, gone: &HashSet<u64>) {
-    let residents = door.residents();
-    let (len, weight, capacity) = door.holds();
+fn compare(door: &mut Counted, limit: usize, gone: &HashSet<u64>) {
+    let residents = door.all();
+    let (len, weight, capacity) = holds(door);
     assert!(weight <= capacity, "{weight} of {capacity}");
     assert!(len <= limit, "{len} entries of {limit}");
     assert_eq!(residents.len(), len, "len");
+    let stays = |value: &Val| !gone.contains(&value.id);
     assert!(
-        residents.iter().all(|value| !gone.contains(value)),
+        residents.iter().all(|entry| stays(&entry.1)),
         "told, but here"
     );
-    let (inserted, left) = door.counted();
+    drop(residents);
+    let stats = door.stats();
+    let left: u64 = Cause::ALL.map(|cause| stats.departures(cause)).iter().sum();
     assert_eq!(left, gone.len() as u64, "counted and told");
-    assert_eq!(inserted - left, len as u64, "a value was lost");
-    assert_eq!(LIVE.get(), len as i64, "live values");
+    assert_eq!(stats.inserts() - left, len as u64, "a value was lost");
+    let live = WORLD.with(|world| world.live_values.get());
+    assert_eq!(live, len as i64, "live values");
     door.check();
 }

@@ -1,15 +1,11 @@
 //! What lives cost in memory: bounded whatever comes and goes, given back, and
-//! nothing allocated once a cache is warm. In a process of its own, one test, since
-//! the allocator counts for all threads.
+//! nothing allocated once a cache is warm.
 
+use crate::{ALLOCATOR, alone};
 use brimful::policy::{Duel, Lru};
 use brimful::{Cache, Entries, HandClock, IdleCache, RecordedCache, TimedCache};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
-use std::alloc::System;
+use stats_alloc::{Region, Stats};
 use std::time::Duration;
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Bytes allocated and not freed. Reallocations are in both sums already.
 fn live(change: Stats) -> f64 {
@@ -31,6 +27,7 @@ fn timed(clock: &HandClock, life: Duration) -> TimedCache<u64, u64> {
 
 #[test]
 fn faults_38_41_42_45_what_lives_cost_is_bounded_and_given_back() {
+    let _alone = alone();
     a_life_costs_at_most_16_bytes();
     churn_and_changes_of_mind_have_no_slope();
     clear_and_expiry_give_memory_back();

@@ -4,11 +4,11 @@
 //! polled by hand, so each test is one schedule, not a race. All that might hang
 //! runs under a watchdog. Covers faults 7, 12, 31, 53, 54 and 67 to 72.
 
-mod flights;
-
+use crate::world::flights::{Gate, Task, block_on, go};
+use crate::world::panics::{panic_of, stop};
+use crate::world::{Ledger, Val, ends, until};
 use brimful::policy::{Fifo, Policy};
 use brimful::{Cache, Cause, Entries, LoadError, Weight};
-use flights::{Gate, Ledger, Task, Val, block_on, ends, go, panic_of, stop, until};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::hash::BuildHasher;

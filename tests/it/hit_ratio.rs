@@ -4,18 +4,18 @@
 
 #![allow(dead_code, reason = "the bench uses the rest")]
 
-#[path = "../benches/hit_ratio/bounds.rs"]
-mod bounds;
-#[path = "../benches/hit_ratio/cell.rs"]
-mod cell;
-#[path = "../benches/hit_ratio/reference.rs"]
-mod reference;
-#[path = "../benches/hit_ratio/standing.rs"]
-mod standing;
-#[path = "../benches/hit_ratio/targets.rs"]
-mod targets;
-#[path = "../examples/trace/mod.rs"]
-mod trace;
+#[path = "../../benches/hit_ratio/bounds.rs"]
+pub(crate) mod bounds;
+#[path = "../../benches/hit_ratio/cell.rs"]
+pub(crate) mod cell;
+#[path = "../../benches/hit_ratio/reference.rs"]
+pub(crate) mod reference;
+#[path = "../../benches/hit_ratio/standing.rs"]
+pub(crate) mod standing;
+#[path = "../../benches/hit_ratio/targets.rs"]
+pub(crate) mod targets;
+#[path = "../../examples/trace/mod.rs"]
+pub(crate) mod trace;
 
 use bounds::{by_rule, nearest_share};
 use cell::{Cell, Doors, Measure, Outcome, Part, Score, Unit};

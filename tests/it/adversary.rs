@@ -27,40 +27,15 @@
 //! `BRIMFUL_STREAMS`: how many mixtures (default 150). `BRIMFUL_SEED`: other streams
 //! and hashers than those of every run; the seed is printed.
 
+use crate::world::door::{Door, Opened};
+use crate::world::random::mix;
+use crate::world::{Random, count};
 use brimful::policy::{Duel, Fifo, Policy};
-use brimful::{Cache, Entries, unsync};
+use brimful::{Cache, Entries};
 use std::hash::{BuildHasher, Hasher};
 use std::ops::AddAssign;
 
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        mix(self.0)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
-    }
-
-    /// From 0 to 1.
-    fn part(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn one_of<T: Copy>(&mut self, choice: &[T]) -> T {
-        choice[self.below(choice.len() as u64) as usize]
-    }
-}
-
-fn mix(mut n: u64) -> u64 {
-    n = (n ^ n >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    n = (n ^ n >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    n ^ n >> 31
-}
-
-/// A hasher whose seed is known, to replay a run.
+/// A hasher whose seed is known, to replay a run. The figures above are those by it.
 #[derive(Clone, Copy)]
 struct Seeded(u64);
 
@@ -72,8 +47,8 @@ impl BuildHasher for Seeded {
 }
 
 impl Hasher for Seeded {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are hashed here")
     }
     fn write_u64(&mut self, n: u64) {
         self.0 = mix(self.0 ^ mix(n));
@@ -84,44 +59,33 @@ impl Hasher for Seeded {
 }
 
 /// Either cache.
-trait Ask {
-    /// Whether the key was there; it is stored if not.
-    fn ask(&mut self, key: u64) -> bool;
-}
+type Asked = Box<dyn Door<u64, ()>>;
 
-macro_rules! ask {
-    ($cache:ty) => {
-        impl<P: Policy> Ask for $cache {
-            fn ask(&mut self, key: u64) -> bool {
-                let hit = self.get(&key).is_some();
-                if !hit {
-                    self.insert(key, ());
-                }
-                hit
-            }
-        }
-    };
+/// Whether the key was there; it is stored if not.
+fn ask(cache: &mut Asked, key: u64) -> bool {
+    let hit = cache.get(&key).is_some();
+    if !hit {
+        cache.insert(key, ());
+    }
+    hit
 }
-
-ask!(Cache<u64, (), P, Seeded>);
-ask!(unsync::Cache<u64, (), P, Seeded>);
 
 #[derive(Clone, Copy, Debug)]
-enum Door {
+enum Kind {
     Shared,
     Unsync,
 }
 
-fn open<P: Policy + 'static>(door: Door, capacity: u64, seed: u64) -> Box<dyn Ask> {
+fn open<P: Policy + 'static>(kind: Kind, capacity: u64, seed: u64) -> Asked {
     let builder = Cache::builder(Entries(capacity as usize)).policy::<P>();
     let builder = builder.hasher(Seeded(seed));
-    match door {
+    match kind {
         // As many as by default on two processors, wherever this runs: the figures are theirs.
-        Door::Shared => {
+        Kind::Shared => {
             let shards = (capacity / 256).clamp(1, 8) as usize;
-            Box::new(builder.shards(shards).build().expect("makes sense"))
+            Opened::plain(builder.shards(shards).build().expect("makes sense"))
         }
-        Door::Unsync => Box::new(builder.build_unsync().expect("makes sense")),
+        Kind::Unsync => Opened::plain(builder.build_unsync().expect("makes sense")),
     }
 }
 
@@ -140,7 +104,7 @@ impl Normal {
         ((10 * capacity) as f64).powf(0.1)
     }
 
-    fn key(self, asked: u64, capacity: u64, root: f64, dice: &mut Dice) -> u64 {
+    fn key(self, asked: u64, capacity: u64, root: f64, dice: &mut Random) -> u64 {
         match self {
             // Its distribution turned round: an even draw becomes a rank.
             Self::Zipf => (dice.part() * (root - 1.0) + 1.0).powi(10) as u64,
@@ -192,7 +156,7 @@ struct Attacker<'a> {
     plan: &'a Plan,
     capacity: u64,
     sent: [u64; 16],
-    dice: Dice,
+    dice: Random,
 }
 
 impl Attacker<'_> {
@@ -239,27 +203,27 @@ impl Hits {
 }
 
 struct Field {
-    duel: Box<dyn Ask>,
-    fifo: Box<dyn Ask>,
-    calm: Box<dyn Ask>,
+    duel: Asked,
+    fifo: Asked,
+    calm: Asked,
     normal: Normal,
     capacity: u64,
     root: f64,
     asked: u64,
-    dice: Dice,
+    dice: Random,
 }
 
 impl Field {
-    fn new(door: Door, capacity: u64, normal: Normal, seed: u64) -> Self {
+    fn new(kind: Kind, capacity: u64, normal: Normal, seed: u64) -> Self {
         Self {
-            duel: open::<Duel>(door, capacity, seed),
-            fifo: open::<Fifo>(door, capacity, seed),
-            calm: open::<Duel>(door, capacity, seed),
+            duel: open::<Duel>(kind, capacity, seed),
+            fifo: open::<Fifo>(kind, capacity, seed),
+            calm: open::<Duel>(kind, capacity, seed),
             normal,
             capacity,
             root: Normal::root(capacity),
             asked: 0,
-            dice: Dice(seed),
+            dice: Random(seed),
         }
     }
 
@@ -270,9 +234,9 @@ impl Field {
         let key = normal.key(self.asked, capacity, self.root, &mut self.dice);
         Hits {
             asked: 1,
-            duel: self.duel.ask(key).into(),
-            fifo: self.fifo.ask(key).into(),
-            calm: self.calm.ask(key).into(),
+            duel: ask(&mut self.duel, key).into(),
+            fifo: ask(&mut self.fifo, key).into(),
+            calm: ask(&mut self.calm, key).into(),
         }
     }
 
@@ -288,13 +252,13 @@ impl Field {
             plan,
             capacity: self.capacity,
             sent: [0; 16],
-            dice: Dice(!self.dice.0),
+            dice: Random(!self.dice.0),
         };
         let mut hits = Hits::default();
         for n in 0..requests {
             if let Some(key) = attacker.key(n as f64 / requests as f64) {
-                self.duel.ask(key);
-                self.fifo.ask(key);
+                ask(&mut self.duel, key);
+                ask(&mut self.fifo, key);
             } else {
                 hits += self.normal();
             }
@@ -323,7 +287,7 @@ struct Harm {
 
 #[derive(Clone, Copy, Debug)]
 struct Trial {
-    door: Door,
+    kind: Kind,
     capacity: u64,
     normal: Normal,
     waits: bool,
@@ -336,7 +300,7 @@ impl Trial {
         // Small caches are noisy: more of them.
         for n in 0..(2_000 / self.capacity).clamp(1, 24) {
             let seed = mix(self.seed.wrapping_add(n));
-            let mut field = Field::new(self.door, self.capacity, self.normal, seed);
+            let mut field = Field::new(self.kind, self.capacity, self.normal, seed);
             field.normals(8 * self.capacity);
             harm.during += field.attacked(plan, 16 * self.capacity);
             field.turn_over(2);
@@ -391,14 +355,9 @@ impl Bounds {
 /// never attacked ten turnovers after: Zipf, then Shifting.
 const AFTER: [(f64, f64); 2] = [(4.0, 4.5), (10.5, 6.0)];
 
-fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|value| value.parse().expect("a whole number"))
-}
-
+/// The streams of every run, or others.
 fn seed() -> u64 {
-    let seed = from_environment("BRIMFUL_SEED").unwrap_or(1);
+    let seed = count("BRIMFUL_SEED", 1);
     println!("BRIMFUL_SEED={seed}");
     seed
 }
@@ -459,16 +418,16 @@ fn attacks() -> Vec<Known> {
     ]
 }
 
-fn known_attacks(capacity: u64, doors: &[Door]) {
+fn known_attacks(capacity: u64, kinds: &[Kind]) {
     let seed = seed();
     let mut over = 0;
-    for &door in doors {
+    for &kind in kinds {
         for known in attacks() {
             for (normal, (loss, soon)) in
                 [Normal::Zipf, Normal::Shifting].into_iter().zip(known.most)
             {
                 let trial = Trial {
-                    door,
+                    kind,
                     capacity,
                     normal,
                     waits: capacity <= 1_000,
@@ -482,7 +441,7 @@ fn known_attacks(capacity: u64, doors: &[Door]) {
                     late,
                 };
                 let (told, holds) = bounds.hold(&trial.harm(&known.plan));
-                println!("{capacity} {door:?} {normal:?} {}: {told}", known.name);
+                println!("{capacity} {kind:?} {normal:?} {}: {told}", known.name);
                 over += u32::from(!holds);
             }
         }
@@ -492,39 +451,39 @@ fn known_attacks(capacity: u64, doors: &[Door]) {
 
 #[test]
 fn known_attacks_on_64() {
-    known_attacks(64, &[Door::Shared, Door::Unsync]);
+    known_attacks(64, &[Kind::Shared, Kind::Unsync]);
 }
 
 #[test]
 fn known_attacks_on_1_000() {
-    known_attacks(1_000, &[Door::Shared, Door::Unsync]);
+    known_attacks(1_000, &[Kind::Shared, Kind::Unsync]);
 }
 
 #[test]
 fn known_attacks_on_20_000() {
-    known_attacks(20_000, &[Door::Shared]);
+    known_attacks(20_000, &[Kind::Shared]);
 }
 
 #[test]
 fn known_attacks_on_20_000_without_locks() {
-    known_attacks(20_000, &[Door::Unsync]);
+    known_attacks(20_000, &[Kind::Unsync]);
 }
 
-fn any_attack(dice: &mut Dice) -> Attack {
+fn any_attack(dice: &mut Random) -> Attack {
     if dice.below(3) == 0 {
-        let width = dice.one_of(&[0.05, 0.3, 0.6, 0.9, 1.05, 1.3, 2.0]);
-        return around(width, dice.one_of(&[2, 4, 8, 1_000]));
+        let width = dice.pick(&[0.05, 0.3, 0.6, 0.9, 1.05, 1.3, 2.0]);
+        return around(width, dice.pick(&[2, 4, 8, 1_000]));
     }
     wave(
-        dice.one_of(&[1, 1, 2, 3, 4, 15]),
-        dice.one_of(&[0.02, 0.06, 0.1, 0.2, 0.4, 0.7, 1.0, 1.3, 2.0]),
-        dice.one_of(&[0, 1, 1, 2, 4, 14]),
+        dice.pick(&[1, 1, 2, 3, 4, 15]),
+        dice.pick(&[0.02, 0.06, 0.1, 0.2, 0.4, 0.7, 1.0, 1.3, 2.0]),
+        dice.pick(&[0, 1, 1, 2, 4, 14]),
     )
 }
 
-fn any_plan(dice: &mut Dice) -> Plan {
-    let share = dice.one_of(&[20, 50, 80, 95]);
-    let few = |dice: &mut Dice| 1 + dice.below(3);
+fn any_plan(dice: &mut Random) -> Plan {
+    let share = dice.pick(&[20, 50, 80, 95]);
+    let few = |dice: &mut Random| 1 + dice.below(3);
     let phases = (0..few(dice))
         .map(|_| (0..few(dice)).map(|_| any_attack(dice)).collect())
         .collect();
@@ -554,14 +513,14 @@ fn attacks_mixed_at_random() {
     let seed = seed();
     let mut worst = [f64::MIN; 2];
     let mut over = 0;
-    for n in 0..from_environment("BRIMFUL_STREAMS").unwrap_or(150) {
-        let mut dice = Dice(mix(seed).wrapping_add(n));
+    for n in 0..count("BRIMFUL_STREAMS", 150) {
+        let mut dice = Random(mix(seed).wrapping_add(n));
         let plan = any_plan(&mut dice);
-        let capacity = dice.one_of(&[64, 1_000]);
-        let door = dice.one_of(&[Door::Shared, Door::Unsync]);
+        let capacity = dice.pick(&[64, 1_000]);
+        let kind = dice.pick(&[Kind::Shared, Kind::Unsync]);
         for normal in [Normal::Zipf, Normal::Shifting] {
             let trial = Trial {
-                door,
+                kind,
                 capacity,
                 normal,
                 waits: false,
@@ -589,13 +548,13 @@ fn what_was_popular_long_ago_is_forgotten() {
     let mut hits = Hits::default();
     for n in 0..4 {
         let seed = mix(seed.wrapping_add(n));
-        let mut duel = open::<Duel>(Door::Unsync, capacity, seed);
-        let mut fifo = open::<Fifo>(Door::Unsync, capacity, seed);
-        let mut dice = Dice(seed);
+        let mut duel = open::<Duel>(Kind::Unsync, capacity, seed);
+        let mut fifo = open::<Fifo>(Kind::Unsync, capacity, seed);
+        let mut dice = Random(seed);
         for asked in 0..360 * capacity {
             let era = asked / (60 * capacity);
             let key = era << 40 | Normal::Zipf.key(asked, capacity, root, &mut dice);
-            let (duel, fifo) = (duel.ask(key), fifo.ask(key));
+            let (duel, fifo) = (ask(&mut duel, key), ask(&mut fifo, key));
             if era > 1 {
                 hits += Hits {
                     asked: 1,

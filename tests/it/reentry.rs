@@ -13,36 +13,21 @@
 //! under a lock either. Run with `--release` too. Nothing to scale, no randomness.
 //! Covers faults 53 to 57, 61 and goal G13.
 
+use crate::world::counted::Site;
+use crate::world::panics::{ON_PURPOSE, REFUSAL, hush_refusals, panic_of};
+use crate::world::scale::{child, scenario};
+use crate::world::watchdog::patience;
+use crate::world::{Threaded, done};
 use brimful::policy::{Duel, Fifo, Lru, Policy, Residents, Slot, Tag, Touch, Weighed};
 use brimful::{Cache, Cause, Weight};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, Once};
-use std::time::Duration;
-
-const WATCHDOG: Duration = Duration::from_secs(20);
+use std::sync::{Arc, Mutex};
 
 // ---- keys and values that call back ----
-
-/// A kind of user code.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Site {
-    DropKey,
-    DropValue,
-    CloneKey,
-    CloneValue,
-    Hash,
-    Eq,
-    Listener,
-    Weigher,
-    Loader,
-    Closure,
-    Policy,
-}
 
 type Callback = Box<dyn FnOnce()>;
 
@@ -117,11 +102,6 @@ impl PartialEq for Key {
 }
 
 impl Eq for Key {}
-
-/// A policy whose caches may be shared by threads.
-trait Threaded: Policy<Meta: Send + Sync> + Send + Sync + 'static {}
-
-impl<P: Policy<Meta: Send + Sync> + Send + Sync + 'static> Threaded for P {}
 
 type C<P> = Cache<Key, Val, Weighed<P>>;
 
@@ -235,9 +215,6 @@ fn removals<P: Policy>() -> Vec<Call<P>> {
     ]
 }
 
-/// Takes whatever a call returns.
-fn done<T>(_: T) {}
-
 /// The cache still does what it is for.
 fn works<P: Policy>(cache: &C<P>) {
     cache.check();
@@ -278,7 +255,7 @@ impl Scenarios {
         let (mut failed, mut hung) = (Vec::new(), 0);
         let mut ends = work_off(&queue);
         for name in &names {
-            let end = ends.recv_timeout(WATCHDOG).unwrap_or(End::Hangs);
+            let end = ends.recv_timeout(patience()).unwrap_or(End::Hangs);
             if end != End::Well {
                 failed.push(format!("{end:?}: {name}"));
             }
@@ -487,39 +464,12 @@ fn all_moments_by_all_calls<P: Threaded>(policy: &str) {
 
 #[test]
 fn any_call_is_allowed_where_no_lock_is_held() {
-    silence_reentry();
+    hush_refusals();
     all_moments_by_all_calls::<Duel>("Duel");
     all_moments_by_all_calls::<Lru>("Lru");
 }
 
 // ---- under a lock: closures ----
-
-const SAYS: &str = "brimful: a cache was called from code that runs under a cache's lock";
-
-/// The calls that are refused are many: their messages need not be read.
-fn silence_reentry() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            let payload = info.payload();
-            let said = payload.downcast_ref::<String>().map(String::as_str);
-            let message = said.or(payload.downcast_ref::<&str>().copied());
-            if !message.is_some_and(|m| m.starts_with(SAYS) || m == ON_PURPOSE) {
-                usual(info);
-            }
-        }));
-    });
-}
-
-/// Runs something that must panic, and says what it said.
-fn refusal(run: impl FnOnce()) -> String {
-    let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("a panic");
-    match panic.downcast::<String>() {
-        Ok(message) => *message,
-        Err(panic) => panic.downcast_ref::<&str>().unwrap_or(&"?").to_string(),
-    }
-}
 
 fn locked_closures<P: Policy>() -> Vec<Moment<P>> {
     fn closure() -> bool {
@@ -568,8 +518,8 @@ fn call_from_under_a_lock<P: Threaded>(
     };
     let target = called.clone();
     hook(moment.site, 1, move || call.1(&target));
-    let message = refusal(|| (moment.begin)(&cache));
-    assert!(message.starts_with(SAYS), "{message}");
+    let message = panic_of(|| (moment.begin)(&cache));
+    assert!(message.starts_with(REFUSAL), "{message}");
     assert_eq!(RAN.get(), 1, "the callback ran");
     if other {
         assert_eq!(called.len(), 50, "the other cache was not changed");
@@ -606,7 +556,7 @@ fn all_locks_by_all_calls<P: Threaded>(
 
 #[test]
 fn a_call_from_a_closure_under_the_lock_panics_and_says_so() {
-    silence_reentry();
+    hush_refusals();
     all_locks_by_all_calls::<Duel>("Duel", locked_closures, 1_000);
     all_locks_by_all_calls::<Lru>("Lru", locked_closures, 1_000);
 }
@@ -614,15 +564,15 @@ fn a_call_from_a_closure_under_the_lock_panics_and_says_so() {
 /// `drain` locks when it is dropped, so that must be refused as well.
 #[test]
 fn a_drain_begun_before_and_dropped_under_a_lock_panics_and_says_so() {
-    silence_reentry();
+    hush_refusals();
     let mut scenarios = Scenarios::default();
     for other in [false, true] {
         scenarios.add(format!("another cache: {other}"), move || {
             let cache = full::<Duel>(8);
             let drained = if other { full(8) } else { cache.clone() };
             let drain = drained.drain();
-            let message = refusal(|| done(cache.view(&Key(9), |_, _| drop(drain))));
-            assert!(message.starts_with(SAYS), "{message}");
+            let message = panic_of(|| done(cache.view(&Key(9), |_, _| drop(drain))));
+            assert!(message.starts_with(REFUSAL), "{message}");
             works(&cache);
         });
     }
@@ -632,7 +582,7 @@ fn a_drain_begun_before_and_dropped_under_a_lock_panics_and_says_so() {
 /// What needs no lock may answer or refuse, but must not hang.
 #[test]
 fn what_needs_no_lock_ends_in_a_closure_too() {
-    silence_reentry();
+    hush_refusals();
     let lockless: [Call<Duel>; 5] = [
         ("capacity", |cache| done(cache.capacity())),
         ("shards", |cache| done(cache.shards())),
@@ -651,7 +601,7 @@ fn what_needs_no_lock_ends_in_a_closure_too() {
                 let ended = catch_unwind(AssertUnwindSafe(|| (moment.begin)(&cache)));
                 if let Err(panic) = ended {
                     let message = panic.downcast_ref::<String>();
-                    assert!(message.is_some_and(|m| m.starts_with(SAYS)));
+                    assert!(message.is_some_and(|m| m.starts_with(REFUSAL)));
                 }
                 works(&cache);
             });
@@ -663,7 +613,7 @@ fn what_needs_no_lock_ends_in_a_closure_too() {
 /// Dropping a cache takes no lock that anybody else could hold.
 #[test]
 fn another_cache_may_be_dropped_in_a_closure_under_the_lock() {
-    silence_reentry();
+    hush_refusals();
     let mut scenarios = Scenarios::default();
     scenarios.add("drop", || {
         let (cache, other) = (full::<Duel>(4), full::<Duel>(4));
@@ -676,20 +626,18 @@ fn another_cache_may_be_dropped_in_a_closure_under_the_lock() {
 /// After a closure has panicked on its own the thread is free to call again.
 #[test]
 fn a_panic_of_a_closure_takes_the_mark_along() {
-    silence_reentry();
+    hush_refusals();
     let cache = full::<Duel>(2);
     for moment in locked_closures::<Duel>() {
         HOOKS.with_borrow_mut(Vec::clear);
         hook(moment.site, 1, || panic!("{ON_PURPOSE}"));
-        assert_eq!(refusal(|| (moment.begin)(&cache)), ON_PURPOSE);
+        assert_eq!(panic_of(|| (moment.begin)(&cache)), ON_PURPOSE);
         assert!(cache.len() >= 40);
         cache.check();
         cache.insert(Key(9), Val(2));
     }
     works(&cache);
 }
-
-const ON_PURPOSE: &str = "on purpose";
 
 // ---- under a lock: Eq and Clone, refused in debug builds ----
 
@@ -742,7 +690,7 @@ fn clones<P: Policy>() -> Vec<Moment<P>> {
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "refused in debug builds only")]
 fn a_call_from_eq_or_clone_under_the_lock_panics_in_debug_builds() {
-    silence_reentry();
+    hush_refusals();
     all_locks_by_all_calls::<Duel>("Duel", equals, 2_000);
     all_locks_by_all_calls::<Lru>("Lru", equals, 2_000);
     all_locks_by_all_calls::<Duel>("Duel", clones, 1_000);
@@ -955,30 +903,18 @@ impl Unwound {
     }
 }
 
-const CHILD: &str = "BRIMFUL_CHILD";
-
 #[test]
 #[cfg_attr(miri, ignore = "starts processes")]
 fn what_a_panic_drops_on_its_way_is_not_dropped_under_a_lock() {
-    if let Ok(index) = std::env::var(CHILD) {
-        return run_unwound(index.parse().unwrap());
+    if let Some(index) = scenario() {
+        return run_unwound(index);
     }
     let name = "what_a_panic_drops_on_its_way_is_not_dropped_under_a_lock";
     let all = unwound();
     let mut failed = Vec::new();
     for (index, unwound) in all.iter().enumerate() {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", name, "--nocapture"])
-            .env(CHILD, index.to_string())
-            .env("RUST_BACKTRACE", "0")
-            .output()
-            .unwrap();
-        let out = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            out.contains("running 1 test"),
-            "{name} names no test: {out}"
-        );
-        if !output.status.success() {
+        let (passed, _, errors) = child(module_path!(), name, index);
+        if !passed {
             let Unwound {
                 name,
                 panics,
@@ -986,7 +922,6 @@ fn what_a_panic_drops_on_its_way_is_not_dropped_under_a_lock() {
                 calls,
                 ..
             } = unwound;
-            let errors = String::from_utf8_lossy(&output.stderr);
             let said = errors.lines().filter(|line| line.len() < 120).take(4);
             let said = said.collect::<Vec<_>>().join("\n    ");
             failed.push(format!(
@@ -1000,7 +935,7 @@ fn what_a_panic_drops_on_its_way_is_not_dropped_under_a_lock() {
 
 /// In a process of its own, since it may abort.
 fn run_unwound(index: usize) {
-    silence_reentry();
+    hush_refusals();
     for shards in [1, 4] {
         let mut scenarios = Scenarios::default();
         let name = format!("scenario {index}, {shards} shards");

@@ -7,118 +7,17 @@
 //! or queue grows. Caches of a capacity in bytes are held to that capacity, plus
 //! 256 KiB, at every sample. Births are measured too.
 //!
-//! Lives are in `soak/time.rs`.
-//!
 //! - `BRIMFUL_SOAK=1`: all capacities up to 300,000, all policies, all patterns
 //!   (minutes); the default takes seconds.
 //! - `BRIMFUL_SEED`: replays a run.
 //!
 //! Covers faults 22, 32, 38, 41, 42, 44, 45 and goals G11 and G18.
 
-use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
+use crate::world::{Random, short_name};
+use crate::{FIXED, KIB, all_freed, alone, in_full, live};
+use brimful::policy::{Duel, Lru, Policy};
 use brimful::{Bytes, Cache, Entries, HeapSize, WeighedCache, Weight};
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use std::alloc::System;
-use std::any::type_name;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
-
-#[path = "soak/time.rs"]
-mod time;
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-const KIB: i64 = 1024;
-
-/// What is built at birth and does not grow with the entries.
-const FIXED: i64 = 256 * KIB;
-
-/// Bytes allocated and not freed by anyone; reallocations are in both sums.
-fn live() -> i64 {
-    let stats = ALLOCATOR.stats();
-    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
-}
-
-/// The allocator counts for the whole process: one test at a time, and begun
-/// only when the test harness has done with the one before.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    seed();
-    let mut before = live();
-    for _ in 0..100 {
-        std::thread::sleep(Duration::from_millis(20));
-        if live() == before {
-            break;
-        }
-        before = live();
-    }
-    alone
-}
-
-/// Everything was freed, but for what the test harness itself may hold.
-fn all_freed(birth: i64) {
-    let left = live() - birth;
-    assert!(left.abs() <= 4 * KIB, "{left} bytes were not freed");
-}
-
-fn env(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-fn in_full() -> bool {
-    env("BRIMFUL_SOAK").is_some_and(|n| n > 0)
-}
-
-/// The seed of this run, printed once.
-fn seed() -> u64 {
-    static SEED: OnceLock<u64> = OnceLock::new();
-    *SEED.get_or_init(|| {
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let seed = env("BRIMFUL_SEED").unwrap_or(now.as_nanos() as u64);
-        println!("BRIMFUL_SEED={seed}");
-        seed
-    })
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        Self(seed())
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
-    }
-}
-
-fn short_name<P>() -> &'static str {
-    let name = type_name::<P>();
-    name.rsplit("::").next().unwrap_or(name)
-}
-
-macro_rules! every_policy {
-    ($body:ident $(, $argument:expr)*) => {{
-        $body::<Fifo>($($argument),*);
-        $body::<Lru>($($argument),*);
-        $body::<Sieve>($($argument),*);
-        $body::<Duel>($($argument),*);
-        $body::<S3Fifo>($($argument),*);
-        $body::<Lfu>($($argument),*);
-        $body::<Gdsf>($($argument),*);
-    }};
-}
 
 // ---- churn of entries ---------------------------------------------------------
 
@@ -236,7 +135,7 @@ fn does_not_grow<P: Policy>(capacity: u64, pattern: &Pattern<P>) {
         cache: &cache,
         capacity,
         now: 0,
-        random: Random::new(),
+        random: Random::new(0),
     };
     let at_10 = turn(&mut churned, 10, pattern.step, birth);
     let at_50 = turn(&mut churned, 50, pattern.step, birth);
@@ -328,7 +227,7 @@ where
     let birth = live();
     let builder = Cache::builder(Bytes(capacity)).policy::<P>();
     let cache: WeighedCache<K, V, P> = builder.build().expect("a plain configuration");
-    let (mut random, mut most, mut charged, mut n) = (Random::new(), 0, 0, 0);
+    let (mut random, mut most, mut charged, mut n) = (Random::new(0), 0, 0, 0);
     while charged < turnovers * capacity {
         for _ in 0..64 {
             let (key, value) = entry(n, &mut random);

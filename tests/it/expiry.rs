@@ -4,6 +4,8 @@
 //!
 //! Tests named `fault_NN` hold a line of the list of rivals' faults.
 
+use crate::world::done;
+use crate::world::watchdog::{patience, sweepers_alone};
 use brimful::policy::{
     Duel, Ending, Fifo, Forever, Gdsf, Idle, Lfu, Life, Lru, Policy, Recorded, Residents, S3Fifo,
     Sieve, Slot, Tag, Timed, Touch,
@@ -17,9 +19,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
-
-/// What a call answers is of no interest.
-fn done<T>(_: T) {}
 
 /// What the wheel is coarse by: 2^20 ns, and a tick.
 const GRAIN: Duration = Duration::from_nanos((1 << 20) + 1_024);
@@ -1566,10 +1565,9 @@ fn a_clock_and_a_rule_that_panic_change_nothing() {
 // --- the sweeper -------------------------------------------------------------------
 
 /// Longer than any test waits for what is sure to come.
-const PATIENCE: Duration = secs(120);
-
 #[test]
 fn a_sweeper_takes_out_what_has_ended_and_goes_on_after_a_panic() {
+    let _alone = sweepers_alone();
     let (send, gone) = mpsc::channel();
     let send = Mutex::new(send);
     let clock = HandClock::new();
@@ -1590,7 +1588,7 @@ fn a_sweeper_takes_out_what_has_ended_and_goes_on_after_a_panic() {
     for key in 0..5 {
         cache.insert(key, key);
         clock.advance(secs(2));
-        assert_eq!(gone.recv_timeout(PATIENCE), Ok((key, Cause::Expired)));
+        assert_eq!(gone.recv_timeout(patience()), Ok((key, Cause::Expired)));
     }
     assert_eq!(sweeper.panics(), 1);
     assert_eq!(cache.stats().listener_panics(), 1);
@@ -1601,6 +1599,7 @@ fn a_sweeper_takes_out_what_has_ended_and_goes_on_after_a_panic() {
 
 #[test]
 fn a_sweeper_keeps_no_value_alive_and_ends_with_its_cache() {
+    let _alone = sweepers_alone();
     let dropped = Arc::new(AtomicU64::new(0));
     let cache = Cache::builder(Entries(100))
         .time_to_live(secs(3_600))
@@ -1619,6 +1618,7 @@ fn a_sweeper_keeps_no_value_alive_and_ends_with_its_cache() {
 
 #[test]
 fn a_sweeper_can_be_stopped_by_the_listener_that_it_runs() {
+    let _alone = sweepers_alone();
     let (send, stopped) = mpsc::channel();
     let send = Mutex::new(send);
     let handle = Arc::new(Mutex::new(None::<brimful::Sweeper>));
@@ -1641,7 +1641,7 @@ fn a_sweeper_can_be_stopped_by_the_listener_that_it_runs() {
     clock.advance(secs(2));
     *held = Some(cache.sweeper(Duration::from_millis(1)).unwrap());
     drop(held);
-    assert_eq!(stopped.recv_timeout(PATIENCE), Ok(()));
+    assert_eq!(stopped.recv_timeout(patience()), Ok(()));
 }
 
 // --- threads ------------------------------------------------------------------------

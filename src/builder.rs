@@ -36,7 +36,7 @@ use std::time::Duration;
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder<K, V, F = Duel, S = RandomState> {
+pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     limits: Limits<K, V>,
     entry_limit: Option<usize>,
     shards: Option<usize>,
@@ -46,7 +46,7 @@ pub struct Builder<K, V, F = Duel, S = RandomState> {
     form: PhantomData<fn() -> F>,
 }
 
-impl<K, V, F> Builder<K, V, F> {
+impl<K, V, F: Form> Builder<K, V, F> {
     pub(crate) fn new(capacity: impl Capacity<K, V, Form = F>) -> Self {
         Self {
             limits: capacity.limits(),
@@ -67,7 +67,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     }
 
     /// This builder, for another form.
-    fn formed<G>(self) -> Builder<K, V, G, S> {
+    fn formed<G: Form>(self) -> Builder<K, V, G, S> {
         Builder {
             limits: self.limits,
             entry_limit: self.entry_limit,
@@ -518,11 +518,10 @@ fn built<T>(cache: Result<T, BuildError>) -> T {
     cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
 }
 
-impl<K, V, F, S> fmt::Debug for Builder<K, V, F, S> {
+impl<K, V, F: Form, S> fmt::Debug for Builder<K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("capacity", &self.limits.amount)
-            .field("unit", &self.limits.unit())
+            .field("capacity", &self.limits)
             .field("entry_limit", &self.entry_limit)
             .field("shards", &self.shards)
             .field("listens", &self.listener.is_some())

@@ -10,6 +10,7 @@ use crate::room::Weigher;
 use crate::sync::processors;
 use crate::table::Entry;
 use crate::unit::{Bytes, Entries, Weight};
+use std::fmt;
 
 impl Bytes {
     /// What a cache of this type is charged for each entry, in bytes, beyond
@@ -49,11 +50,7 @@ pub trait Capacity<K, V>: sealed::Sealed {
 
 /// A capacity taken apart.
 #[doc(hidden)]
-#[allow(
-    unnameable_types,
-    missing_debug_implementations,
-    reason = "between a capacity and the builder alone"
-)]
+#[allow(unnameable_types, reason = "between a capacity and the builder alone")]
 pub struct Limits<K, V> {
     pub(crate) amount: u64,
     pub(crate) weigher: Option<Weigher<K, V>>,
@@ -61,7 +58,7 @@ pub struct Limits<K, V> {
 }
 
 /// What the amount counts.
-#[derive(PartialEq)]
+#[derive(PartialEq, Debug)]
 enum Counted {
     Entries,
     Weight,
@@ -69,14 +66,6 @@ enum Counted {
 }
 
 impl<K, V> Limits<K, V> {
-    pub(crate) fn unit(&self) -> &'static str {
-        match self.unit {
-            Counted::Entries => "entries",
-            Counted::Weight => "weight",
-            Counted::Bytes => "bytes",
-        }
-    }
-
     /// The capacity if it counts entries.
     pub(crate) fn entries(&self) -> Option<usize> {
         (self.unit == Counted::Entries).then_some(self.amount as usize)
@@ -97,6 +86,13 @@ impl<K, V> Limits<K, V> {
             Counted::Weight => None,
             Counted::Bytes => Some(self.amount / (self.overhead::<F>() + 64)),
         }
+    }
+}
+
+impl<K, V> fmt::Debug for Limits<K, V> {
+    /// Prints the capacity as it is written: `Entries(10)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({})", self.unit, self.amount)
     }
 }
 

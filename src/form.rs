@@ -183,7 +183,7 @@ pub(crate) mod extra {
     )]
 
     /// What an entry carries. A field that is not there reads as its default.
-    pub trait Extra: Default {
+    pub trait Extra: Default + Send + Sync + 'static {
         const WEIGHED: bool = false;
         const TIMED: bool = false;
         const AGED: bool = false;

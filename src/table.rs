@@ -567,7 +567,11 @@ mod tests {
                 sizes.push(table.slot_count());
             }
             if n == 5_100 {
-                assert!(table.slot_count() < 5_000 * 14 / 10, "{}", table.slot_count());
+                assert!(
+                    table.slot_count() < 5_000 * 14 / 10,
+                    "{}",
+                    table.slot_count()
+                );
             }
         }
         assert!(sizes.len() < 24, "{sizes:?}");

@@ -16,9 +16,11 @@
 //!
 //! Covers faults 21 to 23, 25 to 32, 37, 60, 66 and goals G1 and G2.
 
-use crate::world::{Ledger, Random, Threaded, Val, count, ends, env, short_name};
+use crate::world::{
+    Bounded, Ledger, Random, Threaded, ThreadedForm, Val, count, ends, env, short_name,
+};
 use brimful::policy::{Duel, Lru, Policy, Residents, Slot, Tag, Touch};
-use brimful::{Cache, Capacity, Cause, Entries, Reason, Updated, WeighedCache, Weight};
+use brimful::{Cache, Capacity, Cause, Entries, Form, Reason, Updated, Weighed, Weight};
 use std::fmt::Debug;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -177,7 +179,7 @@ struct Seen {
 }
 
 /// One read of all figures; says whether the cache's have changed.
-fn observe<P: Policy>(cache: &Cache<Key, Val, P>, ledger: &Ledger, seen: &mut Seen) -> bool {
+fn observe<P: Form>(cache: &Cache<Key, Val, P>, ledger: &Ledger, seen: &mut Seen) -> bool {
     let now = (cache.weight(), cache.len() as u64);
     seen.weight = seen.weight.max(now.0);
     seen.entries = seen.entries.max(now.1);
@@ -213,7 +215,7 @@ fn open_fire<P, W>(
     write: W,
 ) -> Report
 where
-    P: Threaded,
+    P: ThreadedForm,
     W: Fn(&Cache<Key, Val, P>, &Ledger, u64, &mut Random) + Sync,
 {
     // One fire at a time: all cores for this one.
@@ -464,7 +466,7 @@ fn whole_fire<P: Threaded>() {
 }
 
 fn weighed_step<P: Policy>(
-    cache: &WeighedCache<Key, Val, P>,
+    cache: &Cache<Key, Val, Weighed<P>>,
     ledger: &Ledger,
     writer: u64,
     random: &mut Random,
@@ -525,7 +527,7 @@ fn limited_fire<P: Threaded>() {
     );
 }
 
-fn build<C, P>(capacity: C, shards: usize) -> Cache<Key, Val, C::Form<P>>
+fn build<C, P>(capacity: C, shards: usize) -> Cache<Key, Val, <C::Form as Form>::With<P>>
 where
     C: Capacity<Key, Val>,
     P: Policy,
@@ -641,12 +643,12 @@ impl Ceiling {
 /// watches; `write` gets the largest capacity there ever is.
 fn change_capacities<P, W>(name: &str, cache: &Cache<Key, Val, P>, changes: u64, write: W)
 where
-    P: Threaded,
+    P: ThreadedForm,
     W: Fn(&Cache<Key, Val, P>, &Ledger, u64, &mut Random) + Sync,
 {
     let (ceiling, ledger) = (Ceiling::default(), Ledger::default());
     let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
-    let largest = cache.capacity();
+    let largest = cache.bound();
     ceiling.set(largest);
     thread::scope(|scope| {
         for writer in 0..2 {
@@ -683,18 +685,18 @@ where
     cache.check();
 }
 
-fn change_once<P: Policy>(name: &str, cache: &Cache<Key, Val, P>, ceiling: &Ceiling, to: u64) {
-    let raised = to > cache.capacity();
+fn change_once<P: Form>(name: &str, cache: &Cache<Key, Val, P>, ceiling: &Ceiling, to: u64) {
+    let raised = to > cache.bound();
     if raised {
         ceiling.set(to);
     }
-    cache.set_capacity(to);
+    cache.bound_to(to);
     let weight = cache.weight();
     assert!(
         weight <= to,
         "{name}: weight {weight} when set_capacity({to}) returned"
     );
-    assert_eq!(cache.capacity(), to);
+    assert_eq!(cache.bound(), to);
     if !raised {
         ceiling.set(to);
         thread::yield_now();
@@ -743,7 +745,7 @@ fn the_new_capacity_holds_when_set_capacity_returns() {
 /// whether its weight was seen to rise by an observer or the listener.
 fn lowered_in_peace<P: Threaded>() {
     static CACHE_WEIGHT: AtomicU64 = AtomicU64::new(0);
-    type Told<P> = WeighedCache<Key, Val, P>;
+    type Told<P> = Cache<Key, Val, Weighed<P>>;
     let own: Arc<OnceLock<Weak<Told<P>>>> = Arc::default();
     let told = own.clone();
     let listener = move |_: &Key, _: &Val, cause: Cause| {
@@ -778,7 +780,7 @@ fn lowered_in_peace<P: Threaded>() {
         });
         let _ends = Ends(&stop);
         for capacity in [29_999, 20_000, 10_000, 9_999, 500, 3, 0] {
-            cache.set_capacity(capacity);
+            cache.bound_to(capacity);
             assert!(cache.weight() <= capacity);
             assert!(
                 capacity < 500 || cache.weight() + 100 > capacity,
@@ -847,7 +849,7 @@ fn filled_exactly<P: Policy>(capacity: usize, shards: usize) {
 
 /// Fills by weights of 1 and 2 up to the last unit.
 fn weight_filled_exactly<P: Policy>(capacity: u64, shards: usize) {
-    let cache: WeighedCache<u32, u64, P, _> =
+    let cache: Cache<u32, u64, Weighed<P>, _> =
         Cache::builder(Weight(capacity, |_: &u32, v: &u64| *v))
             .policy::<P>()
             .hasher(BuildHasherDefault::<Identity>::default())
@@ -929,7 +931,7 @@ fn a_capacity_of_nothing_keeps_nothing() {
         ));
         drop(refused);
         assert_eq!((cache.len(), cache.weight(), ledger.live()), (0, 0, 0));
-        cache.set_capacity(1);
+        cache.bound_to(1);
         cache.insert(Key(1), ledger.heavy(0, 1));
         assert_eq!(cache.len(), 1);
         cache.check();
@@ -938,8 +940,8 @@ fn a_capacity_of_nothing_keeps_nothing() {
 
 // ---- room moves -----------------------------------------------------------------
 
-fn fill<P: Policy>(cache: &WeighedCache<Key, Val, P>, ledger: &Ledger) {
-    let capacity = cache.capacity();
+fn fill<P: Policy>(cache: &Cache<Key, Val, Weighed<P>>, ledger: &Ledger) {
+    let capacity = cache.bound();
     let weight = (capacity / 40).max(1);
     for key in 1_000..1_000 + capacity / weight {
         cache.insert(Key(key), ledger.heavy(0, weight));
@@ -1139,7 +1141,7 @@ fn the_largest_capacities_build_and_hold() {
     assert_eq!(weighed.weight(), 1 + (0..10_000).sum::<u64>());
     for cache in [&weighed, &bytes] {
         cache.check();
-        cache.set_capacity(0);
+        cache.bound_to(0);
         assert_eq!((cache.len(), cache.weight()), (0, 0));
     }
     counted.check();

@@ -14,8 +14,10 @@
 //! Covers faults 3, 8, 28 to 31, 44, 55 and SPEC's "who removes it".
 
 use crate::world::{Random, count};
-use brimful::policy::{Fifo, Weighed};
-use brimful::{Cache, Cause, Entries, Reason, Snapshot, Updated, Weight, unsync};
+use brimful::policy::Fifo;
+use brimful::{
+    Cache, Cause, Entries, Reason, Snapshot, Unit, Units, Updated, Weighed, Weight, unsync,
+};
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -620,7 +622,7 @@ on_every_door! {
         for n in 0..10 {
             cache.insert(w.key(n), w.val(10));
         }
-        cache.set_capacity(45);
+        cache.set_capacity(Units(45));
         w.returned(());
         let events = w.events();
         assert_eq!(events.last(), Some(&Returned));
@@ -628,11 +630,11 @@ on_every_door! {
         assert_eq!(told.len(), 6);
         assert!(told.iter().all(|told| told.2 == Cause::Evicted && told.0 as usize == told.1));
         assert!(!w.one_shard || told.iter().map(|told| told.0).eq(0..6));
-        assert_eq!((cache.len(), cache.weight(), cache.capacity()), (4, 40, 45));
+        assert_eq!((cache.len(), cache.weight(), cache.capacity().amount()), (4, 40, 45));
 
-        cache.set_capacity(1_000);
+        cache.set_capacity(Units(1_000));
         assert_eq!(w.told(), []);
-        cache.set_capacity(0);
+        cache.set_capacity(Units(0));
         assert_eq!(w.told().len(), 4);
         assert_eq!((cache.len(), cache.weight()), (0, 0));
     }
@@ -665,10 +667,10 @@ on_every_door! {
         cache.clear();
         cache.retain(|_, _| true);
         assert_eq!(cache.drain().count(), 0);
-        cache.set_capacity(0);
-        assert_eq!((cache.len(), cache.weight(), cache.capacity()), (0, 0, 0));
+        cache.set_capacity(Units(0));
+        assert_eq!((cache.len(), cache.weight(), cache.capacity().amount()), (0, 0, 0));
         assert_eq!(w.told(), []);
-        cache.set_capacity(1);
+        cache.set_capacity(Units(1));
         assert!(cache.insert(w.key(1), w.val(1)).is_none());
         assert_eq!(cache.len(), 1);
     }
@@ -696,7 +698,7 @@ on_every_door! {
         cache.retain(|_, _| true);
         assert_eq!(w.weighed(), held, "retain");
         cache.remove(&w.key(6));
-        cache.set_capacity(3);
+        cache.set_capacity(Units(3));
         cache.clear();
         assert_eq!(w.weighed(), 0, "leaving");
     }
@@ -752,7 +754,7 @@ on_every_door! {
         assert_eq!(w.hashed(), 10_000, "evictions and tables built anew");
         cache.retain(|key, _| key.0 % 2 == 0);
         cache.shrink_to_fit();
-        cache.set_capacity(100);
+        cache.set_capacity(Units(100));
         assert_eq!(cache.iter().count(), cache.len());
         assert_eq!(cache.drain().count(), 100);
         cache.clear();
@@ -1022,7 +1024,10 @@ fn a_plain_cache_of_no_entries_refuses_all() {
     assert_eq!(refused.reason, Reason::TooHeavy { weight, capacity });
     assert_eq!(cache.get_or_insert_with(&1, || "c"), "c");
     assert_eq!(cache.stats().departures(Cause::Refused), 3);
-    assert_eq!((cache.len(), cache.weight(), cache.capacity()), (0, 0, 0));
+    assert_eq!(
+        (cache.len(), cache.weight(), cache.capacity().amount()),
+        (0, 0, 0)
+    );
 }
 
 #[test]
@@ -1076,7 +1081,7 @@ fn hustle(cache: &Crowd, tally: &Arc<Tally>, ids: std::ops::Range<usize>, random
             0 => cache.clear(),
             1 => drop(cache.drain().take(5).count()),
             2 => cache.retain(|key, _| key % 3 > 0),
-            3 => cache.set_capacity(300 + key),
+            3 => cache.set_capacity(Units(300 + key)),
             4..20 => drop(cache.remove(&(key / 2))),
             20..30 => drop(cache.update(&(key / 3), |_| ())),
             _ => {}

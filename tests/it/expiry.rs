@@ -4,15 +4,15 @@
 //!
 //! Tests named `fault_NN` hold a line of the list of rivals' faults.
 
+use crate::world::Bounded;
 use crate::world::done;
 use crate::world::watchdog::{patience, sweepers_alone};
 use brimful::policy::{
-    Duel, Ending, Fifo, Forever, Gdsf, Idle, Lfu, Life, Lru, Policy, Recorded, Residents, S3Fifo,
-    Sieve, Slot, Tag, Timed, Touch,
+    Duel, Fifo, Gdsf, Lfu, Lru, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch,
 };
 use brimful::{
-    BuildError, Builder, Cache, Cause, Clock, Departed, Entries, HandClock, IdleCache, Reason,
-    RecordedCache, Swept, TimedCache, Updated, WeighedCache, Weight, unsync,
+    Aged, BuildError, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, HandClock, Reason,
+    Swept, Timed, Updated, Weighed, Weight, unsync,
 };
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,7 +69,7 @@ impl Log {
     }
 }
 
-fn builder(clock: &HandClock, log: &Log, entries: usize) -> Builder<u32, u32, Entries> {
+fn builder(clock: &HandClock, log: &Log, entries: usize) -> Builder<u32, u32> {
     // The clock is refused where there are no lives, so each test adds some.
     Cache::builder(Entries(entries))
         .shards(1)
@@ -77,12 +77,12 @@ fn builder(clock: &HandClock, log: &Log, entries: usize) -> Builder<u32, u32, En
         .on_departure(log.hear())
 }
 
-fn timed(clock: &HandClock, log: &Log, entries: usize, life: Duration) -> TimedCache<u32, u32> {
+fn timed(clock: &HandClock, log: &Log, entries: usize, life: Duration) -> Cache<u32, u32, Timed> {
     let builder = builder(clock, log, entries).time_to_live(life);
     builder.build().unwrap()
 }
 
-fn timed_unsync(clock: &HandClock, log: &Log, life: Duration) -> unsync::TimedCache<u32, u32> {
+fn timed_unsync(clock: &HandClock, log: &Log, life: Duration) -> unsync::Cache<u32, u32, Timed> {
     let builder = builder(clock, log, 100).time_to_live(life);
     builder.build_unsync().unwrap()
 }
@@ -143,7 +143,7 @@ fn an_explicit_life_takes_the_place_of_rule_and_time_to_live() {
 fn the_earlier_of_two_ends_counts_and_a_use_puts_one_of_them_off() {
     let clock = HandClock::new();
     let log = Log::default();
-    let cache: IdleCache<u32, u32> = builder(&clock, &log, 10)
+    let cache: Cache<u32, u32, Aged> = builder(&clock, &log, 10)
         .time_to_idle(secs(4))
         .time_to_live(secs(10))
         .build()
@@ -350,13 +350,13 @@ fn a_life_can_be_read_and_changed() {
 
 #[test]
 fn policies_weights_and_lives_compose_in_any_order_of_calls() {
-    fn is_timed<P: Ending>() {}
+    fn is_timed<P: Expiring>() {}
     is_timed::<Timed<Duel>>();
-    is_timed::<Idle<Lru>>();
-    is_timed::<Recorded<Fifo>>();
+    is_timed::<Aged<Lru>>();
+    is_timed::<Aged<Fifo>>();
     let clock = HandClock::new();
     let weigh = |_: &u32, value: &u32| u64::from(*value);
-    let cache: WeighedCache<u32, u32, Timed<Lru>> = Cache::builder(Weight(100, weigh))
+    let cache: Cache<u32, u32, Weighed<Timed<Lru>>> = Cache::builder(Weight(100, weigh))
         .time_to_live(secs(10))
         .policy::<Lru>()
         .clock(clock.clone())
@@ -373,14 +373,14 @@ fn policies_weights_and_lives_compose_in_any_order_of_calls() {
     assert_eq!((cache.len(), cache.weight()), (3, 95));
     cache.check();
 
-    let idle: IdleCache<u32, u32, Sieve> = Cache::builder(Entries(10))
+    let idle: Cache<u32, u32, Aged<Sieve>> = Cache::builder(Entries(10))
         .policy::<Sieve>()
         .time_to_idle(secs(1))
         .time_to_live(secs(5))
         .build()
         .unwrap();
     idle.insert(1, 1);
-    let recorded: RecordedCache<u32, u32, S3Fifo> = Cache::builder(Entries(10))
+    let recorded: Cache<u32, u32, Aged<S3Fifo>> = Cache::builder(Entries(10))
         .record_lives()
         .policy::<S3Fifo>()
         .time_to_live(secs(1))
@@ -389,7 +389,8 @@ fn policies_weights_and_lives_compose_in_any_order_of_calls() {
         .unwrap();
     recorded.insert(1, 1);
     let named: Cache<u32, u32, Timed<Gdsf>> = Cache::builder(Entries(10))
-        .policy::<Timed<Gdsf>>()
+        .time_to_live(Duration::MAX)
+        .policy::<Gdsf>()
         .build()
         .unwrap();
     named.insert(1, 1);
@@ -409,7 +410,7 @@ fn a_clock_that_nobody_would_read_is_refused() {
 // --- past the end ------------------------------------------------------------
 
 /// A cache in which 1 has ended, 2 lives, and nobody has looked since.
-fn one_past(log: &Log) -> (TimedCache<u32, u32>, HandClock) {
+fn one_past(log: &Log) -> (Cache<u32, u32, Timed>, HandClock) {
     let clock = HandClock::new();
     let cache = timed(&clock, log, 10, secs(10));
     cache.insert_with_ttl(1, 1, secs(1));
@@ -420,7 +421,7 @@ fn one_past(log: &Log) -> (TimedCache<u32, u32>, HandClock) {
 
 #[test]
 fn fault_50_no_call_returns_what_is_past_its_end() {
-    type Call = fn(&TimedCache<u32, u32>) -> bool;
+    type Call = fn(&Cache<u32, u32, Timed>) -> bool;
     // Whether the call saw the entry; and whether it takes it out.
     let calls: &[(&str, Call, bool)] = &[
         ("get", |c| c.get(&1).is_some(), false),
@@ -544,7 +545,7 @@ fn fault_50_no_call_returns_what_is_past_its_end() {
 
 #[test]
 fn fault_50_nor_does_a_cache_for_one_owner() {
-    type Call = fn(&mut unsync::TimedCache<u32, u32>) -> bool;
+    type Call = fn(&mut unsync::Cache<u32, u32, Timed>) -> bool;
     let calls: &[(&str, Call, bool)] = &[
         ("get", |c| c.get(&1).is_some(), false),
         ("get_mut", |c| c.get_mut(&1).is_some(), false),
@@ -679,7 +680,7 @@ fn an_eviction_of_what_has_ended_is_told_as_its_end() {
     // names the same entry.
     let clock = HandClock::new();
     let log = Log::default();
-    let cache: TimedCache<u32, u32, Fifo> = builder(&clock, &log, 2)
+    let cache: Cache<u32, u32, Timed<Fifo>> = builder(&clock, &log, 2)
         .policy::<Fifo>()
         .time_to_live(Duration::from_micros(100))
         .build()
@@ -826,7 +827,7 @@ fn fault_40_also_when_room_is_gathered_and_a_capacity_lowered() {
     assert!(stats.departures(Cause::Expired) >= 40, "{stats}");
     assert!(cache.weight() <= 1_000 && cache.contains_key(&1_000));
     cache.check();
-    cache.set_capacity(600);
+    cache.bound_to(600);
     cache.check();
     assert!(cache.weight() <= 600);
 }
@@ -969,7 +970,7 @@ fn fault_46_every_duration_from_zero_to_the_largest() {
 fn fault_47_a_hostile_clock_panics_nothing_and_resurrects_nothing() {
     let clock = HandClock::new();
     let log = Log::default();
-    let cache: IdleCache<u32, u32> = builder(&clock, &log, 64)
+    let cache: Cache<u32, u32, Aged> = builder(&clock, &log, 64)
         .time_to_live(secs(10))
         .time_to_idle(secs(7))
         .build()
@@ -1328,7 +1329,7 @@ fn who_sleeps_until_the_next_deadline_misses_none() {
 fn lateness_and_lives_are_told_and_counted() {
     let clock = HandClock::new();
     let log = Log::default();
-    let cache: RecordedCache<u32, u32> = builder(&clock, &log, 10)
+    let cache: Cache<u32, u32, Aged> = builder(&clock, &log, 10)
         .time_to_live(secs(10))
         .record_lives()
         .build()
@@ -1656,7 +1657,7 @@ fn threads_read_nothing_that_had_ended_before_they_asked() {
     let count = told.clone();
     // A value is the index of its end, as late as that may be: known once it is stored.
     let ends: Vec<_> = (0..4 * STEPS).map(|_| AtomicU64::new(u64::MAX)).collect();
-    let cache: IdleCache<u64, u64> = Cache::builder(Entries(500))
+    let cache: Cache<u64, u64, Aged> = Cache::builder(Entries(500))
         .shards(4)
         .time_to_live(Duration::MAX)
         .time_to_idle(Duration::from_millis(80))
@@ -1728,15 +1729,11 @@ fn end_after(now: u64, life: Duration) -> u64 {
 
 /// Random calls against a map that knows the ends, with room for all, so that
 /// each answer is known; every departure told once.
-fn agrees<P: Policy, L: Life>(
+fn agrees<P: Policy, F: Expiring>(
     seed: u64,
-    with: impl Fn(
-        Builder<u32, u32, Entries, P>,
-    ) -> Builder<u32, u32, Entries, P, brimful::RandomState, L>,
+    with: impl Fn(Builder<u32, u32, P>) -> Builder<u32, u32, F>,
     idle: Option<Duration>,
-) where
-    L::Form<P>: Ending,
-{
+) {
     let mut random = seed | 1;
     let mut next = || {
         random ^= random << 13;
@@ -1955,8 +1952,7 @@ fn a_full_cache_reads_nothing_that_has_ended_and_loses_nothing() {
 /// The type that a builder without lives has by default.
 #[test]
 fn a_builder_without_lives_is_of_the_type_it_was() {
-    let builder: Builder<u32, u32, Entries, Duel, brimful::RandomState, Forever> =
-        Cache::builder(Entries(1));
+    let builder: Builder<u32, u32> = Cache::builder(Entries(1));
     let cache: Cache<u32, u32> = builder.build().unwrap();
     assert_eq!(cache.len(), 0);
 }

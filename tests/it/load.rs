@@ -4,6 +4,7 @@
 //! polled by hand, so each test is one schedule, not a race. All that might hang
 //! runs under a watchdog. Covers faults 7, 12, 31, 53, 54 and 67 to 72.
 
+use crate::world::Bounded;
 use crate::world::flights::{Gate, Task, block_on, go};
 use crate::world::panics::{panic_of, stop};
 use crate::world::{Ledger, Val, ends, until};
@@ -437,8 +438,8 @@ const WRITES: &[Write] = &[
     ),
     ("get", |c| assert_eq!(c.get(&1), None), Some(7), false),
     ("shrink_to_fit", |c| c.shrink_to_fit(), Some(7), false),
-    ("set_capacity", |c| c.set_capacity(10), Some(7), false),
-    ("set_capacity(0)", |c| c.set_capacity(0), None, true),
+    ("set_capacity", |c| c.bound_to(10), Some(7), false),
+    ("set_capacity(0)", |c| c.bound_to(0), None, true),
 ];
 
 /// Faults 69 and 71, in tasks.
@@ -603,7 +604,7 @@ fn a_loaded_value_of_the_whole_capacity_gathers() {
 #[test]
 fn a_removal_while_room_is_gathered_is_not_undone() {
     let slot: Arc<std::sync::OnceLock<std::sync::Weak<Gathered>>> = Arc::default();
-    type Gathered = Cache<u32, u64, brimful::policy::Weighed<Fifo>>;
+    type Gathered = Cache<u32, u64, brimful::Weighed<Fifo>>;
     let found = slot.clone();
     let cache: Arc<Gathered> = Arc::new(
         Cache::builder(Weight(64, |_: &u32, v: &u64| *v))
@@ -697,7 +698,7 @@ fn a_loader_that_asks_for_its_own_key_is_told() {
 #[test]
 fn a_weigher_that_asks_for_the_key_it_weighs_is_told() {
     ends(|| {
-        type Weighing = Cache<u32, u64, brimful::policy::Weighed<brimful::policy::Duel>>;
+        type Weighing = Cache<u32, u64, brimful::Weighed<brimful::policy::Duel>>;
         let slot: Arc<std::sync::OnceLock<std::sync::Weak<Weighing>>> = Arc::default();
         let told = Arc::new(AtomicBool::new(false));
         let (found, tell) = (slot.clone(), told.clone());

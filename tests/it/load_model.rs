@@ -17,8 +17,8 @@
 use crate::world::flights::{Gate, Task};
 use crate::world::panics::stop;
 use crate::world::{Ledger, Val};
-use brimful::policy::{Fifo, Policy, Recorded};
-use brimful::{Cache, Entries, HandClock, LoadError};
+use brimful::policy::Fifo;
+use brimful::{Aged, Cache, Entries, Form, HandClock, LoadError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -388,7 +388,7 @@ enum Given {
     Panic,
 }
 
-struct Both<'a, P: Policy> {
+struct Both<'a, P: Form> {
     cache: &'a Arc<Cache<u32, Val, P>>,
     clock: HandClock,
     ledger: Ledger,
@@ -409,7 +409,7 @@ async fn loader(given: impl Future<Output = Given>) -> Result<Val, ()> {
     }
 }
 
-impl<'a, P: Policy + Send + 'static> Both<'a, P>
+impl<'a, P: Form + Send + 'static> Both<'a, P>
 where
     Cache<u32, Val, P>: Send + Sync,
 {
@@ -599,7 +599,7 @@ fn run(steps: &[Step], shards: usize, ages: bool, stale_if_error: bool) {
     if stale_if_error {
         builder = builder.stale_if_error();
     }
-    let cache: Cache<u32, Val, Recorded<Fifo>> = builder.build().unwrap();
+    let cache: Cache<u32, Val, Aged<Fifo>> = builder.build().unwrap();
     let model = Model {
         ages,
         stale_if_error,
@@ -610,7 +610,7 @@ fn run(steps: &[Step], shards: usize, ages: bool, stale_if_error: bool) {
 
 fn run_both<P>(steps: &[Step], cache: Cache<u32, Val, P>, clock: HandClock, model: Model)
 where
-    P: Policy + Send + 'static,
+    P: Form + Send + 'static,
     Cache<u32, Val, P>: Send + Sync,
 {
     let cache = Arc::new(cache);

@@ -15,7 +15,7 @@
 use crate::world::counted::{Id, Key, Val, WORLD, new_world, told};
 use crate::world::door::{Counted, Plan, open};
 use crate::world::{Random, count, seed};
-use brimful::policy::{Meta, Policy, Residents, Slot, Tag, Touch};
+use brimful::policy::{Policy, Residents, Slot, Tag, Touch};
 use brimful::{Cause, Updated};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -32,8 +32,6 @@ struct Lifo {
 /// When an entry came in; tells entries of one tag apart.
 #[derive(Debug, Default)]
 struct Turn(u64);
-
-impl Meta for Turn {}
 
 impl Policy for Lifo {
     type Meta = Turn;

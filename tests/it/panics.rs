@@ -21,7 +21,7 @@ use crate::world::panics::{Blown, at, hush};
 use crate::world::scale::{child, scenario};
 use crate::world::{Random, count, env, seed};
 use brimful::policy::{
-    Duel, Fifo, Gdsf, Lfu, Lru, Meta, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch,
+    Duel, Fifo, Gdsf, Lfu, Lru, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch,
 };
 use brimful::{Cause, Snapshot};
 use std::any::Any;
@@ -122,8 +122,6 @@ impl Default for Fickle {
         Fickle
     }
 }
-
-impl Meta for Fickle {}
 
 impl Policy for AtRandom {
     type Meta = Fickle;

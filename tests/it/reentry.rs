@@ -13,13 +13,14 @@
 //! under a lock either. Run with `--release` too. Nothing to scale, no randomness.
 //! Covers faults 53 to 57, 61 and goal G13.
 
+use crate::world::Bounded;
 use crate::world::counted::Site;
 use crate::world::panics::{ON_PURPOSE, REFUSAL, hush_refusals, panic_of};
 use crate::world::scale::{child, scenario};
 use crate::world::watchdog::patience;
 use crate::world::{Threaded, done};
-use brimful::policy::{Duel, Fifo, Lru, Policy, Residents, Slot, Tag, Touch, Weighed};
-use brimful::{Cache, Cause, Weight};
+use brimful::policy::{Duel, Fifo, Lru, Policy, Residents, Slot, Tag, Touch};
+use brimful::{Cache, Cause, Weighed, Weight};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
@@ -209,8 +210,8 @@ fn removals<P: Policy>() -> Vec<Call<P>> {
         ("drain", |cache| done(cache.drain().count())),
         ("drain not begun", |cache| done(cache.drain())),
         ("clear", |cache| cache.clear()),
-        ("set_capacity down", |cache| cache.set_capacity(20)),
-        ("set_capacity up", |cache| cache.set_capacity(200)),
+        ("set_capacity down", |cache| cache.bound_to(20)),
+        ("set_capacity up", |cache| cache.bound_to(200)),
         ("shrink_to_fit", |cache| cache.shrink_to_fit()),
     ]
 }
@@ -348,7 +349,7 @@ fn departures<P: Policy>() -> Vec<Call<P>> {
         ("drain", |cache| cache.drain().for_each(drop)),
         ("drain not ended", |cache| done(cache.drain().next())),
         ("clear", |cache| cache.clear()),
-        ("set_capacity", |cache| cache.set_capacity(10)),
+        ("set_capacity", |cache| cache.bound_to(10)),
     ]
 }
 
@@ -584,7 +585,7 @@ fn a_drain_begun_before_and_dropped_under_a_lock_panics_and_says_so() {
 fn what_needs_no_lock_ends_in_a_closure_too() {
     hush_refusals();
     let lockless: [Call<Duel>; 5] = [
-        ("capacity", |cache| done(cache.capacity())),
+        ("capacity", |cache| done(cache.bound())),
         ("shards", |cache| done(cache.shards())),
         ("entry_limit", |cache| done(cache.entry_limit())),
         ("shard_of", |cache| done(cache.shard_of(&Key(49)))),

@@ -2,12 +2,13 @@
 //!
 //! Time moves by hand and tasks are polled by hand, so each test is one schedule.
 
+use crate::world::Bounded;
 use crate::world::flights::{Gate, Task, block_on, go};
 use crate::world::panics::{panic_of, stop};
 use crate::world::{Ledger, ends, until};
-use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy, Recorded};
+use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy};
 use brimful::{
-    BuildError, Bytes, Cache, Cause, Entries, HandClock, LoadError, RecordedCache, Weight, unsync,
+    Aged, BuildError, Bytes, Cache, Cause, Entries, HandClock, LoadError, Weight, unsync,
 };
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -17,7 +18,7 @@ use std::time::Duration;
 const AGE: Duration = Duration::from_secs(60);
 const LIFE: Duration = Duration::from_secs(600);
 
-type Aging = RecordedCache<u32, u64>;
+type Aging = Cache<u32, u64, Aged>;
 type Loaded = Result<u64, LoadError<&'static str>>;
 
 /// A cache of stale values under the keys 1 to 4, each with itself times ten.
@@ -204,7 +205,7 @@ fn policies_units_and_rules_refresh() {
                 .clock(clock.clone())
                 .build()
                 .unwrap();
-            let by_count: RecordedCache<u32, Vec<u8>, P> = Cache::builder(Entries(100))
+            let by_count: Cache<u32, Vec<u8>, Aged<P>> = Cache::builder(Entries(100))
                 .time_to_live(LIFE)
                 .refresh_after(AGE)
                 .policy::<P>()
@@ -420,9 +421,9 @@ const WRITES: &[Write] = &[
     ("set_ttl", |c| assert!(c.set_ttl(&1, LIFE)), Some(11)),
     ("another key", |c| c.extend([(5, 90)]), Some(11)),
     ("shrink_to_fit", |c| c.shrink_to_fit(), Some(11)),
-    ("a lowered capacity", |c| c.set_capacity(1), Some(11)),
+    ("a lowered capacity", |c| c.bound_to(1), Some(11)),
     ("sweep", |c| assert_eq!(c.sweep(100).expired, 0), Some(11)),
-    ("a capacity of zero", |c| c.set_capacity(0), None),
+    ("a capacity of zero", |c| c.bound_to(0), None),
 ];
 
 #[test]
@@ -815,7 +816,7 @@ fn stale_if_error_needs_an_age() {
     assert!(error.to_string().contains("refresh_after"), "{error}");
     let error = unsync::Cache::<u32, u32>::builder(Entries(10)).stale_if_error();
     assert_eq!(error.build_unsync().unwrap_err(), BuildError::NeverStale);
-    let _: Cache<u32, u32, Recorded<Fifo>> = Cache::builder(Entries(10))
+    let _: Cache<u32, u32, Aged<Fifo>> = Cache::builder(Entries(10))
         .policy::<Fifo>()
         .stale_if_error()
         .refresh_after(AGE)

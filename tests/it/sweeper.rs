@@ -9,7 +9,7 @@
 
 use crate::world::watchdog::{patience, sweepers_alone};
 use crate::world::{Ledger, Val, ends};
-use brimful::{Cache, Cause, Clock, Departed, Entries, HandClock, Sweeper, TimedCache};
+use brimful::{Cache, Cause, Clock, Departed, Entries, HandClock, Sweeper, Timed};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -72,7 +72,7 @@ fn on_a_sweeper() -> bool {
 
 // ---- what is swept --------------------------------------------------------------------
 
-type Swept = Cache<u32, Val, brimful::policy::Timed<brimful::policy::Duel>>;
+type Swept = Cache<u32, Val, brimful::Timed<brimful::policy::Duel>>;
 
 /// A cache, its clock, and what became of its values.
 struct Scene {
@@ -474,7 +474,7 @@ fn it_survives_values_that_panic_when_dropped() {
     alone(|| {
         let (clock, alive) = (HandClock::new(), Arc::new(AtomicUsize::new(2_000)));
         let cache = Cache::builder(Entries(10_000)).time_to_live(LIFE);
-        let cache: TimedCache<u32, Fuse> = cache.clock(clock.clone()).build().unwrap();
+        let cache: Cache<u32, Fuse, Timed> = cache.clock(clock.clone()).build().unwrap();
         let cache = Arc::new(cache);
         cache.extend((0..2_000).map(|n| (n, Fuse(alive.clone()))));
         clock.advance(PAST);
@@ -503,7 +503,7 @@ fn it_survives_a_clock_that_panics() {
     alone(|| {
         let clock = Moody(HandClock::new(), Arc::default());
         let cache = Cache::builder(Entries(100)).time_to_live(LIFE);
-        let cache: TimedCache<u32, u32> = cache.clock(clock.clone()).build().unwrap();
+        let cache: Cache<u32, u32, Timed> = cache.clock(clock.clone()).build().unwrap();
         let cache = Arc::new(cache);
         let sweeper = cache.sweeper(OFTEN).expect("a thread");
         for round in 0..5 {
@@ -530,7 +530,7 @@ fn an_interval_of_zero_is_no_race() {
     alone(|| {
         let clock = Counting::default();
         let cache = Cache::builder(Entries(100)).time_to_live(LIFE);
-        let cache: TimedCache<u32, u32> = cache.clock(clock.clone()).build().unwrap();
+        let cache: Cache<u32, u32, Timed> = cache.clock(clock.clone()).build().unwrap();
         let cache = Arc::new(cache);
         let began = Instant::now();
         let sweeper = cache.sweeper(Duration::ZERO).expect("a thread");

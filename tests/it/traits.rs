@@ -2,8 +2,8 @@
 //! demands of `Debug`. What it is not is shown by the compile-fail examples in
 //! the docs.
 
-use brimful::policy::{Fifo, Gdsf, Lfu, Lru, S3Fifo, Sieve, Weighed};
-use brimful::{Builder, Cache, Entries, Growth, Refused, Snapshot, unsync};
+use brimful::policy::{Fifo, Gdsf, Lfu, Lru, S3Fifo, Sieve};
+use brimful::{Builder, Cache, Entries, Growth, Refused, Snapshot, Weighed, unsync};
 use std::error::Error;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
@@ -38,7 +38,7 @@ fn debug_asks_nothing_of_keys_and_values_and_shows_the_figures() {
         shown.contains("len: 1") && shown.contains("capacity: 7"),
         "{shown}"
     );
-    let builder: Builder<NoDebug, NoDebug, Entries> = Cache::builder(Entries(3));
+    let builder: Builder<NoDebug, NoDebug> = Cache::builder(Entries(3));
     assert!(format!("{builder:?}").contains("Entries(3)"));
 }
 

@@ -25,7 +25,7 @@ mod time;
 
 use brimful::policy::{Duel, Fifo, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{
-    BuildError, Cache, Capacity, Cause, Entries, LoadError, Updated, WeighedCache, Weight,
+    BuildError, Cache, Capacity, Cause, Entries, Form, LoadError, Updated, Weighed, Weight,
 };
 use loom::future::block_on;
 use loom::thread::{self, JoinHandle};
@@ -58,7 +58,7 @@ impl Hasher for Plain {
 
 type Fixed = BuildHasherDefault<Plain>;
 type Counted<P = Fifo> = Watched<Cache<u32, u32, P, Fixed>>;
-type Weighed<P = Fifo> = Watched<WeighedCache<u32, u32, P, Fixed>>;
+type Weighed<P = Fifo> = Watched<Cache<u32, u32, Weighed<P>, Fixed>>;
 type Opened<P> = Arc<Watched<Cache<u32, u32, P, Fixed>>>;
 
 /// A cache whose listener counts what it is told. Values are their own weight.

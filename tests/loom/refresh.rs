@@ -6,8 +6,8 @@
 
 use super::time::{LIFE, Living, PAST, hear};
 use super::{Fixed, THREE, UNBOUNDED, explore, go, keys, within};
-use brimful::policy::{Fifo, Recorded};
-use brimful::{Cache, Entries, HandClock, LoadError};
+use brimful::policy::Fifo;
+use brimful::{Aged, Cache, Entries, HandClock, LoadError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// From this age on a value is stale.
 const AGE: Duration = Duration::from_millis(10);
 
-type Aging = Living<Recorded<Fifo>>;
+type Aging = Living<Aged<Fifo>>;
 
 /// A cache with a stale value.
 fn stale(entries: usize, shards: usize) -> Arc<Aging> {

@@ -7,8 +7,8 @@
 //! so that what is told says which.
 
 use super::{Fixed, THREE, UNBOUNDED, explore, go, keys, within};
-use brimful::policy::{Ending, Fifo, Idle, Timed};
-use brimful::{Cache, Cause, Clock, Departed, Entries, HandClock, Updated};
+use brimful::policy::Fifo;
+use brimful::{Aged, Cache, Cause, Clock, Departed, Entries, Expiring, HandClock, Timed, Updated};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,20 +25,20 @@ pub(super) type Lived<P> = Cache<u32, u32, P, Fixed>;
 pub(super) type Told = Arc<Mutex<Vec<(u32, Cause)>>>;
 
 /// A cache with lives, its clock, and what its listener was told.
-pub(super) struct Living<P: Ending> {
+pub(super) struct Living<P: Expiring> {
     cache: Option<Lived<P>>,
     pub(super) clock: HandClock,
     told: Told,
 }
 
-impl<P: Ending> std::ops::Deref for Living<P> {
+impl<P: Expiring> std::ops::Deref for Living<P> {
     type Target = Lived<P>;
     fn deref(&self) -> &Lived<P> {
         self.cache.as_ref().expect("there until dropped")
     }
 }
 
-impl<P: Ending> Drop for Living<P> {
+impl<P: Expiring> Drop for Living<P> {
     /// A model that fails leaves its locks held: nothing may touch them then.
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -47,7 +47,7 @@ impl<P: Ending> Drop for Living<P> {
     }
 }
 
-impl<P: Ending> Living<P> {
+impl<P: Expiring> Living<P> {
     pub(super) fn new(open: impl FnOnce(HandClock, Told) -> Lived<P>) -> Arc<Self> {
         let (clock, told) = (HandClock::new(), Told::default());
         Arc::new(Self {
@@ -118,7 +118,7 @@ fn timed(entries: usize, shards: usize) -> Arc<Living<Timed<Fifo>>> {
 }
 
 /// Entries that end when they are not used for `LIFE`.
-fn idle(entries: usize) -> Arc<Living<Idle<Fifo>>> {
+fn idle(entries: usize) -> Arc<Living<Aged<Fifo>>> {
     Living::new(|clock, told| {
         Cache::builder(Entries(entries))
             .policy::<Fifo>()

@@ -107,7 +107,7 @@ impl Model {
             limit: config.limit.map(|limit| limit as u64),
             lie: None,
             lives: config.lives,
-            records: config.form() == Form::WeighedRecords,
+            records: matches!(config.form(), Form::Idles | Form::WeighedRecords),
             clock: 0,
             some_told: false,
             told: VecDeque::new(),

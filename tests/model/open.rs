@@ -8,7 +8,7 @@ use crate::pile::Order;
 use crate::time::{Watched, ask};
 use crate::world::counted::{Key, Spread, Val, hear, weigh};
 use crate::world::door::{Counted, Opened};
-use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Life, Lru, Policy, S3Fifo, Sieve};
+use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{BuildError, Builder, Cache, Capacity, Entries, HandClock, Weight, unsync};
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ forms!(odd: alone locks alone locks alone locks);
 fn with<C: Capacity<Key, Val>, P: Policy>(
     config: &Config,
     capacity: C,
-) -> Builder<Key, Val, C, P, Spread> {
+) -> Builder<Key, Val, <C::Form as brimful::Form>::With<P>, Spread> {
     let builder = Cache::builder(capacity).policy::<P>();
     let builder = builder.hasher(config.spread).on_departure(hear);
     match config.limit {
@@ -111,11 +111,11 @@ fn with<C: Capacity<Key, Val>, P: Policy>(
 }
 
 /// With the lives of a case, in a form that they don't change.
-fn living<C, P, L: Life<Ending = L>>(
-    mut builder: Builder<Key, Val, C, P, Spread, L>,
+fn living<F: brimful::Form<Timed = F>>(
+    mut builder: Builder<Key, Val, F, Spread>,
     config: &Config,
     clock: &HandClock,
-) -> Builder<Key, Val, C, P, Spread, L> {
+) -> Builder<Key, Val, F, Spread> {
     let lives = config.lives.expect("lives");
     if let Some(to_live) = lives.to_live {
         builder = builder.time_to_live(to_live);

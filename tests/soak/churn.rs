@@ -13,10 +13,11 @@
 //!
 //! Covers faults 22, 32, 38, 41, 42, 44, 45 and goals G11 and G18.
 
+use crate::world::Bounded;
 use crate::world::{Random, short_name};
 use crate::{FIXED, KIB, all_freed, alone, in_full, live};
 use brimful::policy::{Duel, Lru, Policy};
-use brimful::{Bytes, Cache, Entries, HeapSize, WeighedCache, Weight};
+use brimful::{Bytes, Cache, Entries, HeapSize, Weighed, Weight};
 use std::hash::Hash;
 
 // ---- churn of entries ---------------------------------------------------------
@@ -226,7 +227,7 @@ where
     let turnovers = if in_full() { 20 } else { 4 };
     let birth = live();
     let builder = Cache::builder(Bytes(capacity)).policy::<P>();
-    let cache: WeighedCache<K, V, P> = builder.build().expect("a plain configuration");
+    let cache: Cache<K, V, Weighed<P>> = builder.build().expect("a plain configuration");
     let (mut random, mut most, mut charged, mut n) = (Random::new(0), 0, 0, 0);
     while charged < turnovers * capacity {
         for _ in 0..64 {
@@ -311,7 +312,7 @@ fn stretched<P: Policy>() {
     let entries = (1 << 18) / 8 * 7 / 8 * 7 + 64;
     let capacity = Bytes::overhead::<u64, u64, P>() * entries;
     let builder = Cache::builder(Bytes(capacity)).policy::<P>().shards(1);
-    let cache: WeighedCache<u64, u64, P> = builder.build().expect("a plain configuration");
+    let cache: Cache<u64, u64, Weighed<P>> = builder.build().expect("a plain configuration");
     let mut keys = 0..;
     let mut insert = |count: u64, gone: bool| {
         for key in keys.by_ref().take(count as usize) {
@@ -348,7 +349,7 @@ fn doubled_tables_and_stretched_rings_are_paid_for() {
 #[test]
 fn the_largest_capacities_take_little_at_birth() {
     let _alone = alone();
-    type Text = WeighedCache<String, Vec<u8>>;
+    type Text = Cache<String, Vec<u8>, Weighed>;
     let births = [
         born(|| Cache::<u64, u64>::new(usize::MAX)),
         born(|| Cache::weighted(u64::MAX, |_: &u64, v: &u64| *v)),
@@ -397,7 +398,7 @@ fn gives_back<P: Policy>(name: &str, empty: fn(&Cache<u64, u64, P>)) {
 fn all_ways_give_back<P: Policy>() {
     gives_back::<P>("clear", |cache| cache.clear());
     gives_back::<P>("drain", |cache| drop(cache.drain()));
-    gives_back::<P>("set_capacity", |cache| cache.set_capacity(0));
+    gives_back::<P>("set_capacity", |cache| cache.bound_to(0));
     gives_back::<P>("retain", |cache| cache.retain(|_, _| false));
     gives_back::<P>("remove", |cache| {
         for key in cache.keys() {

@@ -3,7 +3,7 @@
 
 use crate::{ALLOCATOR, alone};
 use brimful::policy::{Duel, Lru};
-use brimful::{Cache, Entries, HandClock, IdleCache, RecordedCache, TimedCache};
+use brimful::{Aged, Cache, Entries, HandClock, Timed};
 use stats_alloc::{Region, Stats};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const ENTRIES: u64 = 100_000;
 /// So many that their tables are filled as by default, far from where one doubles.
 const SHARDS: usize = 17;
 
-fn timed(clock: &HandClock, life: Duration) -> TimedCache<u64, u64> {
+fn timed(clock: &HandClock, life: Duration) -> Cache<u64, u64, Timed> {
     Cache::builder(Entries(ENTRIES as usize))
         .shards(SHARDS)
         .time_to_live(life)
@@ -66,7 +66,7 @@ fn a_life_costs_at_most_16_bytes() {
 /// Keys come and go, ends are put off and brought forward, and the memory stays.
 fn churn_and_changes_of_mind_have_no_slope() {
     let clock = HandClock::new();
-    let cache: IdleCache<u64, u64, Lru> = Cache::builder(Entries(10_000))
+    let cache: Cache<u64, u64, Aged<Lru>> = Cache::builder(Entries(10_000))
         .policy::<Lru>()
         .shards(4)
         .time_to_live(Duration::from_secs(600))
@@ -120,7 +120,7 @@ fn clear_and_expiry_give_memory_back() {
         assert!(left < 64.0 * 1_024.0, "{left} bytes of an empty cache");
     }
 
-    let recorded: RecordedCache<u64, u64, Duel> = Cache::builder(Entries(1_000_000_000))
+    let recorded: Cache<u64, u64, Aged<Duel>> = Cache::builder(Entries(1_000_000_000))
         .record_lives()
         .build()
         .unwrap();

@@ -15,8 +15,8 @@ use crate::world::flights::{Gate, block_on};
 use crate::world::panics::stop;
 use crate::world::{Random, count};
 use crate::{ALLOCATOR, alone, live};
-use brimful::policy::{Duel, Policy, Recorded, Weighed};
-use brimful::{Cache, Cause, Entries, HandClock, LoadError, Weight};
+use brimful::policy::Duel;
+use brimful::{Aged, Cache, Cause, Entries, Form, HandClock, LoadError, Weighed, Weight};
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -198,7 +198,7 @@ const AGE: Duration = Duration::from_secs(1);
 /// A refresh that was handed over, and what its loader waits for.
 type Chore = (Pin<Box<dyn Future<Output = ()> + Send>>, Given);
 
-struct Run<'a, P: Policy> {
+struct Run<'a, P: Form> {
     cache: &'a Arc<Loaded<P>>,
     /// Where values grow stale with each step of it.
     clock: HandClock,
@@ -209,7 +209,7 @@ struct Run<'a, P: Policy> {
     panics: u64,
 }
 
-impl<'a, P: Policy + 'static> Run<'a, P>
+impl<'a, P: Form + 'static> Run<'a, P>
 where
     Loaded<P>: Send + Sync,
 {
@@ -379,7 +379,7 @@ fn hear(_: &Counted, _: &Counted, _: Cause) {
 
 fn inject<P>(name: &str, cache: Loaded<P>, clock: HandClock)
 where
-    P: Policy + 'static,
+    P: Form + 'static,
     Loaded<P>: Send + Sync,
 {
     let wanted = count("BRIMFUL_PANICS", 20_000);
@@ -450,7 +450,7 @@ fn injected_panics_and_cancels_of_refreshes_leave_nothing() {
             if if_error {
                 builder = builder.stale_if_error();
             }
-            let cache: Loaded<Recorded<Duel>> = builder.build().unwrap();
+            let cache: Loaded<Aged<Duel>> = builder.build().unwrap();
             inject("refreshes", cache, clock);
         });
     }

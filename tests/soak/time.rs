@@ -22,8 +22,10 @@
 
 use crate::world::Random;
 use crate::{FIXED, KIB, alone, in_full, live};
-use brimful::policy::{Duel, Ending, Idle, Lru, Recorded, S3Fifo, Timed, Weighed};
-use brimful::{Bytes, Cache, Cause, Clock, Entries, HandClock, TimedCache, WeighedCache, Weight};
+use brimful::policy::{Duel, Lru, S3Fifo};
+use brimful::{
+    Aged, Bytes, Cache, Cause, Clock, Entries, Expiring, HandClock, Timed, Weighed, Weight,
+};
 use std::time::Duration;
 
 /// What `wheel` takes in a shard beside the items: a chunk that is not full in
@@ -35,13 +37,13 @@ const SHARD: i64 = BUCKETS + 2 * KIB;
 
 /// Bytes of an entry `u64` to `u64` with a weight, in a table as full as they are
 /// by their choice of shards, with its places in rings, history and wheel.
-fn an_entry<P: Ending>() -> i64 {
+fn an_entry<P: Expiring>() -> i64 {
     let entry = (size_of::<(u64, u64)>() + size_of::<P::Meta>() + 4).next_multiple_of(8);
     (entry as i64 + 1) * 10 / 7 + 20 + 8
 }
 
 /// The most that may be live in a cache of so many entries.
-fn formula<P: Ending>(entries: u64, shards: usize) -> i64 {
+fn formula<P: Expiring>(entries: u64, shards: usize) -> i64 {
     entries as i64 * an_entry::<P>() + shards as i64 * SHARD
 }
 
@@ -77,7 +79,7 @@ fn rule(_: &u64, value: &u64) -> Option<Duration> {
 }
 
 /// The soak of one form.
-struct Soak<'a, P: Ending> {
+struct Soak<'a, P: Expiring> {
     cache: &'a Lived<P>,
     clock: HandClock,
     entries: u64,
@@ -98,7 +100,7 @@ struct Course {
     inserts: u64,
 }
 
-impl<P: Ending> Soak<'_, P> {
+impl<P: Expiring> Soak<'_, P> {
     /// A key of the last inserts: probably resident.
     fn recent(&mut self) -> u64 {
         self.now.saturating_sub(self.random.below(self.entries))
@@ -187,7 +189,7 @@ fn resident_bytes() -> f64 {
     memory_stats::memory_stats().map_or(0.0, |stats| stats.physical_mem as f64)
 }
 
-fn soak<P: Ending>(
+fn soak<P: Expiring>(
     inserts: u64,
     entries: u64,
     leaks: bool,
@@ -223,7 +225,7 @@ fn soak<P: Ending>(
 }
 
 /// Else the soak would prove less than it says.
-fn every_kind_of_end_came_up<P: Ending>(cache: &Lived<P>) {
+fn every_kind_of_end_came_up<P: Expiring>(cache: &Lived<P>) {
     let stats = cache.stats();
     for cause in [
         Cause::Expired,
@@ -299,7 +301,7 @@ fn timed(clock: HandClock, entries: u64) -> Lived<Weighed<Timed<Duel>>> {
     .expect("a plain configuration")
 }
 
-fn idle(clock: HandClock, entries: u64) -> Lived<Weighed<Idle<Lru>>> {
+fn idle(clock: HandClock, entries: u64) -> Lived<Weighed<Aged<Lru>>> {
     Cache::builder(Weight(entries * 5, |_: &u64, value: &u64| {
         weight_of(*value)
     }))
@@ -314,7 +316,7 @@ fn idle(clock: HandClock, entries: u64) -> Lived<Weighed<Idle<Lru>>> {
     .expect("a plain configuration")
 }
 
-fn recorded(clock: HandClock, entries: u64) -> Lived<Recorded<S3Fifo>> {
+fn recorded(clock: HandClock, entries: u64) -> Lived<Aged<S3Fifo>> {
     Cache::builder(Entries(entries as usize))
         .policy::<S3Fifo>()
         .shards(entries.div_ceil(A_SHARDS) as usize)
@@ -357,7 +359,7 @@ fn filling(power: u32) -> u64 {
 }
 
 /// A cache of one shard.
-fn one_shard(entries: u64, clock: &HandClock) -> TimedCache<u64, u64> {
+fn one_shard(entries: u64, clock: &HandClock) -> Cache<u64, u64, Timed> {
     Cache::builder(Entries(entries as usize))
         .shards(1)
         .time_to_live(Duration::MAX)
@@ -367,19 +369,19 @@ fn one_shard(entries: u64, clock: &HandClock) -> TimedCache<u64, u64> {
 }
 
 /// What happens to the key 0.
-type Pattern = fn(&TimedCache<u64, u64>, &mut Random);
+type Pattern = fn(&Cache<u64, u64, Timed>, &mut Random);
 
-fn set_and_removed(cache: &TimedCache<u64, u64>, random: &mut Random) {
+fn set_and_removed(cache: &Cache<u64, u64, Timed>, random: &mut Random) {
     cache.insert_with_ttl(0, 0, nanos(random.next() >> random.below(20)));
     cache.remove(&0);
 }
 
-fn set_over_itself(cache: &TimedCache<u64, u64>, random: &mut Random) {
+fn set_over_itself(cache: &Cache<u64, u64, Timed>, random: &mut Random) {
     cache.insert_with_ttl(0, 0, nanos(random.next() >> random.below(20)));
 }
 
 /// Each earlier end needs an item of its own.
-fn sooner_and_sooner(cache: &TimedCache<u64, u64>, random: &mut Random) {
+fn sooner_and_sooner(cache: &Cache<u64, u64, Timed>, random: &mut Random) {
     cache.insert_with_ttl(0, 0, years(500));
     let mut life = u64::MAX / 2;
     while life > 1 << 20 {
@@ -389,7 +391,7 @@ fn sooner_and_sooner(cache: &TimedCache<u64, u64>, random: &mut Random) {
     cache.remove(&0);
 }
 
-fn sooner_and_later(cache: &TimedCache<u64, u64>, random: &mut Random) {
+fn sooner_and_later(cache: &Cache<u64, u64, Timed>, random: &mut Random) {
     cache.insert_with_ttl(0, 0, years(500));
     cache.set_ttl(&0, nanos(1 << (22 + random.below(40))));
     cache.set_ttl(&0, years(300));
@@ -447,7 +449,7 @@ fn entries_with_centuries_to_live_take_what_they_should_and_go_in_time() {
     let entries = 16 * filling(if in_full() { 17 } else { 11 });
     let birth = live();
     let clock = HandClock::new();
-    let cache: TimedCache<u64, u64> = Cache::builder(Entries(entries as usize / 16 * 17))
+    let cache: Cache<u64, u64, Timed> = Cache::builder(Entries(entries as usize / 16 * 17))
         .shards(16)
         .time_to_live(years(400))
         .clock(clock.clone())
@@ -519,7 +521,7 @@ fn all_entries_of_a_shard_that_end_at_once_go_bit_by_bit() {
 }
 
 /// A write to another key takes out four at most of all that are due.
-fn writes_do_a_little_each(cache: &TimedCache<u64, u64>, last: u64) {
+fn writes_do_a_little_each(cache: &Cache<u64, u64, Timed>, last: u64) {
     let expired = || cache.stats().departures(Cause::Expired);
     for key in last - 99..=last {
         let before = expired();
@@ -546,7 +548,7 @@ fn covers<V: brimful::HeapSize>(name: &str, capacity: u64, value: impl Fn(u64, &
     let birth = live();
     let clock = HandClock::new();
     let builder = Cache::builder(Bytes(capacity)).time_to_live(Duration::MAX);
-    let cache: WeighedCache<u64, V, Timed<Duel>> =
+    let cache: Cache<u64, V, Weighed<Timed<Duel>>> =
         builder.clock(clock.clone()).build().expect("plain");
     let (mut random, mut most, mut charged, mut n) = (Random::new(0), 0, 0, 0);
     while charged < turnovers * capacity {
@@ -602,7 +604,7 @@ fn a_stretched_wheel_is_paid_for() {
     let capacity = Bytes::overhead::<u64, u64, Timed<Duel>>() * entries;
     let builder = Cache::builder(Bytes(capacity)).shards(1);
     let builder = builder.time_to_live(Duration::MAX).clock(clock);
-    let cache: WeighedCache<u64, u64, Timed<Duel>> = builder.build().expect("plain");
+    let cache: Cache<u64, u64, Weighed<Timed<Duel>>> = builder.build().expect("plain");
     let (mut keys, mut random, mut most) = (0.., Random::new(0), 0);
     let mut insert = |count: u64, gone: bool| {
         for key in keys.by_ref().take(count as usize) {

@@ -5,8 +5,11 @@
 //! face clones what they point to.
 
 use super::counted::{Id, Key, Spread, Val, hear, weigh};
-use brimful::policy::{Ending, Policy, Weighed};
-use brimful::{Cache, Entries, Refused, Snapshot, Swept, Updated, Weight, unsync};
+use brimful::policy::Policy;
+use brimful::{
+    Cache, Entries, Expiring, Form, Refused, Snapshot, Swept, Unit, Updated, Weighed, Weight,
+    unsync,
+};
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
@@ -163,7 +166,7 @@ macro_rules! doors {
         where
             K: Hash + Eq + Clone + Borrow<Q>,
             Q: ToOwned<Owned = K> + Hash + Eq,
-            P: Policy,
+            P: Form,
             S: BuildHasher,
         {
             pub(crate) fn weighed(cache: $($cache)::+<K, V, Weighed<P>, S>) -> Box<Self> {
@@ -182,8 +185,8 @@ macro_rules! doors {
                 cache: $($cache)::+<K, V, Weighed<P>, S>,
             ) -> Box<Self>
             where
-                Weighed<P>: Ending,
-                P: Ending,
+                Weighed<P>: Expiring,
+                P: Expiring,
             {
                 let mut opened = Self::weighed(cache);
                 opened.lives = Self::with_lives_of();
@@ -198,7 +201,7 @@ macro_rules! doors {
         where
             K: Hash + Eq + Clone + Borrow<Q>,
             Q: ToOwned<Owned = K> + Hash + Eq,
-            P: Ending,
+            P: Expiring,
             S: BuildHasher,
         {
             fn with_lives_of() -> Option<Lives<$($cache)::+<K, V, P, S>, K, V, Q>> {
@@ -227,7 +230,7 @@ macro_rules! doors {
             K: Hash + Eq + Clone + Borrow<Q>,
             V: Clone + Default,
             Q: ToOwned<Owned = K> + Hash + Eq,
-            P: Policy,
+            P: Form,
             S: BuildHasher,
         {
             $($own)*
@@ -277,7 +280,7 @@ macro_rules! doors {
                 self.cache.clear();
             }
             fn set_capacity(&mut self, capacity: u64) {
-                self.cache.set_capacity(capacity);
+                self.cache.set_capacity(P::Unit::of(capacity));
             }
             fn shrink_to_fit(&mut self) {
                 self.cache.shrink_to_fit();
@@ -292,7 +295,7 @@ macro_rules! doors {
                 self.cache.weight()
             }
             fn capacity(&self) -> u64 {
-                self.cache.capacity()
+                self.cache.capacity().amount()
             }
             fn stats(&self) -> Snapshot {
                 self.cache.stats()

@@ -34,6 +34,7 @@ pub(crate) use scale::{count, env, seed};
 pub(crate) use watchdog::{ends, until};
 
 use brimful::policy::Policy;
+use brimful::{Cache, Form, Unit};
 
 /// Runs `body` for every policy of the crate.
 #[allow(unused_macros, reason = "not every binary has generic bodies")]
@@ -54,6 +55,30 @@ macro_rules! every_policy {
 pub(crate) trait Threaded: Policy<Meta: Send + Sync> + Send + Sync + 'static {}
 
 impl<P: Policy<Meta: Send + Sync> + Send + Sync + 'static> Threaded for P {}
+
+/// A form whose caches threads may share.
+pub(crate) trait ThreadedForm:
+    Form<Policy: Send + Sync, Meta: Send + Sync> + 'static
+{
+}
+
+impl<F: Form<Policy: Send + Sync, Meta: Send + Sync> + 'static> ThreadedForm for F {}
+
+/// A running cache's capacity as a number, whatever its unit.
+pub(crate) trait Bounded {
+    fn bound(&self) -> u64;
+    fn bound_to(&self, capacity: u64);
+}
+
+impl<K, V, F: Form, S> Bounded for Cache<K, V, F, S> {
+    fn bound(&self) -> u64 {
+        self.capacity().amount()
+    }
+
+    fn bound_to(&self, capacity: u64) {
+        self.set_capacity(F::Unit::of(capacity));
+    }
+}
 
 /// The name of a type without its path.
 pub(crate) fn short_name<T>() -> &'static str {

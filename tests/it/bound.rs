@@ -8,24 +8,31 @@
 //! every number of shards, room for entries of the whole capacity, and extreme
 //! capacities and weights.
 //!
-//! - `BRIMFUL_READS`: observer's reads in all (default 2,000,000).
+//! - `BRIMFUL_READS`: observer's reads in all (default 200,000; the full run 10,000,000).
 //! - `BRIMFUL_EXHAUSTIVE=1`: capacities 1..=4096 by 1..=64 shards, all of them.
 //! - `BRIMFUL_SEED`: replays the writers' choices (not their interleaving).
 //! - `BRIMFUL_PATIENCE`: seconds until a test counts as hung (default 300 and 1
 //!   more for each 100,000 reads).
 //!
-//! Covers faults 21 to 23, 25 to 32, 37, 60, 66 and goals G1 and G2.
+//! Covers faults 21 to 23, 25 to 32, 37, 60 and 66 of `tests/FAULTS.md`.
 
+use crate::world::around::{Around, Aside};
 use crate::world::{
     Bounded, Ledger, Random, Threaded, ThreadedForm, Val, count, ends, env, short_name,
 };
-use brimful::policy::{Duel, Lru, Policy, Residents, Slot, Tag, Touch};
+use brimful::policy::{Duel, Lru, Policy};
 use brimful::{Cache, Capacity, Cause, Entries, Form, Reason, Updated, Weighed, Weight};
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
+
+/// How often observers read in all.
+fn reads() -> u64 {
+    count("BRIMFUL_READS", 200_000)
+}
 
 /// Runs `body` for every policy, and one that lets other threads run.
 macro_rules! every_order {
@@ -37,75 +44,23 @@ macro_rules! every_order {
 
 /// The default that lets other threads run in the middle of making room: while a
 /// hand is full, while a victim is unlinked, before an entry is published.
-struct Halting {
-    order: Duel,
-    calls: u32,
-}
+type Halting = Around<Duel, Halts>;
 
-impl Halting {
-    fn halt(&mut self) {
-        self.calls = self
-            .calls
+struct Halts;
+
+impl Aside for Halts {
+    fn before(_: &str) {
+        thread_local! {
+            static CALLS: Cell<u32> = const { Cell::new(0) };
+        }
+        let calls = CALLS
+            .get()
             .wrapping_mul(0x9E37_79B1)
             .wrapping_add(0x7F4A_7C15);
-        if self.calls >> 29 == 0 {
+        CALLS.set(calls);
+        if calls >> 29 == 0 {
             thread::yield_now();
         }
-    }
-}
-
-impl Policy for Halting {
-    type Meta = <Duel as Policy>::Meta;
-    const TOUCH: Touch = Duel::TOUCH;
-
-    fn new(share: u64, seed: u64) -> Self {
-        Self {
-            order: Duel::new(share, seed),
-            calls: seed as u32,
-        }
-    }
-
-    fn miss(&mut self, tag: Tag, weight: u64) {
-        self.halt();
-        self.order.miss(tag, weight);
-    }
-
-    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>) {
-        self.halt();
-        self.order.admit(slot, tag, residents);
-    }
-
-    fn mark(meta: &mut Self::Meta) {
-        Duel::mark(meta);
-    }
-
-    fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Self::Meta>) {
-        self.halt();
-        self.order.reweighed(slot, before, residents);
-    }
-
-    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>) {
-        self.halt();
-        self.order.forget(slot, residents);
-    }
-
-    fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
-        self.halt();
-        self.order.victim(residents)
-    }
-
-    fn moved(&mut self, residents: &mut impl Residents<Self::Meta>) {
-        self.halt();
-        self.order.moved(residents);
-    }
-
-    fn resized(&mut self, share: u64) {
-        self.halt();
-        self.order.resized(share);
-    }
-
-    fn check(&self, residents: &mut impl Residents<Self::Meta>) {
-        self.order.check(residents);
     }
 }
 
@@ -267,7 +222,7 @@ fn judge(name: &str, seen: &Seen, limits: Limits) {
 fn with_writers(name: &str, fire: impl Fn(u64, u64) -> Report) {
     /// How many fires share the reads: kinds, policies, numbers of writers.
     const FIRES: u64 = 6 * 5 * 4;
-    let reads = (count("BRIMFUL_READS", 2_000_000) / FIRES).max(64);
+    let reads = (reads() / FIRES).max(64);
     let reports = [2, 4, 8, 16].map(|writers| fire(writers, reads));
     let sum = reports.into_iter().fold(Report::default(), Report::plus);
     let Report {
@@ -608,7 +563,7 @@ fn read_at_one_instant<P: Threaded>(walks: u64) {
 
 #[test]
 fn no_more_than_the_capacity_can_be_read_at_one_instant() {
-    let walks = count("BRIMFUL_READS", 2_000_000) / 2_000;
+    let walks = reads() / 2_000;
     ends(move || every_order!(read_at_one_instant, walks));
 }
 
@@ -734,7 +689,7 @@ fn changed_weighed<P: Threaded>(changes: u64) {
 
 #[test]
 fn the_new_capacity_holds_when_set_capacity_returns() {
-    let changes = count("BRIMFUL_READS", 2_000_000) / 4_000;
+    let changes = reads() / 4_000;
     ends(move || {
         every_order!(changed_plain, changes);
         every_order!(changed_weighed, changes);
@@ -1001,7 +956,7 @@ fn two_whole_writers<P: Threaded>(rounds: u64) {
 
 #[test]
 fn two_writers_of_whole_capacity_entries_both_end() {
-    let rounds = count("BRIMFUL_READS", 2_000_000) / 2_000;
+    let rounds = reads() / 2_000;
     ends(move || every_order!(two_whole_writers, rounds));
 }
 
@@ -1031,7 +986,7 @@ fn heavy_among_small<P: Threaded>(rounds: u64) {
 
 #[test]
 fn heavy_and_small_writers_all_end() {
-    let rounds = count("BRIMFUL_READS", 2_000_000) / 1_000;
+    let rounds = reads() / 1_000;
     ends(move || every_order!(heavy_among_small, rounds));
 }
 
@@ -1075,7 +1030,7 @@ fn replaced_in_sight<P: Threaded>(rounds: u64) {
 
 #[test]
 fn a_replaced_key_is_never_absent() {
-    let rounds = count("BRIMFUL_READS", 2_000_000) / 10_000;
+    let rounds = reads() / 10_000;
     ends(move || every_order!(replaced_in_sight, rounds));
 }
 

@@ -2,18 +2,23 @@
 //! hand; nothing here waits for it but the sweeper's tests, which wait for an
 //! event and not for a span.
 //!
-//! Tests named `fault_NN` hold a line of the list of rivals' faults.
+//! Tests named `fault_NN` show a row of `tests/FAULTS.md`.
+//!
+//! Scale: `BRIMFUL_EXPIRY_OPS` steps of each random test (default 6,000; the full run
+//! 60,000).
 
 use crate::world::Bounded;
-use crate::world::done;
+use crate::world::around::{Around, Aside};
 use crate::world::watchdog::{patience, sweepers_alone};
+use crate::world::{Random, count, done};
 use brimful::policy::{
-    Duel, Fifo, Gdsf, Lfu, Lru, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch,
+    Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve,
 };
 use brimful::{
     Aged, BuildError, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, HandClock, Reason,
     Swept, Timed, Updated, Weighed, Weight, unsync,
 };
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -979,16 +984,11 @@ fn fault_47_a_hostile_clock_panics_nothing_and_resurrects_nothing() {
         .time_to_live(secs(10))
         .build_unsync()
         .unwrap();
-    let mut random = 0x2545_F491_4F6C_DD1D_u64;
-    let mut next = || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random
-    };
+    let mut random = Random(1);
+    let mut next = || random.next();
     let mut dead = [false; 64];
     let mut dead_alone = [false; 64];
-    for step in 0..60_000 {
+    for step in 0..steps() as u32 {
         let draw = next();
         if draw % 5 == 0 {
             // Years ahead, back to the beginning, and all between.
@@ -1404,29 +1404,35 @@ fn a_listener_that_panics_keeps_no_one_else_from_being_told() {
     assert_eq!(told.load(Ordering::Relaxed), 51);
 }
 
-/// Panics when it is to forget, every other time.
-struct Forgetless(Fifo, bool);
+thread_local! {
+    static ASKED: Cell<u32> = const { Cell::new(0) };
+}
 
-impl Policy for Forgetless {
-    type Meta = <Fifo as Policy>::Meta;
-    const TOUCH: Touch = Fifo::TOUCH;
+/// Panics at one call in so many.
+fn panic_at_one_in(calls: u32) {
+    ASKED.set(ASKED.get() + 1);
+    assert_ne!(ASKED.get() % calls, 0, "the policy's own panic");
+}
 
-    fn new(share: u64, seed: u64) -> Self {
-        Self(Fifo::new(share, seed), false)
+/// Panics when it has forgotten, every other time.
+struct Forgetless;
+
+impl Aside for Forgetless {
+    fn after(call: &str) {
+        if call == "forget" {
+            panic_at_one_in(2);
+        }
     }
-    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>) {
-        self.0.admit(slot, tag, residents);
-    }
-    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>) {
-        self.0.forget(slot, residents);
-        self.1 = !self.1;
-        assert!(!self.1, "the policy's own panic");
-    }
-    fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
-        self.0.victim(residents)
-    }
-    fn moved(&mut self, residents: &mut impl Residents<Self::Meta>) {
-        self.0.moved(residents);
+}
+
+/// Panics when it is asked about a hit, every third time.
+struct Unsure;
+
+impl Aside for Unsure {
+    fn before(call: &str) {
+        if call == "was_hit" {
+            panic_at_one_in(3);
+        }
     }
 }
 
@@ -1435,7 +1441,7 @@ fn a_policy_that_panics_loses_nothing_that_has_ended() {
     let clock = HandClock::new();
     let log = Log::default();
     let cache = builder(&clock, &log, 20)
-        .policy::<Forgetless>()
+        .policy::<Around<Fifo, Forgetless>>()
         .time_to_live(secs(1))
         .build()
         .unwrap();
@@ -1463,46 +1469,12 @@ fn a_policy_that_panics_loses_nothing_that_has_ended() {
     cache.check();
 }
 
-/// Panics when it is asked about a hit, every third time.
-struct Unsure(Fifo);
-
-static ASKED: AtomicUsize = AtomicUsize::new(0);
-
-impl Policy for Unsure {
-    type Meta = <Fifo as Policy>::Meta;
-    const TOUCH: Touch = Fifo::TOUCH;
-
-    fn new(share: u64, seed: u64) -> Self {
-        Self(Fifo::new(share, seed))
-    }
-    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>) {
-        self.0.admit(slot, tag, residents);
-    }
-    fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>) {
-        self.0.forget(slot, residents);
-    }
-    fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot> {
-        self.0.victim(residents)
-    }
-    fn moved(&mut self, residents: &mut impl Residents<Self::Meta>) {
-        self.0.moved(residents);
-    }
-    fn was_hit(_: &Self::Meta) -> Option<bool> {
-        assert_ne!(
-            ASKED.fetch_add(1, Ordering::Relaxed) % 3,
-            2,
-            "the policy's own panic"
-        );
-        Some(true)
-    }
-}
-
 #[test]
 fn a_policy_that_panics_over_a_victim_leaves_the_timer_right() {
     let clock = HandClock::new();
     let log = Log::default();
     let cache = builder(&clock, &log, 20)
-        .policy::<Unsure>()
+        .policy::<Around<Fifo, Unsure>>()
         .time_to_live(secs(100))
         .build()
         .unwrap();
@@ -1647,16 +1619,20 @@ fn a_sweeper_can_be_stopped_by_the_listener_that_it_runs() {
 
 // --- threads ------------------------------------------------------------------------
 
-const STEPS: u64 = 60_000;
+/// How many steps a random test takes.
+fn steps() -> u64 {
+    count("BRIMFUL_EXPIRY_OPS", 6_000)
+}
 
 #[test]
 fn threads_read_nothing_that_had_ended_before_they_asked() {
+    let steps = steps();
     let clock = HandClock::new();
     let told = Arc::new(AtomicU64::new(0));
     let offered = AtomicU64::new(0);
     let count = told.clone();
     // A value is the index of its end, as late as that may be: known once it is stored.
-    let ends: Vec<_> = (0..4 * STEPS).map(|_| AtomicU64::new(u64::MAX)).collect();
+    let ends: Vec<_> = (0..4 * steps).map(|_| AtomicU64::new(u64::MAX)).collect();
     let cache: Cache<u64, u64, Aged> = Cache::builder(Entries(500))
         .shards(4)
         .time_to_live(Duration::MAX)
@@ -1672,13 +1648,11 @@ fn threads_read_nothing_that_had_ended_before_they_asked() {
         for thread in 1..4_u64 {
             let (cache, clock, offered, ends) = (&cache, &clock, &offered, &ends);
             scope.spawn(move || {
-                let mut random = thread;
-                for step in 0..STEPS {
-                    random ^= random << 13;
-                    random ^= random >> 7;
-                    random ^= random << 17;
+                let mut dice = Random(thread);
+                for step in 0..steps {
+                    let random = dice.next();
                     let key = (random >> 40) % 900;
-                    let value = thread * STEPS + step;
+                    let value = thread * steps + step;
                     let before = clock.now().as_nanos() as u64;
                     match random % 8 {
                         0..=2 => {
@@ -1734,13 +1708,8 @@ fn agrees<P: Policy, F: Expiring>(
     with: impl Fn(Builder<u32, u32, P>) -> Builder<u32, u32, F>,
     idle: Option<Duration>,
 ) {
-    let mut random = seed | 1;
-    let mut next = || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random
-    };
+    let mut random = Random(seed);
+    let mut next = || random.next();
     let log = Log::default();
     let clock = HandClock::new();
     let base = Cache::builder(Entries(1_000))
@@ -1756,7 +1725,7 @@ fn agrees<P: Policy, F: Expiring>(
         Some(idle) => now + idle.as_nanos() as u64,
         None => NEVER,
     };
-    for step in 0..30_000_u32 {
+    for step in 0..steps() as u32 / 2 {
         let draw = next();
         let key = (draw >> 40) as u32 % 200;
         let now = u64::try_from(clock.now().as_nanos())
@@ -1883,13 +1852,8 @@ fn a_cache_with_room_agrees_with_a_map_that_knows_the_ends() {
 #[test]
 fn a_full_cache_reads_nothing_that_has_ended_and_loses_nothing() {
     fn run<P: Policy>(seed: u64) {
-        let mut random = seed | 1;
-        let mut next = || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random
-        };
+        let mut random = Random(seed);
+        let mut next = || random.next();
         let log = Log::default();
         let clock = HandClock::new();
         let weigh = |_: &u32, value: &u32| u64::from(value % 7);
@@ -1904,7 +1868,8 @@ fn a_full_cache_reads_nothing_that_has_ended_and_loses_nothing() {
             .unwrap();
         let mut newest = HashMap::<u32, (u32, u64)>::new();
         let (mut offered, mut told) = (0_u64, 0_u64);
-        for step in 0..20_000_u32 {
+        let steps = steps() / 3;
+        for step in 0..steps as u32 {
             let draw = next();
             let key = (draw >> 40) as u32 % 300;
             let now = clock.now().as_nanos() as u64;
@@ -1938,7 +1903,10 @@ fn a_full_cache_reads_nothing_that_has_ended_and_loses_nothing() {
             }
         }
         let stats = cache.stats();
-        assert!(stats.departures(Cause::Expired) > 100 && stats.departures(Cause::Evicted) > 100);
+        for cause in [Cause::Expired, Cause::Evicted] {
+            let left = stats.departures(cause);
+            assert!(left > steps / 200, "{left} {cause}");
+        }
     }
     run::<Duel>(1);
     run::<S3Fifo>(2);

@@ -10,6 +10,7 @@ mod adversary;
 mod bound;
 mod causes;
 mod expiry;
+mod faults;
 mod floorplan;
 mod hit_ratio;
 mod load;

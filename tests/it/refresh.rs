@@ -613,7 +613,7 @@ fn a_refresh_in_a_task_is_handed_over_or_given_up() {
 }
 
 #[test]
-fn refreshes_on_tokio_and_smol() {
+fn refreshes_on_tokio_and_on_threads() {
     ends(|| {
         let (cache, _clock) = stale();
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -630,14 +630,14 @@ fn refreshes_on_tokio_and_smol() {
             assert_eq!(cache.get_or_refresh_with(&2, || 21, spawn), 20);
             refresh.unwrap().await.unwrap();
         });
-        smol::block_on(async {
+        block_on(async {
             let mut refresh = None;
-            let spawn = |chore| refresh = Some(smol::spawn(chore));
+            let spawn = |chore| refresh = Some(std::thread::spawn(|| block_on(chore)));
             assert_eq!(
                 cache.get_or_refresh_async(&3, async { 31 }, spawn).await,
                 30
             );
-            refresh.unwrap().await;
+            refresh.unwrap().join().unwrap();
         });
         assert_eq!(cache.get_many(&[1, 2, 3]), [11, 21, 31].map(Some));
     });

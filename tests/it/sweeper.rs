@@ -5,7 +5,9 @@
 //! by the drop of what the thread itself keeps, everywhere. Tests run one at a
 //! time, and each begins with no sweeper running: so none is left by the others.
 //! Nothing to scale, no randomness, and no claim on how long anything takes, but
-//! that it ends. Covers faults 8, 40 and 60 where the thread is concerned.
+//! that it ends.
+//!
+//! Covers faults 8, 40 and 60 of `tests/FAULTS.md` where the thread is concerned.
 
 use crate::world::watchdog::{patience, sweepers_alone};
 use crate::world::{Ledger, Val, ends};

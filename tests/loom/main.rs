@@ -17,7 +17,7 @@
 //! ```
 //!
 //! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound. Models of lives are in
-//! `time.rs`. Covers faults 21, 23, 25, 27, 30, 38, 49, 50, 52, 66 to 71 and goal G5.
+//! `time.rs`. Covers faults 21, 23, 25, 27, 30, 38, 49, 50, 52, 66 to 71 of `tests/FAULTS.md`.
 #![cfg(brimful_loom)]
 
 mod refresh;

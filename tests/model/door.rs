@@ -155,7 +155,7 @@ impl Face {
         let mut value = Some(value);
         let mut take = || value.take().expect("a value is stored once");
         let found = match or {
-            Or::Insert => self.0.entry(key, make, With::Insert(take())),
+            Or::Insert => self.0.entry(key, make, With::Insert(&mut take)),
             Or::InsertWith => self.0.entry(key, make, With::InsertWith(&mut take)),
             Or::Default => self.0.entry(key, make, With::Default),
         };

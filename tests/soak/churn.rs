@@ -11,7 +11,7 @@
 //!   (minutes); the default takes seconds.
 //! - `BRIMFUL_SEED`: replays a run.
 //!
-//! Covers faults 22, 32, 38, 41, 42, 44, 45 and goals G11 and G18.
+//! Covers faults 22, 32, 38, 41, 42, 44 and 45 of `tests/FAULTS.md`.
 
 use crate::world::Bounded;
 use crate::world::{Random, short_name};

@@ -9,7 +9,7 @@
 //! - `BRIMFUL_PANICS`: how many panics at least (default 20,000).
 //! - `BRIMFUL_SEED`: replays a run.
 //!
-//! Covers faults 7, 43, 44, 67 and 68.
+//! Covers faults 7, 43, 44, 67 and 68 of `tests/FAULTS.md`.
 
 use crate::world::flights::{Gate, block_on};
 use crate::world::panics::stop;

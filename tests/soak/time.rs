@@ -18,7 +18,7 @@
 //!   by default 900,000 keys.
 //! - `BRIMFUL_SEED`: replays a run.
 //!
-//! Covers faults 38, 40, 41, 42, 45 where time is concerned, and goal G11.
+//! Covers faults 38, 40, 41, 42 and 45 of `tests/FAULTS.md` where time is concerned.
 
 use crate::world::Random;
 use crate::{FIXED, KIB, alone, in_full, live};

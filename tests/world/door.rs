@@ -20,7 +20,8 @@ pub(crate) type Look<'a, K, V> = &'a mut dyn FnMut(&K, &V);
 
 /// The calls that insert if absent.
 pub(crate) enum Or<'a, V> {
-    Insert(V),
+    /// What is inserted is made when it is its turn.
+    Insert(&'a mut dyn FnMut() -> V),
     InsertWith(&'a mut dyn FnMut() -> V),
     Default,
 }
@@ -380,7 +381,7 @@ doors! { Cache:
         }
         super::counted::part();
         Ok(match or {
-            Or::Insert(value) => entry.or_insert(value),
+            Or::Insert(make) => entry.or_insert(make()),
             Or::InsertWith(load) => entry.or_insert_with(|| load()),
             Or::Default => entry.or_default(),
         })
@@ -443,7 +444,7 @@ doors! { unsync::Cache:
         }
         super::counted::part();
         let guard = match or {
-            Or::Insert(value) => entry.or_insert(value)?,
+            Or::Insert(make) => entry.or_insert(make())?,
             Or::InsertWith(load) => entry.or_insert_with(|| load())?,
             Or::Default => entry.or_default()?,
         };

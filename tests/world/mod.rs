@@ -1,7 +1,7 @@
 //! What all test binaries stand on: what scales and replays a test (`scale`), random
 //! numbers (`random`), a watchdog (`watchdog`), panics that are meant (`panics`),
 //! keys and values that are counted by their thread (`counted`) or by all (`ledger`),
-//! loads polled by hand (`flights`),
+//! loads polled by hand (`flights`), policies with something around them (`around`),
 //! and one face for both caches (`door`).
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
@@ -19,6 +19,7 @@ macro_rules! listed {
     };
 }
 
+pub(crate) mod around;
 pub(crate) mod counted;
 pub(crate) mod door;
 pub(crate) mod flights;

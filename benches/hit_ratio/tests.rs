@@ -4,18 +4,11 @@
 
 #![allow(dead_code, reason = "the bench uses the rest")]
 
-#[path = "../benches/hit_ratio/bounds.rs"]
 mod bounds;
-#[path = "../benches/hit_ratio/cell.rs"]
 mod cell;
-#[path = "../benches/hit_ratio/reference.rs"]
 mod reference;
-#[path = "../benches/hit_ratio/standing.rs"]
 mod standing;
-#[path = "../benches/hit_ratio/targets.rs"]
 mod targets;
-#[path = "../examples/trace/mod.rs"]
-mod trace;
 
 use bounds::{by_rule, nearest_share};
 use cell::{Cell, Doors, Measure, Outcome, Part, Score, Unit};

@@ -46,7 +46,7 @@ where
     /// the key, both wait for ever.
     ///
     /// ```
-    /// # smol::block_on(async {
+    /// # pollster::block_on(async {
     /// let cache = brimful::Cache::<String, usize>::new(100);
     /// let length = cache.get_or_insert_async("word", async { 4 }).await;
     /// assert_eq!(length, 4);
@@ -71,7 +71,7 @@ where
     /// ```
     /// use brimful::{Cache, LoadError};
     ///
-    /// # smol::block_on(async {
+    /// # pollster::block_on(async {
     /// let cache = Cache::<u32, u32>::new(100);
     /// let failed = cache.try_get_or_insert_async(&1, async { Err("no route") }).await;
     /// assert_eq!(failed, Err(LoadError::Failed("no route")));

@@ -197,7 +197,7 @@ where
     /// As [`get_or_insert_async`](Cache::get_or_insert_async).
     ///
     /// ```
-    /// # smol::block_on(async {
+    /// # pollster::block_on(async {
     /// let squares = brimful::Cache::<u64, u64>::new(100);
     /// let load = |missing: Vec<&u64>| {
     ///     let pairs: Vec<_> = missing.into_iter().map(|&n| (n, n * n)).collect();

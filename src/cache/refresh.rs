@@ -130,13 +130,13 @@ where
     /// use std::sync::Arc;
     /// use std::time::Duration;
     ///
-    /// # smol::block_on(async {
+    /// # pollster::block_on(async {
     /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::ZERO).build()?;
     /// let cache = Arc::new(cache);
     /// cache.insert("page".to_string(), 1);
     ///
     /// let mut refresh = None;
-    /// let spawn = |chore| refresh = Some(smol::spawn(chore));
+    /// let spawn = |chore| refresh = Some(chore);
     /// assert_eq!(cache.get_or_refresh_async("page", async { 2 }, spawn).await, 1);
     /// refresh.unwrap().await;
     /// assert_eq!(cache.get("page"), Some(2));

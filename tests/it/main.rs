@@ -12,7 +12,6 @@ mod causes;
 mod expiry;
 mod faults;
 mod floorplan;
-mod hit_ratio;
 mod load;
 mod load_model;
 mod own_policy;
@@ -23,4 +22,3 @@ mod sweeper;
 mod traits;
 
 // The files of the bench name each other from the root of their crate.
-use hit_ratio::{bounds, cell, targets, trace};

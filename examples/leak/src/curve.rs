@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::report::chart::round_ticks;
+use report::chart::round_ticks;
 
 /// A mebibyte.
 pub(crate) const MIB: f64 = 1_048_576.0;

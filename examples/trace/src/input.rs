@@ -8,14 +8,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 
-use super::zstd::{self, Zstd};
-use super::{Recorder, Trace};
+use crate::zstd::{self, Zstd};
+use crate::{Recorder, Trace};
 
 const BTR_MAGIC: &[u8; 8] = b"BTRACE1\0";
 
 /// How a line is read.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Form {
+pub struct Form {
     /// The field that counts, from 1; without it the line as it is.
     pub field: Option<usize>,
     /// Whether it is `key,size`. A .btr trace says itself whether it has sizes; then this asks that
@@ -24,7 +24,7 @@ pub(crate) struct Form {
 }
 
 /// Reads the trace in a file, or on standard input for `-`.
-pub(crate) fn read(path: &Path, form: Form) -> Result<Trace, String> {
+pub fn read(path: &Path, form: Form) -> Result<Trace, String> {
     if path == Path::new("-") {
         return parse("<stdin>", io::stdin().lock(), form);
     }

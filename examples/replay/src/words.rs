@@ -1,18 +1,18 @@
-//! What is replayed when no file is named: the words of this crate's own sources.
+//! What is replayed when no file is named: the words of brimful's own sources.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::trace::{Recorder, Trace};
+use trace::{Recorder, Trace};
 
-/// The words of this crate's own sources, file by file in the order of their names.
+/// The words of brimful's own sources, file by file in the order of their names.
 pub(crate) fn own_words() -> Result<Trace, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");
     let mut files = Vec::new();
     collect_sources(&root, &mut files).map_err(|e| {
         format!(
-            "{}: {e} (without a FILE the crate's own sources are replayed)",
+            "{}: {e} (without a FILE brimful's own sources are replayed)",
             root.display()
         )
     })?;

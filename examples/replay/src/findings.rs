@@ -1,13 +1,11 @@
 //! The findings: what to say, the table, and the picture.
 
 use comfy_table::{CellAlignment, Table, presets};
-use plotters::chart::SeriesLabelPosition;
-use plotters::style::RGBColor;
+use report::chart::{Axis, BLUE, Chart, RGBColor, Series, SeriesLabelPosition, VERMILION, plain};
+use report::grouped;
+use trace::Trace;
 
 use crate::race::{Heat, Runner, Score};
-use crate::report::chart::{Axis, BLUE, Chart, Series, VERMILION, plain};
-use crate::report::grouped;
-use crate::trace::Trace;
 
 /// What no cache can beat, and how many shards these had.
 pub(crate) fn limits(trace: &Trace, results: &[(Heat, Score)]) -> String {

@@ -8,9 +8,9 @@ use std::sync::mpsc;
 use std::thread;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use report::grouped;
 
 use crate::curve::Sample;
-use crate::report::grouped;
 use crate::service::{SAMPLES, Store};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;

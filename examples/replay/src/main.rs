@@ -1,4 +1,4 @@
-//! Which policy, and how much room? `cargo run --release --example replay -- [FILE] [OPTIONS]`
+//! Which policy, and how much room? `cargo run --release -p replay -- [FILE] [OPTIONS]`
 //! answers for your own keys.
 //!
 //! It reads keys, one a line, drives a brimful cache under each policy at each capacity (a request
@@ -13,16 +13,9 @@
 //! zcat keys.gz | replay -                         standard input
 //! ```
 //!
-//! Without a FILE it replays the words of this crate's own sources. It also reads `.btr` traces,
+//! Without a FILE it replays the words of brimful's own sources. It also reads `.btr` traces,
 //! and zstd over either form. A cache with several shards is only nearly LRU; `--shards 1` is LRU
 //! to the request.
-
-#[path = "../report/mod.rs"]
-mod report;
-#[path = "../trace/mod.rs"]
-mod trace;
-#[path = "../workers/mod.rs"]
-mod workers;
 
 mod findings;
 mod race;
@@ -36,19 +29,19 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use indicatif::ProgressBar;
-
-use findings::{limits, picture, table};
-use race::{Heat, Rules, Runner, Score};
 use report::grouped;
 use trace::Trace;
 use trace::input::{self, Form};
+
+use findings::{limits, picture, table};
+use race::{Heat, Rules, Runner, Score};
 
 /// Replays a list of keys through each policy at each capacity and shows the hit ratios.
 #[derive(Parser)]
 #[command(name = "replay")]
 struct Args {
     /// Keys, one a line, `-` for standard input; or a .btr trace; either may be zstd [default: the
-    /// words of this crate's own sources]
+    /// words of brimful's own sources]
     file: Option<PathBuf>,
 
     /// Capacities to try, in entries (with --sizes in units of size) [default: 0.1, 1, 10, 25 and

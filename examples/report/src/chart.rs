@@ -10,30 +10,39 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
+pub use plotters::chart::SeriesLabelPosition;
+pub use plotters::style::RGBColor;
+
 const SIZE: (u32, u32) = (960, 560);
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(45, 45, 45);
 const GRID: RGBColor = RGBColor(222, 222, 222);
 
 /// Colours that people with any kind of colour vision can tell apart (Okabe and Ito).
-pub(crate) const VERMILION: RGBColor = RGBColor(213, 94, 0);
+pub const VERMILION: RGBColor = RGBColor(213, 94, 0);
 /// See [`VERMILION`].
-pub(crate) const BLUE: RGBColor = RGBColor(0, 114, 178);
+pub const BLUE: RGBColor = RGBColor(0, 114, 178);
 
-/// One axis: its name, where it has ticks, how a tick reads.
-#[derive(Clone)]
-pub(crate) struct Axis {
+/// One axis.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// Its name.
     pub label: String,
+    /// The value at its start.
     pub from: f64,
+    /// The value at its end.
     pub to: f64,
+    /// The values that have ticks.
     pub ticks: Vec<f64>,
+    /// Whether equal lengths are equal factors.
     pub logarithmic: bool,
+    /// How a tick reads.
     pub format: fn(f64) -> String,
 }
 
 impl Axis {
     /// A linear axis from 0 to a little beyond `max`, with ticks at round figures.
-    pub(crate) fn from_zero(label: &str, max: f64, format: fn(f64) -> String) -> Self {
+    pub fn from_zero(label: &str, max: f64, format: fn(f64) -> String) -> Self {
         let ticks = round_ticks(max, 8);
         let to = ticks.last().copied().unwrap_or(1.0);
         Self {
@@ -89,19 +98,29 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// One line of the chart, its points from left to right.
-pub(crate) struct Series {
+/// One line of the chart.
+#[derive(Debug)]
+pub struct Series {
+    /// Its name in the legend.
     pub name: String,
+    /// Its colour.
     pub color: RGBColor,
+    /// Its points from left to right.
     pub points: Vec<(f64, f64)>,
 }
 
 /// The whole picture.
-pub(crate) struct Chart {
+#[derive(Debug)]
+pub struct Chart {
+    /// What it shows.
     pub title: String,
+    /// Under which conditions.
     pub subtitle: String,
+    /// The axis from left to right.
     pub x: Axis,
+    /// The axis upwards.
     pub y: Axis,
+    /// The lines, the first drawn first.
     pub series: Vec<Series>,
     /// Whether each point gets a dot: good for few points, bad for many.
     pub dots: bool,
@@ -111,7 +130,7 @@ pub(crate) struct Chart {
 
 impl Chart {
     /// Writes the picture to `path`.
-    pub(crate) fn write_svg(&self, path: &Path) -> Result<(), String> {
+    pub fn write_svg(&self, path: &Path) -> Result<(), String> {
         let mut svg = String::new();
         self.draw(SVGBackend::with_string(&mut svg, SIZE).into_drawing_area())
             .map_err(|e| format!("cannot draw {}: {e}", path.display()))?;
@@ -167,12 +186,12 @@ impl Chart {
 }
 
 /// A tick at a round figure, without the dust of binary fractions.
-pub(crate) fn plain(value: f64) -> String {
+pub fn plain(value: f64) -> String {
     format!("{}", (value * 1e9).round() / 1e9)
 }
 
 /// Ticks from 0 to at least `max`, a power of ten times 1, 2, 2.5 or 5 apart, at most `most` steps.
-pub(crate) fn round_ticks(max: f64, most: u32) -> Vec<f64> {
+pub fn round_ticks(max: f64, most: u32) -> Vec<f64> {
     if !(max.is_finite() && max > 0.0) {
         return vec![0.0, 1.0];
     }

@@ -1,4 +1,4 @@
-//! The leak, replayed in seconds: `cargo run --release --example leak`.
+//! The leak, replayed in seconds: `cargo run --release -p leak`.
 //!
 //! A service leaked for months. It kept the context of each request in a map, keyed by request id,
 //! with code to add and code to read and none to remove. It was found by comparing two heap profiles
@@ -11,9 +11,6 @@
 //!
 //! Options: `--requests N`, `--capacity N`, `--svg PATH`. `service.rs` is the service, `running.rs`
 //! follows the two copies, `curve.rs` has the arithmetic and the plot.
-
-#[path = "../report/mod.rs"]
-mod report;
 
 mod curve;
 mod running;
@@ -28,11 +25,10 @@ use std::time::Instant;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use plotters::chart::SeriesLabelPosition;
+use report::chart::{Axis, BLUE, Chart, Series, SeriesLabelPosition, VERMILION, plain};
+use report::grouped;
 
 use curve::{Curve, MIB, Sample};
-use report::chart::{Axis, BLUE, Chart, Series, VERMILION, plain};
-use report::grouped;
 use running::{Running, follow};
 use service::Store;
 

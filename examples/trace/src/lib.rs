@@ -1,21 +1,24 @@
 //! A trace in memory: requests in their order, each key replaced by a small number, so that driving
 //! a cache costs the cache and nothing else.
 
-pub(crate) mod input;
+pub mod input;
 mod zstd;
 
 use std::collections::HashMap;
 
-/// One request: the number of its key, and its size (1 where the trace has none).
+/// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Request {
+pub struct Request {
+    /// The number of its key.
     pub key: u64,
+    /// Its size, 1 where the trace has none.
     pub size: u64,
 }
 
 /// Requests in their order.
 #[derive(Debug)]
-pub(crate) struct Trace {
+pub struct Trace {
+    /// The requests, first to last.
     pub requests: Vec<Request>,
     /// How many different keys there are: they are numbered from 0 to this.
     pub unique: u64,
@@ -26,14 +29,15 @@ pub(crate) struct Trace {
 }
 
 /// Takes requests in and numbers their keys.
-pub(crate) struct Recorder {
+#[derive(Debug)]
+pub struct Recorder {
     numbers: HashMap<Box<[u8]>, u64>,
     trace: Trace,
 }
 
 impl Recorder {
     /// A recorder of requests that come with sizes, or without (then each has size 1).
-    pub(crate) fn new(sized: bool) -> Self {
+    pub fn new(sized: bool) -> Self {
         Self {
             numbers: HashMap::new(),
             trace: Trace {
@@ -46,7 +50,7 @@ impl Recorder {
     }
 
     /// Takes in one request; a key is any bytes.
-    pub(crate) fn push(&mut self, key: &[u8], size: u64) {
+    pub fn push(&mut self, key: &[u8], size: u64) {
         let key = self.number(key, size);
         self.trace.requests.push(Request { key, size });
     }
@@ -63,7 +67,7 @@ impl Recorder {
     }
 
     /// The whole trace.
-    pub(crate) fn finish(self) -> Trace {
+    pub fn finish(self) -> Trace {
         self.trace
     }
 }

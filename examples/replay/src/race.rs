@@ -4,9 +4,8 @@
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{BuildError, Cache, Cause, Entries, Weight};
 use clap::ValueEnum;
-
-use crate::trace::Trace;
-use crate::workers::side_by_side;
+use trace::Trace;
+use workers::side_by_side;
 
 /// The policies to choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -142,7 +141,7 @@ fn drive<P: Policy>(trace: &Trace, cache: &Cache<u64, u64, P>) -> Score {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::Recorder;
+    use trace::Recorder;
 
     fn trace(requests: impl IntoIterator<Item = (u64, u64)>) -> Trace {
         let mut recorder = Recorder::new(true);

@@ -4,18 +4,11 @@
 
 #![allow(dead_code, reason = "the bench uses the rest")]
 
-#[path = "../../benches/hit_ratio/bounds.rs"]
-pub(crate) mod bounds;
-#[path = "../../benches/hit_ratio/cell.rs"]
-pub(crate) mod cell;
-#[path = "../../benches/hit_ratio/reference.rs"]
-pub(crate) mod reference;
-#[path = "../../benches/hit_ratio/standing.rs"]
-pub(crate) mod standing;
-#[path = "../../benches/hit_ratio/targets.rs"]
-pub(crate) mod targets;
-#[path = "../../examples/trace/mod.rs"]
-pub(crate) mod trace;
+mod bounds;
+mod cell;
+mod reference;
+mod standing;
+mod targets;
 
 use bounds::{by_rule, nearest_share};
 use cell::{Cell, Doors, Measure, Outcome, Part, Score, Unit};

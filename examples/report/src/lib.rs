@@ -2,7 +2,7 @@
 //! picture, figures a person can read, and an ending that is quiet when the reader of the output
 //! has gone.
 
-pub(crate) mod chart;
+pub mod chart;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 /// Where a picture goes when no path was given: Cargo's target directory, known by the tag that
 /// Cargo leaves in it, or else the current directory.
-pub(crate) fn default_path(name: &str) -> PathBuf {
+pub fn default_path(name: &str) -> PathBuf {
     let exe = std::env::current_exe().unwrap_or_default();
     exe.ancestors()
         .skip(1)
@@ -20,7 +20,7 @@ pub(crate) fn default_path(name: &str) -> PathBuf {
 }
 
 /// `1234567` as `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -34,7 +34,7 @@ pub(crate) fn grouped(number: u64) -> String {
 
 /// The exit code for an outcome; a failure is told on standard error. That nobody reads the output
 /// any more (`| head`) is no failure.
-pub(crate) fn finish(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
+pub fn finish(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
     };

@@ -138,7 +138,7 @@ mod portable {
         let differs = u64::from_le_bytes(bytes) ^ u64::from_le_bytes([byte; 8]);
         // The highest bit of each byte here says whether that byte differs: the sum of
         // seven bits and 0x7F carries into it if any of them is set, and never beyond.
-        let unlike = (differs & LOW) + LOW | differs;
+        let unlike = ((differs & LOW) + LOW) | differs;
         ((!unlike & !LOW).wrapping_mul(GATHER) >> 56) as u32
     }
 

@@ -179,7 +179,7 @@ impl std::fmt::Debug for Duel {
 /// Keys to remember for so many residents.
 #[inline]
 fn known(residents: usize) -> usize {
-    residents * KNOWN / 4
+    residents.saturating_mul(KNOWN) / 4
 }
 
 impl Duel {
@@ -233,7 +233,10 @@ impl Duel {
 
     /// Whether a key with this past is a ghost, and moves the border if it is.
     fn comes(&mut self, past: Past, weight: u64) -> Comes {
-        let (live, small) = (self.segments.live() as f64, self.segments.small.live() as f64);
+        let (live, small) = (
+            self.segments.live() as f64,
+            self.segments.small.live() as f64,
+        );
         let main_pays = (self.from_main as f64 / ALL as f64).clamp(0.02, 0.98);
         // An admission pushes one record, and an eviction from main another.
         let age = past.age as f64 / (1.0 + main_pays);
@@ -280,16 +283,25 @@ impl Duel {
     }
 
     /// While residents become more for the first time the history grows in larger steps,
-    /// but never beyond what a full shard needs.
+    /// but hardly beyond what a full shard needs. No step is so small that a shard which
+    /// outgrows that, again and again, would copy its history for each few entries.
     fn fit(&mut self, keys: usize) {
-        let full = (self.share as usize).saturating_mul(KNOWN) / 4;
         let spare = if self.filled {
             keys / 8
         } else {
-            (keys / 2).min(full.saturating_sub(keys))
+            let missing = known(self.residents_when_full()).saturating_sub(keys);
+            missing.clamp(keys / 64, keys / 2)
         };
         self.history.fit(keys + spare);
         self.survey();
+    }
+
+    /// How many entries the share of the shard has room for, if they weigh what the
+    /// residents weigh in the mean.
+    fn residents_when_full(&self) -> usize {
+        let (live, weight) = (self.segments.live() as u128, self.segments.weight());
+        let entries = u128::from(self.share) * live / u128::from(weight.max(1));
+        usize::try_from(entries).unwrap_or(usize::MAX)
     }
 
     /// Finds for how many residents the history is neither too small nor, once the
@@ -536,5 +548,102 @@ impl Policy for Duel {
             "{}",
             self.fewest
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Residents that all weigh `weight`: slot `n` holds key `n`.
+    struct Shelf {
+        weight: u64,
+        marks: Vec<Mark>,
+    }
+
+    fn tag(key: usize) -> Tag {
+        Tag::of((key as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16)
+    }
+
+    impl Residents<Mark> for Shelf {
+        fn find(&self, wanted: Tag, is: impl Fn(&Mark) -> bool) -> Option<Slot> {
+            let found = |&slot: &Slot| tag(slot.0) == wanted && is(&self.marks[slot.0]);
+            self.slots().find(found)
+        }
+        fn tag(&self, slot: Slot) -> Option<Tag> {
+            self.meta(slot).map(|_| tag(slot.0))
+        }
+        fn meta(&self, slot: Slot) -> Option<&Mark> {
+            self.marks.get(slot.0)
+        }
+        fn meta_mut(&mut self, slot: Slot) -> Option<&mut Mark> {
+            self.marks.get_mut(slot.0)
+        }
+        fn weight(&self, _: Slot) -> u64 {
+            self.weight
+        }
+        fn len(&self) -> usize {
+            self.marks.len()
+        }
+        fn slots(&self) -> impl Iterator<Item = Slot> {
+            (0..self.marks.len()).map(Slot)
+        }
+        fn nth(&self, _: u64) -> Option<Slot> {
+            None
+        }
+    }
+
+    /// Fills a shard of this share; says how large its history was for each number of
+    /// residents on the way, and how often it was copied.
+    fn history_of_a_filling_shard(share: u64, weight: u64, entries: usize) -> (Vec<usize>, usize) {
+        let mut duel = Duel::new(share, 1);
+        let marks = Vec::new();
+        let mut shelf = Shelf { weight, marks };
+        let sizes = (0..entries).map(|key| {
+            duel.miss(tag(key), weight);
+            shelf.marks.push(Mark::default());
+            duel.admit(Slot(key), tag(key), &mut shelf);
+            duel.history.slots()
+        });
+        let sizes: Vec<usize> = sizes.collect();
+        duel.check(&mut shelf);
+        let copies = sizes.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        (sizes, copies)
+    }
+
+    #[test]
+    fn while_it_fills_a_history_is_bounded_by_the_entries_of_a_full_shard_whatever_they_weigh() {
+        const ENTRIES: usize = 1_000;
+        for weight in [1, 3, 1_000, 1 << 40] {
+            let share = ENTRIES as u64 * weight;
+            let (sizes, copies) = history_of_a_filling_shard(share, weight, ENTRIES);
+            let most = known(ENTRIES) + known(ENTRIES) / 64 + 16;
+            assert!(sizes.iter().all(|&slots| slots <= most), "{sizes:?}");
+            assert!(
+                sizes
+                    .iter()
+                    .enumerate()
+                    .all(|(n, &slots)| slots >= known(n + 1))
+            );
+            assert!(copies < 20, "{copies} copies");
+        }
+    }
+
+    #[test]
+    fn a_shard_far_beyond_its_share_seldom_copies_its_history() {
+        let (_, copies) = history_of_a_filling_shard(100, 1, 20_000);
+        assert!(copies < 1_000, "{copies} copies");
+        // Weightless entries, and a share beyond all numbers of entries.
+        for (share, weight) in [
+            (0, 1),
+            (100, 0),
+            (u64::MAX, 1),
+            (u64::MAX, 0),
+            (1, 1 << 40),
+        ] {
+            let (sizes, _) = history_of_a_filling_shard(share, weight, 500);
+            let most = known(500) + known(500) / 2 + 16;
+            assert!(sizes.iter().all(|&slots| slots <= most), "{share} {weight}");
+        }
     }
 }

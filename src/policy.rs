@@ -1,4 +1,4 @@
-//! Eviction policies: who goes when room is needed.
+//! Eviction policies: which entry leaves when room is needed.
 //!
 //! A policy decides the *order* of one shard's entries and nothing else. It
 //! sees [`Tag`]s, weights and its own [`Meta`](Policy::Meta) in each entry, never keys or
@@ -97,6 +97,9 @@ pub enum Touch {
 }
 
 /// The entries of one shard, as a policy may see them.
+///
+/// The crate implements it; implement it yourself only to test a policy apart from a cache, and
+/// expect methods to be added, with a default.
 pub trait Residents<M> {
     /// The entry with this tag whose meta passes `is`. O(1) expected.
     fn find(&self, tag: Tag, is: impl Fn(&M) -> bool) -> Option<Slot>;
@@ -107,17 +110,17 @@ pub trait Residents<M> {
     /// What the policy keeps in an entry.
     fn meta(&self, slot: Slot) -> Option<&M>;
 
-    /// The same, to be changed.
+    /// What the policy keeps in an entry, to be changed.
     fn meta_mut(&mut self, slot: Slot) -> Option<&mut M>;
 
     /// The weight of an entry: 1 where entries have none of their own, 0 if
     /// they have but that slot is empty.
     fn weight(&self, slot: Slot) -> u64;
 
-    /// Asks for the memory of an entry that is wanted soon, and does not wait for it. A
-    /// stale slot does no harm. By default nothing.
+    /// Prefetches the memory of an entry that is wanted soon. A stale slot does no harm.
+    /// By default nothing.
     #[inline]
-    fn fetch(&self, _slot: Slot) {}
+    fn prefetch(&self, _slot: Slot) {}
 
     /// How many entries the shard holds.
     fn len(&self) -> usize;
@@ -127,12 +130,12 @@ pub trait Residents<M> {
         self.len() == 0
     }
 
-    /// The slots of all entries, in no particular order. O(places).
+    /// The slots of all entries, in no particular order. O(slots).
     fn slots(&self) -> impl Iterator<Item = Slot>;
 
-    /// The first entry at or after this place of the table, taken modulo their
+    /// The first entry at or after this slot of the table, taken modulo their
     /// number: with a random number, nearly a random entry. O(1) expected.
-    fn nth(&self, place: u64) -> Option<Slot>;
+    fn nth(&self, index: u64) -> Option<Slot>;
 }
 
 /// The order in which the entries of one shard leave.
@@ -157,23 +160,23 @@ pub trait Policy: Sized {
     /// `seed` differs between shards and, with a seeded hasher, between runs.
     fn new(share: u64, seed: u64) -> Self;
 
-    /// A key that is not resident is about to be admitted with this weight;
-    /// called before room is made for it, once for each admission (seldom twice,
+    /// A key that is not resident is about to be admitted with this weight. Called before
+    /// room is made for it, once for each admission (seldom twice,
     /// where another key was announced in between).
     #[inline]
-    fn miss(&mut self, _tag: Tag, _weight: u64) {}
+    fn announce(&mut self, _tag: Tag, _weight: u64) {}
 
-    /// This key may be announced in a moment: what the policy knows of it may be asked for
-    /// ahead. By default nothing.
+    /// This key may be announced in a moment: the policy may prefetch what it knows of it.
+    /// By default nothing.
     #[inline]
-    fn fetch(&self, _tag: Tag) {}
+    fn prefetch(&self, _tag: Tag) {}
 
-    /// The entry in `slot` is new, and one of `residents` already: give it its
-    /// place. Its meta is the default; that of an entry admitted anew is as it was.
+    /// The entry in `slot` is new, and one of `residents` already: it enters the order. Its meta
+    /// is the default; that of an entry admitted again is as it was.
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>);
 
-    /// A hit: called if `TOUCH` is [`Touch::Mark`]. What is marked already is best
-    /// left unwritten: many processors may be reading it.
+    /// A hit: called if `TOUCH` is [`Touch::Mark`]. A mark that is set already is best
+    /// left unwritten, so that a hit dirties no cache line.
     #[inline]
     fn mark(_meta: &mut Self::Meta) {}
 
@@ -194,17 +197,16 @@ pub trait Policy: Sized {
 
     /// The entry in `slot` is about to leave, not by this policy's choice; it is
     /// still one of `residents`, with the weight last told. Not called for a victim,
-    /// nor when all leave at once: then the policy begins anew with
-    /// [`new`](Policy::new).
+    /// nor when all leave at once: then a policy made by [`new`](Policy::new) takes over.
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>);
 
     /// Names the entry to evict and takes it out of the order. If the shard
-    /// must keep that entry (its key is being replaced), it is admitted anew.
+    /// must keep that entry (its key is being replaced), it is admitted again.
     fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot>;
 
     /// The table has moved its entries: every [`Slot`] from before now names
     /// nothing, or another entry. For policies that keep slots, to renew them from
-    /// `residents`; tags stay good, and who keeps only those has nothing to do. A
+    /// `residents`; tags stay good, and a policy that keeps only those has nothing to do. A
     /// policy that wraps another passes it on: that is why there is no default.
     /// Called when the table grows or shrinks: never while a full cache stays full.
     fn moved(&mut self, residents: &mut impl Residents<Self::Meta>);
@@ -224,10 +226,10 @@ pub trait Policy: Sized {
         None
     }
 
-    /// Whether the key last announced by [`miss`](Policy::miss) was evicted a
+    /// Whether the key last announced by [`announce`](Policy::announce) was evicted a
     /// moment ago, for the statistics; `false` if the policy keeps no ghosts.
     #[inline]
-    fn missed_a_ghost(&self) -> bool {
+    fn hit_a_ghost(&self) -> bool {
         false
     }
 

@@ -1,7 +1,7 @@
 //! What a processor can do, and safe Rust cannot say: compare 32 bytes at once,
 //! and ask for memory without waiting for it.
 //!
-//! | machine | [`equal`] compares | [`fetch`] |
+//! | machine | [`equal`] compares | [`prefetch`] |
 //! |---|---|---|
 //! | x86 and x86_64, with SSE2 | two vectors of 16 bytes | asks |
 //! | aarch64, little endian | two vectors of 16 bytes | does nothing |
@@ -90,7 +90,7 @@ pub(crate) fn equal(line: &Line, byte: u8) -> u32 {
     not(any(miri, brimful_portable))
 ))]
 #[allow(unsafe_code, reason = "an instruction")]
-pub(crate) fn fetch<T>(place: &T) {
+pub(crate) fn prefetch<T>(place: &T) {
     use arch::{_MM_HINT_T0, _mm_prefetch};
     #[cfg(target_arch = "x86")]
     use std::arch::x86 as arch;
@@ -144,7 +144,7 @@ mod portable {
 
     /// Asks for nothing: there is no stable intrinsic to ask with.
     #[inline]
-    pub(crate) fn fetch<T>(_place: &T) {}
+    pub(crate) fn prefetch<T>(_place: &T) {}
 }
 
 #[cfg(test)]
@@ -206,9 +206,9 @@ mod tests {
 
     #[test]
     fn anything_may_be_asked_for() {
-        fetch(&());
-        fetch(&1_u8);
-        fetch(&[0_u64; 100]);
-        fetch::<[u64; 0]>(&[]);
+        prefetch(&());
+        prefetch(&1_u8);
+        prefetch(&[0_u64; 100]);
+        prefetch::<[u64; 0]>(&[]);
     }
 }

@@ -261,7 +261,7 @@ impl<K, V, F: Form> Table<K, V, F> {
             return Ok(slot);
         }
         let slot = self.vacancy(self.home(tag));
-        processor::fetch(&self.entries[slot.0]);
+        processor::prefetch(&self.entries[slot.0]);
         Err(Vacant { table: self, slot })
     }
 
@@ -484,10 +484,10 @@ impl<K, V, F: Form> Residents<F::Meta> for Table<K, V, F> {
     }
 
     #[inline]
-    fn fetch(&self, slot: Slot) {
+    fn prefetch(&self, slot: Slot) {
         if let Some(entry) = self.entries.get(slot.0) {
-            processor::fetch(entry);
-            processor::fetch(&self.groups[slot.0 / WAYS]);
+            processor::prefetch(entry);
+            processor::prefetch(&self.groups[slot.0 / WAYS]);
         }
     }
 
@@ -738,7 +738,7 @@ mod tests {
         table.forget(slot);
         assert_eq!(table.len(), 0);
         assert!(table.get(NONE).is_none());
-        Residents::fetch(&table, NONE);
+        Residents::prefetch(&table, NONE);
         assert_eq!(table.slot_from(5, None), None);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hit(e):    e.count = min(e.count + 1, 3)
-//! miss(k):   k enters the history
+//! announce(k): k enters the history
 //!            k is a ghost of small: border += step
 //!            k is a ghost of main:  border -= step
 //! admit(e):  a ghost of small: into main; else into small, and once the shard has been full with
@@ -438,12 +438,12 @@ impl Policy for Duel {
     }
 
     #[inline]
-    fn fetch(&self, tag: Tag) {
+    fn prefetch(&self, tag: Tag) {
         self.history.prefetch(tag);
     }
 
     #[inline]
-    fn miss(&mut self, tag: Tag, weight: u64) {
+    fn announce(&mut self, tag: Tag, weight: u64) {
         let residents = self.segments.live() + 1;
         if residents > self.most || residents < self.fewest {
             return self.miss_anew(tag, weight);
@@ -531,7 +531,7 @@ impl Policy for Duel {
     }
 
     #[inline]
-    fn missed_a_ghost(&self) -> bool {
+    fn hit_a_ghost(&self) -> bool {
         matches!(self.comes, Comes::BackToMain | Comes::BackToSmall)
     }
 
@@ -600,7 +600,7 @@ mod tests {
         let marks = Vec::new();
         let mut shelf = Shelf { weight, marks };
         let sizes = (0..entries).map(|key| {
-            duel.miss(tag(key), weight);
+            duel.announce(tag(key), weight);
             shelf.marks.push(Mark::default());
             duel.admit(Slot(key), tag(key), &mut shelf);
             duel.history.slots()
@@ -634,13 +634,7 @@ mod tests {
         let (_, copies) = history_of_a_filling_shard(100, 1, 20_000);
         assert!(copies < 1_000, "{copies} copies");
         // Weightless entries, and a share beyond all numbers of entries.
-        for (share, weight) in [
-            (0, 1),
-            (100, 0),
-            (u64::MAX, 1),
-            (u64::MAX, 0),
-            (1, 1 << 40),
-        ] {
+        for (share, weight) in [(0, 1), (100, 0), (u64::MAX, 1), (u64::MAX, 0), (1, 1 << 40)] {
             let (sizes, _) = history_of_a_filling_shard(share, weight, 500);
             let most = known(500) + known(500) / 2 + 16;
             assert!(sizes.iter().all(|&slots| slots <= most), "{share} {weight}");

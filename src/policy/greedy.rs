@@ -344,12 +344,12 @@ impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
     }
 
     #[inline]
-    fn fetch(&self, tag: Tag) {
+    fn prefetch(&self, tag: Tag) {
         self.sketch.prefetch(tag);
     }
 
     #[inline]
-    fn miss(&mut self, tag: Tag, _weight: u64) {
+    fn announce(&mut self, tag: Tag, _weight: u64) {
         self.asked = self.sketch.count(tag) as u8;
         self.sketch.raise(tag, 1);
     }
@@ -501,7 +501,7 @@ mod tests {
 
     impl<const BY_WEIGHT: bool> Shop<BY_WEIGHT> {
         fn add(&mut self, key: usize, weight: u64) {
-            self.order.miss(tag(key), weight);
+            self.order.announce(tag(key), weight);
             let slots = self.shelf.0.len().max(key + 1);
             self.shelf.0.resize_with(slots, || None);
             self.shelf.0[key] = Some((weight, GreedyMeta::default()));

@@ -54,7 +54,7 @@ impl Queue {
     #[inline]
     pub(super) fn pop(&mut self, residents: &impl Residents<Mark>) -> Option<Slot> {
         let slot = self.ring.pop()?;
-        residents.fetch(self.ring.ahead());
+        residents.prefetch(self.ring.ahead());
         Some(slot)
     }
 

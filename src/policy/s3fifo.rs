@@ -105,12 +105,12 @@ impl Policy for S3Fifo {
     }
 
     #[inline]
-    fn fetch(&self, tag: Tag) {
+    fn prefetch(&self, tag: Tag) {
         self.ghost.prefetch(tag);
     }
 
     #[inline]
-    fn miss(&mut self, tag: Tag, _weight: u64) {
+    fn announce(&mut self, tag: Tag, _weight: u64) {
         self.to_main = self.ghost.forget(tag);
     }
 
@@ -175,7 +175,7 @@ impl Policy for S3Fifo {
     }
 
     #[inline]
-    fn missed_a_ghost(&self) -> bool {
+    fn hit_a_ghost(&self) -> bool {
         self.to_main
     }
 

@@ -56,7 +56,7 @@ impl<const SLOTS: usize> Sets<SLOTS> {
     #[inline]
     pub(super) fn prefetch(&self, tag: Tag) {
         if let Some(set) = self.set(tag) {
-            processor::fetch(set);
+            processor::prefetch(set);
         }
     }
 

@@ -73,7 +73,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     where
         K: Eq,
     {
-        self.policy.fetch(offer.tag);
+        self.policy.prefetch(offer.tag);
         self.work(hand.budget(), out);
         if self.flights.are_flying() {
             self.make_way(offer);
@@ -200,7 +200,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline]
     pub(super) fn announce(&mut self, tag: Tag, weight: u64) {
         if self.announced.is_none() || self.announced.take() != Some(tag) {
-            self.policy.miss(tag, weight);
+            self.policy.announce(tag, weight);
         }
     }
 
@@ -290,7 +290,7 @@ impl<K, V, F: Form> Unpaid<'_, K, V, F> {
         }
         shard.announce(tag, weight);
         // This is asked before room is paid, which a panic would lose.
-        let is_ghost = shard.policy.missed_a_ghost();
+        let is_ghost = shard.policy.hit_a_ghost();
         if free {
             hand.pay(need);
         } else if !shard.evict_for(need, hand, out) {

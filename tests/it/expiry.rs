@@ -11,9 +11,7 @@ use crate::world::Bounded;
 use crate::world::around::{Around, Aside};
 use crate::world::watchdog::{patience, sweepers_alone};
 use crate::world::{Random, count, done};
-use brimful::policy::{
-    Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve,
-};
+use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{
     Aged, BuildError, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, HandClock, Reason,
     Swept, Timed, Updated, Weighed, Weight, unsync,

@@ -234,7 +234,7 @@ impl<const IN_ORDER: bool> Policy for Auditor<IN_ORDER> {
         }
     }
 
-    fn miss(&mut self, tag: Tag, weight: u64) {
+    fn announce(&mut self, tag: Tag, weight: u64) {
         self.announced = Some((tag, weight));
     }
 

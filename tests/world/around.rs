@@ -31,8 +31,8 @@ impl<P: Policy, A: Aside> Policy for Around<P, A> {
         let policy = around::<A, _>("new", || P::new(share, seed));
         Self(policy, PhantomData)
     }
-    fn miss(&mut self, tag: Tag, weight: u64) {
-        around::<A, _>("miss", || self.0.miss(tag, weight));
+    fn announce(&mut self, tag: Tag, weight: u64) {
+        around::<A, _>("announce", || self.0.announce(tag, weight));
     }
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<P::Meta>) {
         around::<A, _>("admit", || self.0.admit(slot, tag, residents));
@@ -61,8 +61,8 @@ impl<P: Policy, A: Aside> Policy for Around<P, A> {
     fn was_hit(meta: &P::Meta) -> Option<bool> {
         around::<A, _>("was_hit", || P::was_hit(meta))
     }
-    fn missed_a_ghost(&self) -> bool {
-        around::<A, _>("missed_a_ghost", || self.0.missed_a_ghost())
+    fn hit_a_ghost(&self) -> bool {
+        around::<A, _>("hit_a_ghost", || self.0.hit_a_ghost())
     }
     fn check(&self, residents: &mut impl Residents<P::Meta>) {
         if A::is_sound() {

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use brimful::{BuildError, Cache, Entries, HandClock, LoadError, RecordedCache};
+use brimful::{Aged, BuildError, Cache, Entries, HandClock, LoadError};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -61,7 +61,7 @@ enum Way {
     Elsewhere,
 }
 
-fn prices(way: Way, clock: HandClock) -> Result<RecordedCache<u32, Price>, BuildError> {
+fn prices(way: Way, clock: HandClock) -> Result<Cache<u32, Price, Aged>, BuildError> {
     let prices = Cache::builder(Entries(1_000)).clock(clock);
     if way == Way::Live {
         return prices.time_to_live(MINUTE).record_lives().build();

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use brimful::{BuildError, Cache, Cause, Clock, Departed, Entries, HandClock, RecordedCache};
+use brimful::{Aged, BuildError, Cache, Cause, Clock, Departed, Entries, HandClock};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -41,7 +41,7 @@ type Token = u64;
 type Ends = Arc<Mutex<BTreeMap<Cause, (u32, Duration)>>>;
 
 struct Sessions {
-    live: RecordedCache<Token, Arc<Session>>,
+    live: Cache<Token, Arc<Session>, Aged>,
     ends: Ends,
     next: Mutex<Token>,
 }

@@ -1,6 +1,6 @@
 //! Policies written against the public trait alone.
 //!
-//! A right one (last in, first out, in under 60 lines) evicts exactly whom it
+//! A right one (last in, first out, in under 60 lines) evicts exactly what it
 //! names, in caches with and without locks, weights and shards. An auditor
 //! proves what the trait promises a policy: who is admitted, touched, reweighed
 //! and forgotten, and with which tag and weight. Wrong ones (that name a victim

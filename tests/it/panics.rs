@@ -745,6 +745,7 @@ fn a_panic_at_every_depth_of_a_mass_departure_spares_all_others() {
 #[test]
 fn a_policy_that_panics_at_any_of_its_calls_loses_no_value() {
     hush();
+    let (capacity, entries) = if in_full() { (60, 80) } else { (24, 32) };
     let mut caught = 0;
     for &op in Op::ALL {
         let calls = [(10, 30), (500, 25), (10, 70), (10, 2), (10, 0)];
@@ -753,10 +754,10 @@ fn a_policy_that_panics_at_any_of_its_calls_loses_no_value() {
             let call = Call { op, key, weight, n };
             let site = Site::Policy;
             let (duel, lru): (Open, _) = (open::<Fused<Duel>>, open::<Fused<Lru>>);
-            caught += at_every_depth(lru, light(60, Some(3)), 80, call, site)
-                + at_every_depth(duel, weighty(60, Some(3)), 80, call, site)
-                + at_every_depth(duel, light(60, None), 80, call, site)
-                + at_every_depth(lru, weighty(60, None), 80, call, site);
+            caught += at_every_depth(lru, light(capacity, Some(3)), entries, call, site)
+                + at_every_depth(duel, weighty(capacity, Some(3)), entries, call, site)
+                + at_every_depth(duel, light(capacity, None), entries, call, site)
+                + at_every_depth(lru, weighty(capacity, None), entries, call, site);
         }
     }
     println!("{caught} panics caught");

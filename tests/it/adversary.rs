@@ -48,8 +48,8 @@ impl BuildHasher for Seeded {
 }
 
 impl Hasher for Seeded {
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only numbers are hashed here")
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
     }
     fn write_u64(&mut self, n: u64) {
         self.0 = mix(self.0 ^ mix(n));

@@ -8,8 +8,9 @@
 //! every number of shards, room for entries of the whole capacity, and extreme
 //! capacities and weights.
 //!
-//! - `BRIMFUL_READS`: observer's reads in all (default 200,000; the full run 10,000,000).
-//! - `BRIMFUL_EXHAUSTIVE=1`: capacities 1..=4096 by 1..=64 shards, all of them.
+//! - `BRIMFUL_READS`: observer's reads in all (default 100,000; the full run 10,000,000).
+//! - `BRIMFUL_EXHAUSTIVE=1`: capacities 1..=4096 by 1..=64 shards, all of them, and
+//!   of all policies some more.
 //! - `BRIMFUL_SEED`: replays the writers' choices (not their interleaving).
 //! - `BRIMFUL_PATIENCE`: seconds until a test counts as hung (default 300 and 1
 //!   more for each 100,000 reads).
@@ -31,7 +32,7 @@ use std::thread;
 
 /// How often observers read in all.
 fn reads() -> u64 {
-    count("BRIMFUL_READS", 200_000)
+    count("BRIMFUL_READS", 100_000)
 }
 
 /// Runs `body` for every policy, and one that lets other threads run.
@@ -116,13 +117,6 @@ struct Limits {
     live_weight: u64,
 }
 
-#[derive(Clone, Copy)]
-struct Fire {
-    writers: u64,
-    limits: Limits,
-    reads: u64,
-}
-
 /// The most that was seen of each.
 #[derive(Default, Debug)]
 struct Seen {
@@ -161,26 +155,27 @@ impl Report {
     }
 }
 
-/// Runs `write` over and over on every writer while reading.
+/// Runs `write` over and over on so many writers while reading so often.
 fn open_fire<P, W>(
     name: &str,
-    cache: &Cache<Key, Val, P>,
-    ledger: &Ledger,
-    fire: Fire,
-    write: W,
+    (cache, limits): (Cache<Key, Val, P>, Limits),
+    writers: u64,
+    reads: u64,
+    write: &W,
 ) -> Report
 where
     P: ThreadedForm,
     W: Fn(&Cache<Key, Val, P>, &Ledger, u64, &mut Random) + Sync,
 {
+    let (cache, ledger) = (&cache, &Ledger::default());
     // One fire at a time: all cores for this one.
     static FIRES: Mutex<()> = Mutex::new(());
     let _alone = FIRES.lock().unwrap_or_else(PoisonError::into_inner);
     let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut report = Report::default();
     thread::scope(|scope| {
-        for writer in 0..fire.writers {
-            let (stop, written, write) = (&stop, &written, &write);
+        for writer in 0..writers {
+            let (stop, written) = (&stop, &written);
             scope.spawn(move || {
                 let _ends = Ends(stop);
                 let mut random = Random::new(writer);
@@ -192,7 +187,7 @@ where
         }
         let _ends = Ends(&stop);
         let mut seen = Seen::default();
-        while !stop.load(SeqCst) && (report.reads < fire.reads || report.writes < fire.reads / 4) {
+        while !stop.load(SeqCst) && (report.reads < reads || report.writes < reads / 4) {
             let fresh = (0..1_024).filter(|_| observe(cache, ledger, &mut seen));
             let fresh = fresh.count() as u64;
             if fresh == 0 {
@@ -201,7 +196,7 @@ where
             report.fresh += fresh;
             report.reads += 1_024;
             report.writes = written.load(SeqCst);
-            judge(name, &seen, fire.limits);
+            judge(name, &seen, limits);
         }
         stop.store(true, SeqCst);
     });
@@ -218,18 +213,24 @@ fn judge(name: &str, seen: &Seen, limits: Limits) {
     assert!(within, "{name}: {seen:?} of {limits:?}");
 }
 
-/// Runs `fire` with 2, 4, 8 and 16 writers and prints how much was read.
-fn with_writers(name: &str, fire: impl Fn(u64, u64) -> Report) {
+/// Opens fire with 2, 4, 8 and 16 writers on what `set_up` makes for so many, and prints
+/// how much was read.
+fn with_writers<P, W>(kind: &str, set_up: impl Fn(u64) -> (Cache<Key, Val, P>, Limits), write: W)
+where
+    P: Threaded,
+    W: Fn(&Cache<Key, Val, P>, &Ledger, u64, &mut Random) + Sync,
+{
     /// How many fires share the reads: kinds, policies, numbers of writers.
     const FIRES: u64 = 6 * 5 * 4;
     let reads = (reads() / FIRES).max(64);
-    let reports = [2, 4, 8, 16].map(|writers| fire(writers, reads));
-    let sum = reports.into_iter().fold(Report::default(), Report::plus);
+    let name = format!("{kind}, {}", short_name::<P>());
+    let fire = |writers| open_fire(&name, set_up(writers), writers, reads, &write);
+    let reports = [2, 4, 8, 16].map(fire);
     let Report {
         reads,
         fresh,
         writes,
-    } = sum;
+    } = reports.into_iter().fold(Report::default(), Report::plus);
     println!("{name}: {reads} reads ({fresh} fresh) of {writes} writes, none above the bound");
 }
 
@@ -242,38 +243,27 @@ fn own_key(writer: u64, random: &mut Random, keys: u64) -> Key {
 /// value too many in hand, the one on its way in or the one on its way out.
 fn plain_fire<P: Threaded>() {
     with_writers(
-        &format!("unit entries, {}", short_name::<P>()),
-        |writers, reads| {
+        "unit entries",
+        |writers| {
             let capacity = [1, 10, 100, 1_000][writers.ilog2() as usize - 1];
             let cache = build::<_, P>(Entries(capacity as usize), 3);
-            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
                 live_values: capacity + writers,
                 live_weight: capacity + writers,
             };
-            let fire = Fire {
-                writers,
-                limits,
-                reads,
-            };
-            open_fire(
-                "plain",
-                &cache,
-                &ledger,
-                fire,
-                |cache, ledger, writer, random| {
-                    let key = own_key(writer, random, capacity);
-                    match random.below(16) {
-                        0 => drop(cache.remove(&key)),
-                        1 => drop(cache.update(&key, |value| value.reweigh(1))),
-                        2 => drop(cache.view(&key, |_, value| value.weight())),
-                        3 => drop(cache.remove_if(&key, |_, value| value.weight() == 1)),
-                        _ => drop(cache.insert(key, ledger.heavy(0, 1))),
-                    }
-                },
-            )
+            (cache, limits)
+        },
+        |cache, ledger, writer, random| {
+            let key = own_key(writer, random, cache.capacity());
+            match random.below(16) {
+                0 => drop(cache.remove(&key)),
+                1 => drop(cache.update(&key, |value| value.reweigh(1))),
+                2 => drop(cache.view(&key, |_, value| value.weight())),
+                3 => drop(cache.remove_if(&key, |_, value| value.weight() == 1)),
+                _ => drop(cache.insert(key, ledger.heavy(0, 1))),
+            }
         },
     );
 }
@@ -282,107 +272,77 @@ fn plain_fire<P: Threaded>() {
 /// stored meanwhile, and then has a victim and the older value in hand.
 fn shared_fire<P: Threaded>() {
     with_writers(
-        &format!("shared keys, {}", short_name::<P>()),
-        |writers, reads| {
+        "shared keys",
+        |writers| {
             let capacity = [2, 7, 64, 500][writers.ilog2() as usize - 1];
             let cache = build::<_, P>(Entries(capacity as usize), 8);
-            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
                 live_values: capacity + 2 * writers,
                 live_weight: capacity + 2 * writers,
             };
-            let fire = Fire {
-                writers,
-                limits,
-                reads,
-            };
-            open_fire(
-                "shared",
-                &cache,
-                &ledger,
-                fire,
-                |cache, ledger, _, random| {
-                    let key = Key(random.below(capacity * 2));
-                    match random.below(8) {
-                        0 => drop(cache.remove(&key)),
-                        1 => drop(cache.remove_entry(&key)),
-                        _ => drop(cache.insert(key, ledger.heavy(0, 1))),
-                    }
-                },
-            )
+            (cache, limits)
+        },
+        |cache, ledger, _, random| {
+            let key = Key(random.below(cache.capacity() * 2));
+            match random.below(8) {
+                0 => drop(cache.remove(&key)),
+                1 => drop(cache.remove_entry(&key)),
+                _ => drop(cache.insert(key, ledger.heavy(0, 1))),
+            }
         },
     );
 }
 
-/// The same with walks over all: whoever clears, drains or retains has at most
+/// Unit entries and walks over all: whoever clears, drains or retains has at most
 /// one shard's entries in hand, and all of the capacity may lie in one shard.
 fn clearing_fire<P: Threaded>() {
     with_writers(
-        &format!("clears, {}", short_name::<P>()),
-        |writers, reads| {
+        "clears",
+        |writers| {
             let capacity = 60;
             let cache = build::<_, P>(Entries(capacity as usize), 4);
-            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
                 live_values: 2 * capacity + 2 * writers,
                 live_weight: 2 * capacity + 2 * writers,
             };
-            let fire = Fire {
-                writers,
-                limits,
-                reads,
-            };
-            open_fire(
-                "clears",
-                &cache,
-                &ledger,
-                fire,
-                |cache, ledger, writer, random| match random.below(64) {
-                    0 if writer == 0 => cache.clear(),
-                    1 if writer == 0 => drop(cache.drain()),
-                    2 if writer == 0 => cache.retain(|key, _| key.0 % 3 > 0),
-                    3 if writer == 0 => cache.shrink_to_fit(),
-                    _ => drop(cache.insert(Key(random.below(200)), ledger.heavy(0, 1))),
-                },
-            )
+            (cache, limits)
+        },
+        |cache, ledger, writer, random| match random.below(64) {
+            0 if writer == 0 => cache.clear(),
+            1 if writer == 0 => drop(cache.drain()),
+            2 if writer == 0 => cache.retain(|key, _| key.0 % 3 > 0),
+            3 if writer == 0 => cache.shrink_to_fit(),
+            _ => drop(cache.insert(Key(random.below(200)), ledger.heavy(0, 1))),
         },
     );
 }
+
+/// The most that a light entry weighs.
+const LIGHT: u64 = 1_000;
 
 /// Heavy-tailed weights up to a sixty-fourth of the capacity. In hand are at
 /// most: the offered value or the older one, what the own shard gave in vain
 /// (less than the offer), and what was gathered (less than the offer and one).
 fn light_fire<P: Threaded>() {
     with_writers(
-        &format!("light weights, {}", short_name::<P>()),
-        |writers, reads| {
-            let (capacity, most) = (64_000, 1_000);
+        "light weights",
+        |writers| {
+            let capacity = 64_000;
             let cache = build::<_, P>(Weight(capacity, weigh), 8);
-            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
                 live_values: u64::MAX,
-                live_weight: capacity + 4 * most * writers,
+                live_weight: capacity + 4 * LIGHT * writers,
             };
-            let fire = Fire {
-                writers,
-                limits,
-                reads,
-            };
-            open_fire(
-                "light",
-                &cache,
-                &ledger,
-                fire,
-                |cache, ledger, writer, random| {
-                    weighed_step(cache, ledger, writer, random, most);
-                },
-            )
+            (cache, limits)
+        },
+        |cache, ledger, writer, random| {
+            weighed_step(cache, ledger, writer, random, LIGHT);
         },
     );
 }
@@ -391,31 +351,21 @@ fn light_fire<P: Threaded>() {
 /// only the cache's own figures are held to the capacity.
 fn whole_fire<P: Threaded>() {
     with_writers(
-        &format!("whole capacity, {}", short_name::<P>()),
-        |writers, reads| {
+        "whole capacity",
+        |writers| {
             let capacity = [5, 100, 3_000, 1_000_000][writers.ilog2() as usize - 1];
             let cache = build::<_, P>(Weight(capacity, weigh), writers as usize);
-            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
                 live_values: u64::MAX,
                 live_weight: u64::MAX,
             };
-            let fire = Fire {
-                writers,
-                limits,
-                reads,
-            };
-            open_fire(
-                "whole",
-                &cache,
-                &ledger,
-                fire,
-                |cache, ledger, writer, random| {
-                    weighed_step(cache, ledger, writer, random, capacity + capacity / 50);
-                },
-            )
+            (cache, limits)
+        },
+        |cache, ledger, writer, random| {
+            let capacity = cache.capacity();
+            weighed_step(cache, ledger, writer, random, capacity + capacity / 50);
         },
     );
 }
@@ -442,8 +392,8 @@ fn weighed_step<P: Policy>(
 /// A limit on entries beside the weight: one in two weighs nothing at all.
 fn limited_fire<P: Threaded>() {
     with_writers(
-        &format!("entry limit, {}", short_name::<P>()),
-        |writers, reads| {
+        "entry limit",
+        |writers| {
             let (capacity, entries) = (10_000, 50);
             let cache = Cache::builder(Weight(capacity, weigh))
                 .policy::<P>()
@@ -451,33 +401,22 @@ fn limited_fire<P: Threaded>() {
                 .entry_limit(entries as usize)
                 .build()
                 .expect("a plain configuration");
-            let ledger = Ledger::default();
             let limits = Limits {
                 weight: capacity,
                 entries,
                 live_values: entries + 2 * writers,
                 live_weight: u64::MAX,
             };
-            let fire = Fire {
-                writers,
-                limits,
-                reads,
-            };
-            open_fire(
-                "limited",
-                &cache,
-                &ledger,
-                fire,
-                |cache, ledger, _, random| {
-                    let key = Key(random.below(200));
-                    let weight = random.below(2) * random.below(100);
-                    match random.below(16) {
-                        0 => drop(cache.remove(&key)),
-                        1 => drop(cache.update(&key, |value| value.reweigh(weight))),
-                        _ => drop(cache.insert(key, ledger.heavy(0, weight))),
-                    }
-                },
-            )
+            (cache, limits)
+        },
+        |cache, ledger, _, random| {
+            let key = Key(random.below(200));
+            let weight = random.below(2) * random.below(100);
+            match random.below(16) {
+                0 => drop(cache.remove(&key)),
+                1 => drop(cache.update(&key, |value| value.reweigh(weight))),
+                _ => drop(cache.insert(key, ledger.heavy(0, weight))),
+            }
         },
     );
 }
@@ -849,7 +788,8 @@ fn for_capacities(capacities: Vec<usize>, fill: impl Fn(usize) + Sync) {
 
 #[test]
 fn every_capacity_is_filled_exactly_and_never_passed() {
-    if env("BRIMFUL_EXHAUSTIVE").is_some_and(|n| n > 0) {
+    let in_full = env("BRIMFUL_EXHAUSTIVE").is_some_and(|n| n > 0);
+    if in_full {
         for_capacities((1..=4096).collect(), |capacity| {
             for shards in 1..=64 {
                 filled_exactly::<Duel>(capacity, shards);
@@ -857,10 +797,10 @@ fn every_capacity_is_filled_exactly_and_never_passed() {
             }
         });
         println!("262,144 pairs of capacity and shards filled exactly, by count and by weight");
-        return;
     }
-    let near_powers = (7..=12).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1]);
-    let capacities: Vec<usize> = (1..=64).chain(near_powers).collect();
+    let (small, bits) = if in_full { (64, 7..=12) } else { (40, 7..=9) };
+    let near_powers = bits.flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1]);
+    let capacities: Vec<usize> = (1..=small).chain(near_powers).collect();
     for_capacities(capacities, |capacity| {
         for shards in SOME_SHARDS {
             every_order!(filled_exactly, capacity, shards);

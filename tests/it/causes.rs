@@ -214,7 +214,7 @@ impl World {
         told_of(&self.events()).collect()
     }
 
-    /// The same, sorted by key.
+    /// What was told since then, sorted by key.
     fn sorted(&self) -> Vec<(u32, usize, Cause)> {
         let mut told = self.told();
         told.sort();

@@ -63,7 +63,7 @@ impl Log {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    /// The same, keys and causes only.
+    /// What was told since then, keys and causes only.
     fn causes(&self) -> Vec<(u32, Cause)> {
         self.take()
             .iter()
@@ -1421,6 +1421,9 @@ impl Aside for Forgetless {
             panic_at_one_in(2);
         }
     }
+    fn is_sound() -> bool {
+        false
+    }
 }
 
 /// Panics when it is asked about a hit, every third time.
@@ -1431,6 +1434,9 @@ impl Aside for Unsure {
         if call == "was_hit" {
             panic_at_one_in(3);
         }
+    }
+    fn is_sound() -> bool {
+        false
     }
 }
 

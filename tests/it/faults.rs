@@ -57,9 +57,11 @@ fn named(source: &str) -> BTreeSet<u32> {
     let mut numbers = BTreeSet::new();
     for line in source.lines().map(str::trim_start) {
         if line.starts_with("//") {
-            for start in ["ault ", "aults "] {
-                let after = line.split(start).skip(1);
-                after.for_each(|words| numbers.extend(numbers_after(words)));
+            let words: Vec<_> = line.split_whitespace().collect();
+            for (at, word) in words.iter().enumerate() {
+                if ["fault", "faults", "Fault", "Faults"].contains(word) {
+                    numbers.extend(numbers_after(&words[at + 1..].join(" ")));
+                }
             }
         } else if let Some(name) = line.strip_prefix("fn fault") {
             let name = name.split('(').next().unwrap();

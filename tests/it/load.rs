@@ -484,7 +484,7 @@ fn writes_during_a_load() {
     }
 }
 
-/// The same when the load fails: those who wait load, or start over.
+/// When the load fails: those who wait load, or start over.
 #[test]
 fn writes_during_a_load_that_fails() {
     for &(name, write, stored, anew) in WRITES {

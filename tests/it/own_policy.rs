@@ -1,6 +1,6 @@
 //! Policies written against the public trait alone.
 //!
-//! A right one (last in, first out, in under 60 lines) evicts exactly whom it
+//! A right one (last in, first out, in under 60 lines) evicts exactly what it
 //! names, in caches with and without locks, weights and shards. An auditor
 //! proves what the trait promises a policy: who is admitted, touched, reweighed
 //! and forgotten, and with which tag and weight. Wrong ones (that name a victim
@@ -19,7 +19,6 @@ use brimful::policy::{Policy, Residents, Slot, Tag, Touch};
 use brimful::{Cause, Updated};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::marker::PhantomData;
 
 // A policy of one's own: begin
 /// Last in, first out.
@@ -354,122 +353,98 @@ fn hits_updates_and_new_values_touch_and_looks_do_not() {
     hits_touch_and_looks_do_not::<false>();
 }
 
-/// A wrong way to answer, given every slot that was ever admitted.
-trait Folly {
-    fn answer(memory: &mut Memory, residents: &impl Residents<Turn>) -> Option<Slot>;
-
-    /// What becomes of the memory when an entry is to be forgotten.
-    fn forget(_memory: &mut Memory, _slot: Slot) {}
+listed! {
+    /// A wrong way to answer, given every slot that was ever admitted.
+    Folly {
+        /// Names each victim twice.
+        Twice,
+        /// Has no answer.
+        Never,
+        /// Names whoever lay where the oldest it ever heard of once lay, and never forgets.
+        Stale,
+        /// Names slots at random, of those that ever were.
+        AtRandom,
+        /// Always names the newest, which is the one that must stay if it grows.
+        TheNewest,
+        /// Names one slot for ever, from the first that it heard of.
+        TheFirst,
+        /// Forgets all whenever one is to be forgotten.
+        Amnesia,
+    }
 }
 
-#[derive(Debug, Default)]
-struct Memory {
+thread_local! {
+    /// The folly of the policies that are made next.
+    static FOLLY: Cell<Folly> = const { Cell::new(Folly::Never) };
+}
+
+struct Foolish {
+    folly: Folly,
     slots: Vec<Slot>,
     last: Option<Slot>,
-    dice: Random,
+    random: Random,
 }
 
-struct Foolish<F> {
-    memory: Memory,
-    folly: PhantomData<F>,
-}
-
-impl<F: Folly> Policy for Foolish<F> {
+impl Policy for Foolish {
     type Meta = Turn;
     const TOUCH: Touch = Touch::Order;
 
     fn new(_share: u64, seed: u64) -> Self {
         Self {
-            memory: Memory {
-                dice: Random(seed),
-                ..Memory::default()
-            },
-            folly: PhantomData,
+            folly: FOLLY.get(),
+            slots: Vec::new(),
+            last: None,
+            random: Random(seed),
         }
     }
 
     fn admit(&mut self, slot: Slot, _: Tag, _: &mut impl Residents<Turn>) {
-        self.memory.slots.push(slot);
+        self.slots.push(slot);
     }
 
-    fn forget(&mut self, slot: Slot, _: &mut impl Residents<Turn>) {
-        F::forget(&mut self.memory, slot);
+    fn forget(&mut self, _: Slot, _: &mut impl Residents<Turn>) {
+        if self.folly == Folly::Amnesia {
+            self.slots.clear();
+        }
     }
 
     fn victim(&mut self, residents: &mut impl Residents<Turn>) -> Option<Slot> {
-        F::answer(&mut self.memory, residents)
+        let slots = &mut self.slots;
+        match self.folly {
+            Folly::Twice => match self.last.take() {
+                Some(slot) => Some(slot),
+                None => {
+                    self.last = residents.nth(self.random.next());
+                    self.last
+                }
+            },
+            Folly::Never => None,
+            Folly::Stale => {
+                let oldest = slots.first().copied();
+                let turned = slots.len().min(1);
+                slots.rotate_left(turned);
+                oldest
+            }
+            Folly::AtRandom => {
+                let any = self.random.next() as usize % slots.len().max(1);
+                slots.get(any).copied()
+            }
+            Folly::TheNewest => slots.last().copied(),
+            Folly::TheFirst => slots.first().copied(),
+            Folly::Amnesia => slots.pop(),
+        }
     }
 
     fn moved(&mut self, _: &mut impl Residents<Turn>) {}
 }
 
-macro_rules! follies {
-    ($($(#[$doc:meta])* $name:ident: |$memory:ident, $residents:ident| $answer:expr;)*) => {
-        $(
-            $(#[$doc])*
-            struct $name;
-
-            impl Folly for $name {
-                fn answer($memory: &mut Memory, $residents: &impl Residents<Turn>) -> Option<Slot> {
-                    $answer
-                }
-            }
-        )*
-
-        #[test]
-        fn no_wrong_answer_breaks_the_bound_or_loses_a_value() {
-            let seed = seed();
-            $(torment_in_all_kinds::<Foolish<$name>>(seed);)*
-        }
-    };
-}
-
-follies! {
-    /// Names each victim twice.
-    Twice: |memory, residents| match memory.last.take() {
-        Some(slot) => Some(slot),
-        None => {
-            memory.last = residents.nth(memory.dice.next());
-            memory.last
-        }
-    };
-    /// Has no answer.
-    Never: |_memory, _residents| None;
-    /// Names whoever lay where the oldest it ever heard of once lay, and never
-    /// forgets.
-    Stale: |memory, _residents| {
-        let oldest = memory.slots.first().copied();
-        let turned = memory.slots.len().min(1);
-        memory.slots.rotate_left(turned);
-        oldest
-    };
-    /// Names slots at random, of those that ever were.
-    AtRandom: |memory, _residents| {
-        let any = memory.dice.next() as usize % memory.slots.len().max(1);
-        memory.slots.get(any).copied()
-    };
-    /// Always names the newest, which is the one that must stay if it grows.
-    TheNewest: |memory, _residents| memory.slots.last().copied();
-    /// Names one slot for ever, from the first that it heard of.
-    TheFirst: |memory, _residents| memory.slots.first().copied();
-}
-
-/// Forgets all whenever one is to be forgotten.
-struct Amnesia;
-
-impl Folly for Amnesia {
-    fn answer(memory: &mut Memory, _: &impl Residents<Turn>) -> Option<Slot> {
-        memory.slots.pop()
-    }
-
-    fn forget(memory: &mut Memory, _: Slot) {
-        memory.slots.clear();
-    }
-}
-
 #[test]
-fn forgetting_too_much_breaks_neither_the_bound_nor_loses_a_value() {
-    torment_in_all_kinds::<Foolish<Amnesia>>(seed());
+fn no_wrong_answer_breaks_the_bound_or_loses_a_value() {
+    let seed = seed();
+    for &folly in Folly::ALL {
+        FOLLY.set(folly);
+        torment_in_all_kinds::<Foolish>(seed);
+    }
 }
 
 fn torment_in_all_kinds<P: Policy + 'static>(seed: u64) {

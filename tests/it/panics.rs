@@ -17,7 +17,9 @@ use crate::world::around::{Around, Aside};
 use crate::world::counted::{
     Id, Key, Site, Told, Val, WORLD, always, arm, disarm, new_world, told, visit,
 };
-use crate::world::door::{Counted, Or, Plan, Verdict, open};
+use crate::world::door::{
+    Counted, Or, Plan, Verdict, open, plain, plain_alone, weighed, weighed_alone,
+};
 use crate::world::panics::{Blown, at, hush};
 use crate::world::scale::{child, scenario};
 use crate::world::{Random, count, env, seed};
@@ -185,18 +187,21 @@ fn many(call: Call) -> impl Iterator<Item = (Key, Val)> {
     })
 }
 
+/// How a cache is opened.
+type Open = fn(Plan) -> Counted;
+
 /// A cache that calls are made on, and how to open another one.
 struct Door {
     cache: Counted,
     plan: Plan,
-    open: fn(Plan) -> Counted,
+    open: Open,
     /// How often the cache was replaced by a fresh one.
     lives: u32,
     times_told: HashMap<u64, u32>,
 }
 
 impl Door {
-    fn open(plan: Plan, open: fn(Plan) -> Counted) -> Self {
+    fn open(plan: Plan, open: Open) -> Self {
         new_world();
         ORDER_IS_SOUND.set(true);
         Self {
@@ -545,17 +550,41 @@ fn a_fuse(rng: &mut Random, with_policy: bool) -> (Site, u32) {
     (site, 1 + rng.below(most) as u32)
 }
 
+/// A policy in half of its forms and doors: each is a type of its own to compile.
+fn half<P: Policy + 'static>(plan: Plan) -> Counted {
+    if plan.weighed {
+        weighed_alone::<Fused<P>>(plan)
+    } else {
+        plain::<Fused<P>>(plan)
+    }
+}
+
+fn other_half<P: Policy + 'static>(plan: Plan) -> Counted {
+    if plan.weighed {
+        weighed::<Fused<P>>(plan)
+    } else {
+        plain_alone::<Fused<P>>(plan)
+    }
+}
+
 fn a_round(index: u64, tally: &mut Tally) -> u64 {
     let rng = &mut Random::new(index);
-    let open = rng.pick(&[
-        open::<Fused<Lru>>,
-        open::<Fused<Duel>>,
-        open::<Fused<S3Fifo>>,
-        open::<Fused<Lfu>>,
-        open::<Fused<Gdsf>>,
-        open::<Fused<AtRandom>>,
-    ]);
-    let (plan, with_policy) = (a_plan(rng), rng.chance(3));
+    let mut plan = a_plan(rng);
+    let with_policy = rng.chance(3);
+    let has_locks = match index % 6 {
+        0 | 1 => plan.shards.is_some(),
+        2 | 3 => !plan.weighed,
+        _ => plan.weighed,
+    };
+    plan.shards = has_locks.then_some(plan.shards.unwrap_or(1));
+    let open: Open = match index % 6 {
+        0 => open::<Fused<Lru>>,
+        1 => open::<Fused<Duel>>,
+        2 => half::<Lfu>,
+        3 => half::<AtRandom>,
+        4 => other_half::<S3Fifo>,
+        _ => other_half::<Gdsf>,
+    };
     let mut door = Door::open(plan, open);
     let mut caught = 0;
     for step in 0..50 {
@@ -621,13 +650,7 @@ fn every_op_and_site_was_hit(tally: &Tally) {
 // ---- a panic at every depth of the calls that let many go ----
 
 /// Blows a fuse of `site` at the first, second, ... call until one is out of reach.
-fn at_every_depth(
-    open: fn(Plan) -> Counted,
-    plan: Plan,
-    entries: usize,
-    call: Call,
-    site: Site,
-) -> u64 {
+fn at_every_depth(open: Open, plan: Plan, entries: usize, call: Call, site: Site) -> u64 {
     for depth in 1.. {
         let mut door = Door::open(plan, open);
         fill(&mut door, entries);
@@ -642,7 +665,7 @@ fn at_every_depth(
     unreachable!("a call ends")
 }
 
-fn plain(capacity: u64, shards: Option<usize>) -> Plan {
+fn light(capacity: u64, shards: Option<usize>) -> Plan {
     Plan {
         capacity,
         shards,
@@ -655,7 +678,7 @@ fn weighty(capacity: u64, shards: Option<usize>) -> Plan {
     let weighed = true;
     Plan {
         weighed,
-        ..plain(capacity, shards)
+        ..light(capacity, shards)
     }
 }
 
@@ -669,7 +692,7 @@ fn fill(door: &mut Door, entries: usize) {
     door.call(call, &mut Hand::default());
 }
 
-fn depths_of(open: fn(Plan) -> Counted, plan: Plan, entries: usize) -> u64 {
+fn depths_of(open: Open, plan: Plan, entries: usize) -> u64 {
     let calls = [
         (Op::Clear, 0),
         (Op::Drain, 0),
@@ -708,11 +731,11 @@ fn a_panic_at_every_depth_of_a_mass_departure_spares_all_others() {
     hush();
     let entries = if in_full() { 60 } else { 20 };
     let (few, many) = (entries as u64, 2 * entries as u64);
-    let caught = depths_of(open::<Fused<Duel>>, plain(few, Some(1)), entries)
-        + depths_of(open::<Fused<Lru>>, plain(few, Some(5)), entries)
+    let caught = depths_of(open::<Fused<Duel>>, light(few, Some(1)), entries)
+        + depths_of(open::<Fused<Lru>>, light(few, Some(5)), entries)
         + depths_of(open::<Fused<Duel>>, weighty(many, Some(4)), entries)
-        + depths_of(open::<Fused<Fifo>>, plain(few, None), entries)
-        + depths_of(open::<Fused<Sieve>>, weighty(many, None), entries);
+        + depths_of(plain_alone::<Fused<Fifo>>, light(few, None), entries)
+        + depths_of(weighed_alone::<Fused<Sieve>>, weighty(many, None), entries);
     println!("{caught} panics caught");
     assert!(caught > 80 * few, "{caught}");
 }
@@ -720,6 +743,7 @@ fn a_panic_at_every_depth_of_a_mass_departure_spares_all_others() {
 #[test]
 fn a_policy_that_panics_at_any_of_its_calls_loses_no_value() {
     hush();
+    let (capacity, entries) = if in_full() { (60, 80) } else { (24, 32) };
     let mut caught = 0;
     for &op in Op::ALL {
         let calls = [(10, 30), (500, 25), (10, 70), (10, 2), (10, 0)];
@@ -727,11 +751,11 @@ fn a_policy_that_panics_at_any_of_its_calls_loses_no_value() {
             let n = 9;
             let call = Call { op, key, weight, n };
             let site = Site::Policy;
-            let (duel, lru): (fn(Plan) -> Counted, _) = (open::<Fused<Duel>>, open::<Fused<Lru>>);
-            caught += at_every_depth(lru, plain(60, Some(3)), 80, call, site)
-                + at_every_depth(duel, weighty(60, Some(3)), 80, call, site)
-                + at_every_depth(duel, plain(60, None), 80, call, site)
-                + at_every_depth(lru, weighty(60, None), 80, call, site);
+            let (duel, lru): (Open, _) = (open::<Fused<Duel>>, open::<Fused<Lru>>);
+            caught += at_every_depth(lru, light(capacity, Some(3)), entries, call, site)
+                + at_every_depth(duel, weighty(capacity, Some(3)), entries, call, site)
+                + at_every_depth(duel, light(capacity, None), entries, call, site)
+                + at_every_depth(lru, weighty(capacity, None), entries, call, site);
         }
     }
     println!("{caught} panics caught");
@@ -794,11 +818,11 @@ impl Double {
     }
 
     fn run(&self) {
-        let (plan, open): (_, fn(Plan) -> Counted) = match self.door {
-            0 => (plain(10, Some(1)), open::<Fused<Duel>>),
+        let (plan, open): (_, Open) = match self.door {
+            0 => (light(10, Some(1)), open::<Fused<Duel>>),
             1 => (weighty(20, Some(1)), open::<Fused<Duel>>),
             2 => (weighty(20, Some(3)), open::<Fused<Lru>>),
-            3 => (plain(10, None), open::<Fused<Duel>>),
+            3 => (light(10, None), open::<Fused<Duel>>),
             _ => (weighty(20, None), open::<Fused<Duel>>),
         };
         let undisturbed = self.answer(plan, open, &[]);
@@ -809,7 +833,7 @@ impl Double {
     }
 
     /// Makes the call; the values that it hands back.
-    fn answer(&self, plan: Plan, open: fn(Plan) -> Counted, sites: &[Site]) -> Vec<u64> {
+    fn answer(&self, plan: Plan, open: Open, sites: &[Site]) -> Vec<u64> {
         let mut door = Door::open(plan, open);
         fill(&mut door, 10);
         let before = Before::of(&mut door);
@@ -899,9 +923,9 @@ fn second_fuses() {
     let (mut both, mut index) = (0, 0);
     while both < goal {
         both += match index % 4 {
-            0 => second_round(index, plain(12, Some(1)), open::<Fused<Duel>>),
+            0 => second_round(index, light(12, Some(1)), open::<Fused<Duel>>),
             1 => second_round(index, weighty(40, Some(3)), open::<Fused<Duel>>),
-            2 => second_round(index, plain(12, None), open::<Fused<Lru>>),
+            2 => second_round(index, light(12, None), open::<Fused<Lru>>),
             _ => second_round(index, weighty(40, None), open::<Fused<Lru>>),
         };
         index += 1;
@@ -910,7 +934,7 @@ fn second_fuses() {
 }
 
 /// Calls in which a second panic happens on the way out; says in how many.
-fn second_round(index: u64, plan: Plan, open: fn(Plan) -> Counted) -> u64 {
+fn second_round(index: u64, plan: Plan, open: Open) -> u64 {
     let rng = &mut Random::new(index);
     let mut door = Door::open(plan, open);
     let mut both = 0;

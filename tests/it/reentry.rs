@@ -456,7 +456,7 @@ fn all_moments_by_all_calls<P: Threaded>(policy: &str) {
             turn += 1;
             for (way, shards) in [1, 8, 1, 8].into_iter().enumerate() {
                 let other = way > 1;
-                if in_full || way == turn % 4 {
+                if in_full || way == (turn + index) % 4 {
                     let moment = moments::<P>().swap_remove(index);
                     let thread = if other { "another" } else { "the same" };
                     let name = format!(

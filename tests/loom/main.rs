@@ -149,7 +149,7 @@ fn within<P: Policy>(cache: &Cache<u32, u32, P, Fixed>, capacity: u64) {
     assert!(len <= capacity, "{len} entries of {capacity}");
 }
 
-/// The same of the weight alone: `len` by weight takes a lock of each shard, and with that
+/// It watches the weight alone: `len` by weight takes a lock of each shard, and with that
 /// models of three threads take minutes.
 fn weighs<P: Policy>(cache: &Cache<u32, u32, P, Fixed>, capacity: u64) {
     let weight = cache.weight();

@@ -136,7 +136,7 @@ fn lives_shorter_than_the_wheel_can_tell_apart_end_when_they_should() {
     });
 }
 
-/// The same rig under proptest, which shrinks configuration and operations.
+/// Cases run by proptest, which shrinks configuration and operations.
 #[test]
 fn short_cases_agree_in_every_step_and_shrink_when_they_do_not() {
     let seed = seed();

@@ -385,7 +385,7 @@ impl Model {
         Some(comes)
     }
 
-    /// The same where the order of the ghosts is not modelled: what the cache
+    /// As above where the order of the ghosts is not modelled: what the cache
     /// says, if it was ever remembered.
     pub(crate) fn recall_as_told(&mut self, id: u32, home: usize) -> Comes {
         let mixed = self.mixed(id);

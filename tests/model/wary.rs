@@ -1,4 +1,4 @@
-//! The same rig where keys contradict themselves, with less to compare.
+//! The rig for keys that contradict themselves, with less to compare.
 
 use crate::door::Or;
 use crate::op::Op;

@@ -7,8 +7,8 @@
 use super::counted::{Id, Key, Spread, Val, hear, weigh};
 use brimful::policy::Policy;
 use brimful::{
-    Cache, Entries, Expiring, Form, Refused, Snapshot, Swept, Unit, Updated, Weighed, Weight,
-    unsync,
+    Builder, Cache, Entries, Expiring, Form, Refused, Snapshot, Swept, Unit, Updated, Weighed,
+    Weight, unsync,
 };
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
@@ -502,29 +502,49 @@ pub(crate) struct Plan {
     pub(crate) entry_limit: Option<usize>,
 }
 
+/// With each of its forms and doors a policy is a type of its own to compile.
 pub(crate) fn open<P: Policy + 'static>(plan: Plan) -> Counted {
-    let hasher = Spread::Well(0);
-    if !plan.weighed {
-        let builder = Cache::builder(Entries(plan.capacity as usize)).policy::<P>();
-        let builder = builder.hasher(hasher).on_departure(hear);
-        return match plan.shards {
-            None => Opened::plain(builder.build_unsync().expect(PLAIN)),
-            Some(shards) => Opened::plain(builder.shards(shards).build().expect(PLAIN)),
-        };
-    }
-    let builder = Cache::builder(Weight(plan.capacity, weigh)).policy::<P>();
-    let mut builder = builder.hasher(hasher).on_departure(hear);
-    if let Some(limit) = plan.entry_limit {
-        builder = builder.entry_limit(limit);
-    }
-    match plan.shards {
-        None => Opened::<unsync::Cache<_, _, _, _>, _, _, _>::weighed(
-            builder.build_unsync().expect(PLAIN),
-        ),
-        Some(shards) => Opened::<Cache<_, _, _, _>, _, _, _>::weighed(
-            builder.shards(shards).build().expect(PLAIN),
-        ),
+    match (plan.weighed, plan.shards) {
+        (false, Some(_)) => plain::<P>(plan),
+        (false, None) => plain_alone::<P>(plan),
+        (true, Some(_)) => weighed::<P>(plan),
+        (true, None) => weighed_alone::<P>(plan),
     }
 }
 
-const PLAIN: &str = "a plain configuration";
+const MAKES_SENSE: &str = "a configuration that makes sense";
+
+pub(crate) fn plain<P: Policy + 'static>(plan: Plan) -> Counted {
+    let builder = of_entries::<P>(plan).shards(plan.shards.expect(MAKES_SENSE));
+    Opened::plain(builder.build().expect(MAKES_SENSE))
+}
+
+pub(crate) fn plain_alone<P: Policy + 'static>(plan: Plan) -> Counted {
+    Opened::plain(of_entries::<P>(plan).build_unsync().expect(MAKES_SENSE))
+}
+
+pub(crate) fn weighed<P: Policy + 'static>(plan: Plan) -> Counted {
+    let builder = of_weight::<P>(plan).shards(plan.shards.expect(MAKES_SENSE));
+    Opened::<Cache<_, _, _, _>, _, _, _>::weighed(builder.build().expect(MAKES_SENSE))
+}
+
+pub(crate) fn weighed_alone<P: Policy + 'static>(plan: Plan) -> Counted {
+    let cache = of_weight::<P>(plan).build_unsync().expect(MAKES_SENSE);
+    Opened::<unsync::Cache<_, _, _, _>, _, _, _>::weighed(cache)
+}
+
+fn of_entries<P: Policy>(plan: Plan) -> Builder<Key, Val, Entries, P, Spread> {
+    let builder = Cache::builder(Entries(plan.capacity as usize)).policy::<P>();
+    builder.hasher(Spread::Well(0)).on_departure(hear)
+}
+
+type Weigher = fn(&Key, &Val) -> u64;
+
+fn of_weight<P: Policy>(plan: Plan) -> Builder<Key, Val, Weight<Weigher>, P, Spread> {
+    let builder = Cache::builder(Weight(plan.capacity, weigh as Weigher)).policy::<P>();
+    let builder = builder.hasher(Spread::Well(0)).on_departure(hear);
+    match plan.entry_limit {
+        Some(limit) => builder.entry_limit(limit),
+        None => builder,
+    }
+}

@@ -62,7 +62,7 @@ impl<'a, T> Task<'a, T> {
         polled
     }
 
-    /// The same with a waker of its own from now on.
+    /// Polls once, with a waker of its own from now on.
     pub(crate) fn poll_elsewhere(&mut self) -> Poll<T> {
         self.bell = Arc::default();
         self.poll()

@@ -8,10 +8,10 @@
 
 /// An enum with a list of all there is.
 macro_rules! listed {
-    ($(#[$doc:meta])* $name:ident { $($one:ident),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $one:ident),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-        pub(crate) enum $name { $($one),* }
+        pub(crate) enum $name { $($(#[$about])* $one),* }
 
         impl $name {
             pub(crate) const ALL: &[$name] = &[$($name::$one),*];

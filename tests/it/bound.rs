@@ -256,7 +256,7 @@ fn plain_fire<P: Threaded>() {
             (cache, limits)
         },
         |cache, ledger, writer, random| {
-            let key = own_key(writer, random, cache.capacity());
+            let key = own_key(writer, random, cache.bound());
             match random.below(16) {
                 0 => drop(cache.remove(&key)),
                 1 => drop(cache.update(&key, |value| value.reweigh(1))),
@@ -285,7 +285,7 @@ fn shared_fire<P: Threaded>() {
             (cache, limits)
         },
         |cache, ledger, _, random| {
-            let key = Key(random.below(cache.capacity() * 2));
+            let key = Key(random.below(cache.bound() * 2));
             match random.below(8) {
                 0 => drop(cache.remove(&key)),
                 1 => drop(cache.remove_entry(&key)),
@@ -364,7 +364,7 @@ fn whole_fire<P: Threaded>() {
             (cache, limits)
         },
         |cache, ledger, writer, random| {
-            let capacity = cache.capacity();
+            let capacity = cache.bound();
             weighed_step(cache, ledger, writer, random, capacity + capacity / 50);
         },
     );

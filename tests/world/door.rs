@@ -533,14 +533,14 @@ pub(crate) fn weighed_alone<P: Policy + 'static>(plan: Plan) -> Counted {
     Opened::<unsync::Cache<_, _, _, _>, _, _, _>::weighed(cache)
 }
 
-fn of_entries<P: Policy>(plan: Plan) -> Builder<Key, Val, Entries, P, Spread> {
+fn of_entries<P: Policy>(plan: Plan) -> Builder<Key, Val, P, Spread> {
     let builder = Cache::builder(Entries(plan.capacity as usize)).policy::<P>();
     builder.hasher(Spread::Well(0)).on_departure(hear)
 }
 
 type Weigher = fn(&Key, &Val) -> u64;
 
-fn of_weight<P: Policy>(plan: Plan) -> Builder<Key, Val, Weight<Weigher>, P, Spread> {
+fn of_weight<P: Policy>(plan: Plan) -> Builder<Key, Val, Weighed<P>, Spread> {
     let builder = Cache::builder(Weight(plan.capacity, weigh as Weigher)).policy::<P>();
     let builder = builder.hasher(Spread::Well(0)).on_departure(hear);
     match plan.entry_limit {

@@ -217,7 +217,7 @@ fn judge(name: &str, seen: &Seen, limits: Limits) {
 /// how much was read.
 fn with_writers<P, W>(kind: &str, set_up: impl Fn(u64) -> (Cache<Key, Val, P>, Limits), write: W)
 where
-    P: Threaded,
+    P: ThreadedForm,
     W: Fn(&Cache<Key, Val, P>, &Ledger, u64, &mut Random) + Sync,
 {
     /// How many fires share the reads: kinds, policies, numbers of writers.

@@ -6,7 +6,7 @@ use crate::op::{Config, Form};
 use crate::pile::{Comes, Item, Order, Pile};
 use crate::time::{Lives, NEVER};
 use crate::world::counted::{Id, Spread, Told};
-use brimful::{Cause, Reason, Snapshot, Updated};
+use brimful::{Cause, Form, Reason, Snapshot, Updated};
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::time::Duration;

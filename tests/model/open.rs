@@ -9,7 +9,9 @@ use crate::time::{Watched, ask};
 use crate::world::counted::{Key, Spread, Val, hear, weigh};
 use crate::world::door::{Counted, Opened};
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
-use brimful::{BuildError, Builder, Cache, Capacity, Entries, HandClock, Weight, unsync};
+use brimful::{
+    BuildError, Builder, Cache, Capacity, Entries, Form, HandClock, Timed, Weighed, Weight, unsync,
+};
 use std::time::Duration;
 
 pub(crate) fn open(config: &Config, clock: &HandClock) -> Face {

@@ -1,7 +1,7 @@
 //! What lives cost in memory: bounded whatever comes and goes, given back, and
 //! nothing allocated once a cache is warm.
 
-use crate::{ALLOCATOR, alone};
+use crate::{ALLOCATOR, alone, in_full};
 use brimful::policy::{Duel, Lru};
 use brimful::{Aged, Cache, Entries, HandClock, Timed};
 use stats_alloc::{Region, Stats};
@@ -12,13 +12,27 @@ fn live(change: Stats) -> f64 {
     change.bytes_allocated as f64 - change.bytes_deallocated as f64
 }
 
-const ENTRIES: u64 = 100_000;
-/// So many that their tables are filled as by default, far from where one doubles.
-const SHARDS: usize = 17;
+/// Entries, and so many shards that their tables are filled as by default, far from where
+/// one doubles.
+fn size() -> (u64, usize) {
+    if in_full() {
+        (100_000, 17)
+    } else {
+        (17_640, 3)
+    }
+}
+
+fn entries() -> u64 {
+    size().0
+}
+
+fn shards() -> usize {
+    size().1
+}
 
 fn timed(clock: &HandClock, life: Duration) -> Cache<u64, u64, Timed> {
-    Cache::builder(Entries(ENTRIES as usize))
-        .shards(SHARDS)
+    Cache::builder(Entries(entries() as usize))
+        .shards(shards())
         .time_to_live(life)
         .clock(clock.clone())
         .build()
@@ -37,27 +51,27 @@ fn faults_38_41_42_45_what_lives_cost_is_bounded_and_given_back() {
 /// Bytes an entry, of a cache without lives and of one with, filled alike.
 fn a_life_costs_at_most_16_bytes() {
     let plain = Region::new(ALLOCATOR);
-    let without: Cache<u64, u64> = Cache::builder(Entries(ENTRIES as usize))
-        .shards(SHARDS)
+    let without: Cache<u64, u64> = Cache::builder(Entries(entries() as usize))
+        .shards(shards())
         .build()
         .unwrap();
-    without.extend((0..ENTRIES).map(|n| (n, n)));
-    let plain = live(plain.change()) / ENTRIES as f64;
+    without.extend((0..entries()).map(|n| (n, n)));
+    let plain = live(plain.change()) / entries() as f64;
     drop(without);
 
     let with = Region::new(ALLOCATOR);
     let clock = HandClock::new();
     let cache = timed(&clock, Duration::from_secs(3_600));
-    for n in 0..ENTRIES {
+    for n in 0..entries() {
         cache.insert(n, n);
         clock.advance(Duration::from_micros(20));
     }
-    let filled = live(with.change()) / ENTRIES as f64 - plain;
-    for n in ENTRIES..4 * ENTRIES {
+    let filled = live(with.change()) / entries() as f64 - plain;
+    for n in entries()..4 * entries() {
         cache.insert(n, n);
         clock.advance(Duration::from_micros(20));
     }
-    let churned = live(with.change()) / ENTRIES as f64 - plain;
+    let churned = live(with.change()) / entries() as f64 - plain;
     println!("a life: {filled:.1} bytes when filled, {churned:.1} churned, of {plain:.1} without");
     assert!(filled <= 16.0, "{filled:.1} bytes for each life");
     assert!(churned <= 19.0, "{churned:.1} bytes for each life in churn");
@@ -105,10 +119,10 @@ fn clear_and_expiry_give_memory_back() {
     let cache = timed(&clock, Duration::from_secs(10));
     let region = Region::new(ALLOCATOR);
     for clears in [true, false] {
-        for n in 0..ENTRIES {
+        for n in 0..entries() {
             cache.insert(n, n);
         }
-        assert!(live(region.change()) > 30.0 * ENTRIES as f64);
+        assert!(live(region.change()) > 30.0 * entries() as f64);
         if clears {
             cache.clear();
         } else {
@@ -136,7 +150,7 @@ fn a_warm_cache_allocates_nothing() {
     let clock = HandClock::new();
     let cache = timed(&clock, Duration::from_secs(4));
     let turn = |from: u64| {
-        for n in from..from + 2 * ENTRIES {
+        for n in from..from + 2 * entries() {
             cache.insert(n, n);
             cache.get(&(n - n.min(7)));
             cache.set_ttl(&n, Duration::from_secs(n % 5 + 1));
@@ -145,25 +159,25 @@ fn a_warm_cache_allocates_nothing() {
         }
     };
     for round in 0..4 {
-        turn(round * 2 * ENTRIES);
+        turn(round * 2 * entries());
     }
     let region = Region::new(ALLOCATOR);
-    turn(8 * ENTRIES);
+    turn(8 * entries());
     let change = region.change();
     let calls = (change.allocations + change.reallocations) as u64;
     // Tables are rebuilt in equal size, once in a turnover or two.
     assert!(
         calls <= 16 * 8,
         "{calls} allocations in {} calls",
-        6 * ENTRIES
+        6 * entries()
     );
     let stats = cache.stats();
     assert!(
-        stats.departures(brimful::Cause::Expired) > ENTRIES,
+        stats.departures(brimful::Cause::Expired) > entries(),
         "{stats}"
     );
     assert!(
-        stats.departures(brimful::Cause::Evicted) > ENTRIES,
+        stats.departures(brimful::Cause::Evicted) > entries(),
         "{stats}"
     );
 }

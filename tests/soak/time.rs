@@ -15,7 +15,7 @@
 //! That both can fail is tested too, with 4 bytes lost at each insert.
 //!
 //! - `BRIMFUL_SOAK=1`: 100 million keys, and caches of 1.5 million entries (minutes);
-//!   by default 900,000 keys.
+//!   by default 360,000 keys.
 //! - `BRIMFUL_SEED`: replays a run.
 //!
 //! Covers faults 38, 40, 41, 42 and 45 of `tests/FAULTS.md` where time is concerned.
@@ -335,7 +335,7 @@ fn lives_of_every_kind_leave_memory_as_it_was() {
     let (inserts, entries) = if in_full() {
         ([40_000_000, 30_000_000, 30_000_000], 16 * A_SHARDS)
     } else {
-        ([300_000; 3], A_SHARDS / 2)
+        ([120_000; 3], A_SHARDS / 2)
     };
     let mut faults = Vec::new();
     faults.extend(soak(inserts[0], entries, false, timed).faults("timed"));
@@ -347,7 +347,7 @@ fn lives_of_every_kind_leave_memory_as_it_was() {
 #[test]
 fn an_item_lost_with_each_insert_would_be_seen() {
     let _alone = alone();
-    let faults = soak(300_000, A_SHARDS / 2, true, timed).faults("timed, leaking");
+    let faults = soak(120_000, A_SHARDS / 2, true, timed).faults("timed, leaking");
     assert_eq!(faults.len(), 2, "above the formula, and rising: {faults:?}");
 }
 
@@ -483,7 +483,7 @@ fn entries_with_centuries_to_live_take_what_they_should_and_go_in_time() {
 #[test]
 fn all_entries_of_a_shard_that_end_at_once_go_bit_by_bit() {
     let _alone = alone();
-    let entries = filling(if in_full() { 21 } else { 16 });
+    let entries = filling(if in_full() { 21 } else { 14 });
     let birth = live();
     let clock = HandClock::new();
     let cache = one_shard(entries, &clock);
@@ -584,7 +584,7 @@ fn the_bytes_charged_cover_what_lives_take() {
     let capacities: &[u64] = if in_full() {
         &[1 << 18, 1 << 20, 1 << 22, 1 << 26]
     } else {
-        &[1 << 18, 1 << 22]
+        &[1 << 18, 1 << 20]
     };
     for &capacity in capacities {
         covers("lives, u64", capacity, |n, _| n);
@@ -600,7 +600,8 @@ fn a_stretched_wheel_is_paid_for() {
     let _alone = alone();
     let birth = live();
     let clock = HandClock::new();
-    let entries = (1 << 18) / 8 * 7 / 16 * 15 + 64;
+    let buckets = if in_full() { 1 << 18 } else { 1 << 15 };
+    let entries = buckets / 8 * 7 / 16 * 15 + 64;
     let capacity = Bytes::overhead::<u64, u64, Timed<Duel>>() * entries;
     let builder = Cache::builder(Bytes(capacity)).shards(1);
     let builder = builder.time_to_live(Duration::MAX).clock(clock);

@@ -84,7 +84,10 @@ impl<K, V, F: Form, S> Bounded for Cache<K, V, F, S> {
 /// The name of a type without its path.
 pub(crate) fn short_name<T>() -> &'static str {
     let name = std::any::type_name::<T>();
-    name.rsplit("::").next().unwrap_or(name)
+    name.rsplit("::")
+        .next()
+        .unwrap_or(name)
+        .trim_end_matches('>')
 }
 
 /// Takes whatever a call returns.

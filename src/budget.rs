@@ -22,6 +22,8 @@
 //!    lowers the capacity keeps gatherers out and passes through every shard's
 //!    lock once, so no take can have seen the old capacity afterwards.
 //! 4. A hand gives back what it holds when dropped: room is never lost.
+//! 5. A budget that is `alone` is changed under `&mut` of its cache, so no other thread
+//!    reads or writes its words meanwhile.
 //!
 //! The budget does not know who holds what: shards do. Entries that are not limited in
 //! number it does not count: each change of a word that all processors share costs.
@@ -33,13 +35,15 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
 struct Pool {
     capacity: AtomicU64,
     used: AtomicU64,
+    alone: bool,
 }
 
 impl Pool {
-    fn new(capacity: u64) -> Self {
+    fn new(capacity: u64, alone: bool) -> Self {
         Self {
             capacity: AtomicU64::new(capacity),
             used: AtomicU64::new(0),
+            alone,
         }
     }
 
@@ -64,6 +68,10 @@ impl Pool {
             }
             let taken = most.min(free);
             let after = used + taken;
+            if self.alone {
+                self.used.store(after, Ordering::Relaxed);
+                return taken;
+            }
             match self
                 .used
                 .compare_exchange_weak(used, after, Ordering::AcqRel, Ordering::Relaxed)
@@ -76,10 +84,17 @@ impl Pool {
 
     #[inline]
     fn give(&self, room: u64) {
-        if room > 0 {
-            let before = self.used.fetch_sub(room, Ordering::AcqRel);
-            debug_assert!(before >= room, "gave back {room} of {before}");
+        if room == 0 {
+            return;
         }
+        let before = if self.alone {
+            let before = self.used.load(Ordering::Relaxed);
+            self.used.store(before - room, Ordering::Relaxed);
+            before
+        } else {
+            self.used.fetch_sub(room, Ordering::AcqRel)
+        };
+        debug_assert!(before >= room, "gave back {room} of {before}");
     }
 }
 
@@ -92,11 +107,22 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// A budget of so much weight and, if limited, so many entries.
+    /// A budget of so much weight and, if limited, so many entries, for shards that threads
+    /// share.
     pub(crate) fn new(weight: u64, entries: Option<u64>) -> Self {
+        Self::with(weight, entries, false)
+    }
+
+    /// A budget for one shard, which its owner changes alone (under `&mut`): by loads and
+    /// stores, where shared ones need locked instructions. Nothing gathers here.
+    pub(crate) fn alone(weight: u64, entries: Option<u64>) -> Self {
+        Self::with(weight, entries, true)
+    }
+
+    fn with(weight: u64, entries: Option<u64>, alone: bool) -> Self {
         Self {
-            weight: Pool::new(weight),
-            entries: entries.map(Pool::new),
+            weight: Pool::new(weight, alone),
+            entries: entries.map(|entries| Pool::new(entries, alone)),
             gathering: AtomicBool::new(false),
             gatherer: Mutex::new(()),
         }
@@ -319,6 +345,25 @@ mod tests {
         assert_eq!(budget.weight(), 5);
         budget.give(weight(5));
         assert_eq!(budget.weight(), 0);
+    }
+
+    #[test]
+    fn a_budget_alone_counts_as_a_shared_one_does() {
+        for budget in [Budget::new(10, Some(3)), Budget::alone(10, Some(3))] {
+            let mut hand = budget.hand();
+            let need = Room {
+                weight: 4,
+                entries: 1,
+            };
+            assert!(hand.complete(need));
+            hand.pay(need);
+            assert!(hand.complete(need));
+            assert!(!budget.hand().complete(need), "8 of 10 are in use");
+            assert_eq!((budget.weight(), budget.entries()), (8, Some(2)));
+            drop(hand);
+            budget.give(need);
+            assert_eq!((budget.weight(), budget.entries()), (0, Some(0)));
+        }
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! `Builder` and the short forms: from a capacity to a cache. No default,
 //! nothing unbounded.
 
+use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::capacity::{Capacity, HeapSize, Limits, default_shards};
 use crate::cause::{Cause, Departed, Listener};
 use crate::clock::{Clock, Source};
-use crate::config::Config;
+use crate::door::Door;
 use crate::error::{BuildError, MOST_SHARDS};
 use crate::expiry::Told;
 use crate::form::{Form, Weighed};
 use crate::hash::RandomState;
+use crate::leave::Leave;
 use crate::policy::{Duel, Policy};
+use crate::scale::Scale;
 use crate::unit::{Bytes, Entries, Weight};
 use crate::unsync;
 use std::fmt;
@@ -346,7 +349,9 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     where
         S: BuildHasher,
     {
-        Ok(Cache::open(self.config()?))
+        self.check()?;
+        let shards = self.count_shards()?;
+        Ok(Cache::open(self.door(Budget::new), shards))
     }
 
     /// Builds a cache for one owner, without locks.
@@ -360,10 +365,12 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         if let Some(asked) = self.shards.filter(|&shards| shards != 1) {
             return Err(BuildError::ShardsWithoutLocks { asked });
         }
-        Ok(unsync::Cache::open(self.config()?))
+        self.check()?;
+        Ok(unsync::Cache::open(self.door(Budget::alone)))
     }
 
-    fn config(self) -> Result<Config<K, V, S>, BuildError> {
+    /// Whether the configuration makes sense.
+    fn check(&self) -> Result<(), BuildError> {
         if self.told.clock.is_some() && !F::TIMED {
             return Err(BuildError::NoLives);
         }
@@ -376,16 +383,24 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         if let (Some(capacity), Some(limit)) = (self.limits.entries(), self.entry_limit) {
             return Err(BuildError::EntryLimitOnEntries { capacity, limit });
         }
-        Ok(Config {
-            shards: self.count_shards()?,
-            capacity: self.limits.amount,
-            entry_limit: self.entry_limit,
-            overhead: self.limits.overhead::<F>(),
-            weigher: self.limits.weigher,
+        Ok(())
+    }
+
+    /// What the cache has at its door, with its budget.
+    fn door(self, budget: impl FnOnce(u64, Option<u64>) -> Budget) -> Door<K, V, F, S> {
+        let overhead = self.limits.overhead::<F>();
+        Door {
+            budget: budget(
+                self.limits.amount,
+                self.entry_limit.map(|limit| limit as u64),
+            ),
+            scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
             expiry: self.told.expiry(F::TIMED),
-            listener: self.listener,
+            leave: Leave::new(self.listener),
+            entry_limit: self.entry_limit,
             hasher: self.hasher,
-        })
+            form: PhantomData,
+        }
     }
 
     fn count_shards(&self) -> Result<usize, BuildError> {

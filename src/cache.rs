@@ -26,19 +26,16 @@ pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
 pub use sweeper::Sweeper;
 
-use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::clock::Moment;
-use crate::config::Config;
-use crate::expiry::Expiry;
+use crate::door::Door;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
-use crate::leave::Leave;
+use crate::leave::Batches;
 use crate::outbox::Outbox;
 use crate::policy::Duel;
 use crate::reentry;
 use crate::room::Room;
-use crate::scale::Scale;
 use crate::shard::{Shard, Tally};
 use crate::stats::Snapshot;
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
@@ -121,39 +118,27 @@ const A_BATCH: usize = 256;
 /// ```
 pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     shards: Box<[Apart<K, V, F>]>,
-    hasher: S,
-    scale: Scale<K, V>,
-    budget: Budget,
-    leave: Leave<K, V>,
-    entry_limit: Option<usize>,
-    expiry: Expiry<K, V>,
+    door: Door<K, V, F, S>,
     /// The shard with which the next sweep begins.
     next_swept: AtomicU64,
     bells: sweeper::Bells,
 }
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
-    pub(crate) fn open(config: Config<K, V, S>) -> Self
+    pub(crate) fn open(door: Door<K, V, F, S>, shards: usize) -> Self
     where
         S: BuildHasher,
     {
-        let shards = config.shards;
-        let share = share(config.capacity, shards);
+        let share = share(door.budget.capacity(), shards);
         let shard = |index: usize| {
-            let seed = config.hasher.hash_one(index);
-            let to_idle = config.expiry.to_idle;
+            let (seed, to_idle) = (door.seed(index), door.expiry.to_idle);
             Apart(Mutex::new(Shard::new(share, shards == 1, seed, to_idle)))
         };
         Self {
             shards: (0..shards).map(shard).collect(),
-            budget: Budget::new(config.capacity, config.entry_limit.map(|n| n as u64)),
-            scale: Scale::new(config.weigher, config.overhead, config.entry_limit),
-            leave: Leave::new(config.listener),
-            entry_limit: config.entry_limit,
-            expiry: config.expiry,
+            door,
             next_swept: AtomicU64::new(0),
             bells: sweeper::Bells::none(),
-            hasher: config.hasher,
         }
     }
 
@@ -165,28 +150,22 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// way to an entry counts as used. Else O(shards), with one lock at a time.
     pub fn len(&self) -> usize {
         reentry::check();
-        let counted = self.counted().unwrap_or_else(|| {
+        let counted = self.door.counted().unwrap_or_else(|| {
             let each = self.shards.iter().map(|shard| shard.lock().len() as u64);
             // Each weighs something, so of the two figures the lesser is never over.
-            each.sum::<u64>().min(self.budget.weight())
+            each.sum::<u64>().min(self.door.budget.weight())
         });
         counted as usize
-    }
-
-    /// How many entries are resident, where the budget counts them.
-    fn counted(&self) -> Option<u64> {
-        if weighed::<F>() {
-            self.budget.entries()
-        } else {
-            Some(self.budget.weight())
-        }
     }
 
     /// Whether no entry is resident: one atomic load.
     pub fn is_empty(&self) -> bool {
         reentry::check();
         // Where nobody counts them, each weighs something.
-        self.counted().unwrap_or_else(|| self.budget.weight()) == 0
+        self.door
+            .counted()
+            .unwrap_or_else(|| self.door.budget.weight())
+            == 0
     }
 
     /// The weight of all resident entries, in the cache's unit: one atomic
@@ -194,17 +173,17 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// Room on its way to an entry counts as used.
     pub fn weight(&self) -> u64 {
         reentry::check();
-        self.budget.weight()
+        self.door.budget.weight()
     }
 
     /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight.
     pub fn capacity(&self) -> F::Unit {
-        F::Unit::of(self.budget.capacity())
+        self.door.capacity()
     }
 
     /// The most entries, if the builder named a limit beside the capacity.
     pub fn entry_limit(&self) -> Option<usize> {
-        self.entry_limit
+        self.door.entry_limit
     }
 
     /// The number of shards, fixed at construction.
@@ -214,7 +193,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 
     /// The hasher.
     pub fn hasher(&self) -> &S {
-        &self.hasher
+        &self.door.hasher
     }
 
     /// Changes the capacity: to so many [`Entries`](crate::Entries), or to so many
@@ -232,25 +211,18 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         reentry::check();
         let capacity = capacity.into().amount();
         let share = share(capacity, self.shards.len());
-        let mut panics = Panics::none();
+        let mut batches = self.door.leave.batches();
         {
-            let _alone = self.budget.exclude_gatherers();
-            self.budget.set_capacity(capacity);
+            let _alone = self.door.budget.exclude_gatherers();
+            self.door.budget.set_capacity(capacity);
             for shard in &self.shards {
-                // Also the barrier after which nobody can have seen the old capacity.
-                shard.lock().set_share(share, &mut panics);
+                // Also the barrier after which no thread can have seen the old capacity.
+                shard.lock().set_share(share, batches.panics());
             }
         }
         let now = self.now();
-        loop {
-            let mut leaving = self.leave.open();
-            let more = self.work_off(share, now, leaving.outbox(), &mut panics);
-            panics.add(leaving.settle_quietly());
-            if !more {
-                break;
-            }
-        }
-        panics.resume();
+        while batches.run(|out, panics| self.work_off(share, now, out, panics)) {}
+        batches.end();
     }
 
     /// Evicts a batch of what is over a lowered capacity; says whether there may
@@ -262,15 +234,15 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         out: &mut Outbox<K, V>,
         panics: &mut Panics,
     ) -> bool {
-        let _alone = self.budget.exclude_gatherers();
+        let _alone = self.door.budget.exclude_gatherers();
         let mut most = A_BATCH;
         for floor in [share, 0] {
             for shard in &self.shards {
-                if !self.budget.is_over() {
+                if !self.door.budget.is_over() {
                     return false;
                 }
                 let mut shard = lock_at(shard, now);
-                most -= shard.work_off(floor, most, &self.budget, out, panics);
+                most -= shard.work_off(floor, most, &self.door.budget, out, panics);
                 if most == 0 {
                     return true;
                 }
@@ -288,11 +260,11 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub fn clear(&self) {
         reentry::check();
         let now = self.now();
-        let mut panics = Panics::none();
+        let mut batches = self.door.leave.batches();
         for shard in &self.shards {
-            self.let_all_go(shard, now, Cause::Cleared, &mut panics);
+            self.let_all_go(shard, now, Cause::Cleared, &mut batches);
         }
-        panics.resume();
+        batches.end();
     }
 
     /// Empties a shard, and tells and drops what was in it.
@@ -301,24 +273,21 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         shard: &Mutex<Shard<K, V, F>>,
         now: Moment,
         cause: Cause,
-        panics: &mut Panics,
+        batches: &mut Batches<'_, K, V>,
     ) {
-        let taken = lock_at(shard, now).empty(cause, &self.budget, panics);
+        let taken = lock_at(shard, now).empty(cause, &self.door.budget, batches.panics());
         if !F::TIMED {
-            panics.add(self.leave.all(taken));
-            return;
+            return batches.drop_all(taken);
         }
         let mut tally = Tally::default();
-        let told = self.leave.all(taken.inspect(|left| tally.note(left)));
+        batches.drop_all(taken.inspect(|left| tally.note(left)));
         shard.lock().recount(&tally, cause);
-        panics.add(told);
     }
 
-    /// What time it is, where entries have lives. The clock is the user's: ask it
-    /// before the lock.
+    /// What time it is, where entries have deadlines: to be asked before the lock.
     #[inline]
     fn now(&self) -> Moment {
-        if F::TIMED { self.expiry.now() } else { 0 }
+        self.door.now()
     }
 
     /// Gives unused memory of the tables back to the allocator. O(entries),
@@ -333,15 +302,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// The statistics of all shards in sum. O(shards), one lock at a time.
     pub fn stats(&self) -> Snapshot {
         reentry::check();
-        let mut sum = Snapshot::default();
-        for shard in &self.shards {
-            sum.add(&shard.lock().snapshot());
-        }
-        sum.weight = self.budget.weight();
-        sum.len = self.counted().unwrap_or(sum.len);
-        sum.capacity = self.budget.capacity();
-        sum.listener_panics = self.leave.panics();
-        sum
+        let shards = self.shards.iter();
+        self.door.stats(shards.map(|shard| shard.lock().snapshot()))
     }
 
     /// The statistics of one shard, or `None` if there is none of that number.
@@ -358,17 +320,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// If an invariant does not hold.
     #[doc(hidden)]
     pub fn check(&self) {
-        let held = self
-            .shards
-            .iter()
-            .map(|shard| shard.lock().check())
-            .fold(Room::NONE, Room::plus);
-        assert_eq!(held.weight, self.budget.weight(), "weight held and used");
-        assert!(self.budget.weight() <= self.budget.capacity(), "weight");
-        if let Some(entries) = self.budget.entries() {
-            assert_eq!(held.entries, entries, "entries held and used");
-            assert!(Some(entries as usize) <= self.entry_limit, "entries");
-        }
+        let shards = self.shards.iter().map(|shard| shard.lock().check());
+        self.door.check(shards.fold(Room::NONE, Room::plus));
     }
 }
 
@@ -398,11 +351,6 @@ fn lock_at<K, V, F: Form>(
     shard
 }
 
-/// Whether the entries of a policy carry a weight.
-fn weighed<F: Form>() -> bool {
-    F::WEIGHED
-}
-
 /// A shard's fair share of a capacity.
 fn share(capacity: u64, shards: usize) -> u64 {
     capacity / shards as u64
@@ -416,7 +364,7 @@ where
 {
     #[inline]
     fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> Hashed {
-        Hashed::new(&self.hasher, key)
+        self.door.hash(key)
     }
 
     #[inline]
@@ -445,15 +393,9 @@ impl<K, V, F: Form, S> fmt::Debug for Cache<K, V, F, S> {
     /// Prints the figures, not the entries: nothing is asked of `K` and `V`,
     /// and nothing is locked. So `len` is missing where it takes locks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut figures = f.debug_struct("Cache");
-        if let Some(len) = self.counted() {
-            figures.field("len", &len);
-        }
-        figures
-            .field("weight", &self.budget.weight())
-            .field("capacity", &self.budget.capacity())
-            .field("shards", &self.shards.len())
-            .finish_non_exhaustive()
+        let mut figures = self.door.figures(self.door.counted(), f);
+        figures.field("shards", &self.shards.len());
+        figures.finish_non_exhaustive()
     }
 }
 
@@ -461,17 +403,8 @@ impl<K, V, F: Form, S> Drop for Cache<K, V, F, S> {
     /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped), or
     /// [`Expired`](Cause::Expired) if it was past its end.
     fn drop(&mut self) {
-        if self.leave.is_silent() {
-            return;
-        }
-        let mut panics = Panics::none();
-        let now = panics.run(|| self.now()).unwrap_or(0);
-        for shard in &mut self.shards {
-            let shard = shard.0.get_mut();
-            shard.hear(now);
-            panics.add(self.leave.all(shard.finish()));
-        }
-        panics.resume();
+        let shards = self.shards.iter_mut();
+        self.door.close(shards.map(|shard| shard.0.get_mut()));
     }
 }
 

@@ -46,6 +46,12 @@ impl<K, V> Expiry<K, V> {
         self.source.now()
     }
 
+    /// Whether the time told may be less than before. The system's never is.
+    #[inline]
+    pub(crate) fn may_go_back(&self) -> bool {
+        matches!(self.source, Source::Given(_))
+    }
+
     /// The life of a value that is stored. Calls the user's rule.
     #[inline]
     pub(crate) fn life(&self, key: &K, value: &V) -> u64 {

@@ -45,7 +45,7 @@ mod cache;
 mod capacity;
 mod cause;
 mod clock;
-mod config;
+mod door;
 mod error;
 mod expiry;
 mod flight;

@@ -10,7 +10,6 @@ use crate::outbox::Outbox;
 use crate::policy::Slot;
 use crate::reentry::{self, Mark};
 use crate::shard::{Changed, Shard};
-use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
@@ -59,20 +58,20 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hashed = self.hash(key);
-        let mut leaving = self.leave.open();
+        let mut leaving = self.door.leave.open();
         {
             let mut shard = self.lock(hashed);
             let _mark = Mark::set_in_debug();
             let is = |found: &K| key.equivalent(found);
             let out = leaving.outbox();
-            let slot = shard.claim(hashed.tag(), is, &self.budget, out);
+            let slot = shard.claim(hashed.tag(), is, &self.door.budget, out);
             let entry = slot.and_then(|slot| shard.entry(slot));
             let stays = entry.is_some_and(|entry| !condition(&entry.key, &entry.value));
             if shard.flights.are_flying() && !stays {
                 shard.flights.detach(hashed.tag(), is);
             }
             if let (Some(slot), false) = (slot, stays) {
-                shard.leave(slot, Cause::Removed, &self.budget, out);
+                shard.leave(slot, Cause::Removed, &self.door.budget, out);
             }
         }
         Some(leaving)
@@ -105,12 +104,12 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let mut leaving = self.leave.open();
+        let mut leaving = self.door.leave.open();
         let changed = {
             let mut shard = self.lock(hashed);
             let marked = Mark::set_in_debug();
             let out = leaving.outbox();
-            shard.work(&self.budget, out);
+            shard.work(&self.door.budget, out);
             let found = shard.look_up(hashed.tag(), |found| key.equivalent(found));
             drop(marked);
             let _mark = Mark::set();
@@ -139,9 +138,15 @@ where
         out: &mut Outbox<K, V>,
     ) -> Changed<R> {
         let change = |_: &K, value: &mut V| change(value);
-        let mut changed = shard.change(slot, &self.scale, &self.budget, change, out);
+        let mut changed = shard.change(slot, &self.door.scale, &self.door.budget, change, out);
         if F::TIMED && changed.stayed {
-            shard.renew(slot, &self.expiry, &self.budget, out, &mut changed);
+            shard.renew(
+                slot,
+                &self.door.expiry,
+                &self.door.budget,
+                out,
+                &mut changed,
+            );
         }
         changed
     }
@@ -161,21 +166,20 @@ where
     pub fn retain(&self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         reentry::check();
         let now = self.now();
-        let mut panics = Panics::none();
+        let mut batches = self.door.leave.batches();
         for shard in &self.shards {
-            let mut leaving = self.leave.open();
-            let walked = {
+            let whole = batches.run(|out, panics| {
                 let mut shard = lock_at(shard, now);
                 let _mark = Mark::set();
-                shard.retain(&self.scale, &self.budget, &mut keep, leaving.outbox())
-            };
-            let stops = !walked.is_none();
-            panics.add(walked);
-            panics.add(leaving.settle_quietly());
-            if stops {
+                let walked = shard.retain(&self.door.scale, &self.door.budget, &mut keep, out);
+                let whole = walked.is_none();
+                panics.add(walked);
+                whole
+            });
+            if !whole {
                 break;
             }
         }
-        panics.resume();
+        batches.end();
     }
 }

@@ -1,9 +1,10 @@
 //! `Entry`: the words of std's entry API, without a lock between the calls.
 
 use super::Cache;
+use crate::door::after_running;
 use crate::form::Form;
 use crate::hash::Hashed;
-use crate::unwind::{Panics, after_dropping_pair};
+use crate::unwind::after_dropping_pair;
 use hashbrown::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -79,10 +80,10 @@ where
     /// # Panics
     /// If `change` calls into any brimful [`Cache`].
     pub fn and_modify(self, change: impl FnOnce(&mut V)) -> Self {
-        let key = Same(&self.key);
-        let mut panics = Panics::none();
-        panics.run(|| self.cache.update_hashed(self.hashed, &key, change));
-        panics.hand(self)
+        after_running(self, |entry| {
+            let key = Same(&entry.key);
+            entry.cache.update_hashed(entry.hashed, &key, change)
+        })
     }
 
     /// A clone of the value under the key; if there is none, `value` is stored.
@@ -93,7 +94,7 @@ where
         let clone = |_: &K, value: &V| value.clone();
         match self.cache.read(self.hashed, &Same(&self.key), clone) {
             Some(found) => after_dropping_pair(self.key, value, found),
-            None => self.cache.put_if_absent(self.hashed, self.key, value),
+            None => self.cache.insert_if_absent(self.hashed, self.key, value),
         }
     }
 
@@ -109,7 +110,7 @@ where
         if let Some(value) = self.cache.read(self.hashed, &Same(&self.key), clone) {
             return after_dropping_pair(self.key, make, value);
         }
-        self.cache.put_if_absent(self.hashed, self.key, make())
+        self.cache.insert_if_absent(self.hashed, self.key, make())
     }
 
     /// A clone of the value under the key; if there is none, the default is stored.

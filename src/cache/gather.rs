@@ -1,7 +1,7 @@
 //! Gathering: room for an entry whose own shard has not enough.
 //!
 //! ```text
-//! become the one gatherer                            nobody else takes from the budget now
+//! become the one gatherer                            no other thread takes from the budget now
 //! for floor in [share, 3/4 share, 0]:
 //!     for each shard, the home shard last:
 //!         take what is free; done if the hand covers the need
@@ -14,7 +14,7 @@
 //! it can take no room while someone gathers. After the last pass all there is
 //! lies in the hand or is free, and the entry is no heavier than the capacity.
 
-use super::{Cache, lock_at, share, weighed};
+use super::{Cache, lock_at, share};
 use crate::budget::Hand;
 use crate::clock::Moment;
 use crate::flight::Flight;
@@ -51,7 +51,7 @@ where
         now: Moment,
         out: &mut Outbox<K, V>,
     ) -> Placed {
-        let gatherer = self.budget.gather();
+        let gatherer = self.door.budget.gather();
         let mut hand = gatherer.hand();
         let mut spare = true;
         loop {
@@ -65,7 +65,7 @@ where
             }
             need = Room {
                 weight: offer.weight,
-                entries: u64::from(weighed::<F>()),
+                entries: u64::from(F::WEIGHED),
             };
         }
     }
@@ -81,11 +81,11 @@ where
     ) {
         let shards = self.shards.len();
         let home = hashed.shard(shards);
-        let share = share(self.budget.capacity(), shards);
+        let share = share(self.door.budget.capacity(), shards);
         for floor in [share, share - share / 4, 0] {
             // The home shard comes last: it needs room itself.
             for index in (home + 1..shards).chain(0..=home) {
-                if hand.fill(need) || need.weight > self.budget.capacity() {
+                if hand.fill(need) || need.weight > self.door.budget.capacity() {
                     return;
                 }
                 let mut shard = lock_at(&self.shards[index], now);

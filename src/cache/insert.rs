@@ -2,14 +2,13 @@
 
 use super::entry::Same;
 use super::{Cache, lock_at};
-use crate::cause::Cause;
+use crate::door;
 use crate::error::Refused;
 use crate::form::{Form, Weighed};
 use crate::hash::Hashed;
 use crate::outbox::Outbox;
 use crate::reentry::Mark;
 use crate::shard::{Offer, Placed};
-use crate::unwind::after_dropping_pair;
 use std::hash::{BuildHasher, Hash};
 
 impl<K, V, F, S> Cache<K, V, F, S>
@@ -29,12 +28,11 @@ where
     /// is never the victim of its own insert: a `get` that follows finds it,
     /// unless it was refused, its life has ended, or another thread wrote in between.
     /// As with std's maps, the older *key* stays; but a value past its end is not
-    /// replaced: it leaves as [`Expired`](Cause::Expired) and is not returned.
+    /// replaced: it leaves as [`Expired`](crate::Cause::Expired) and is not returned.
     #[inline]
     pub fn insert(&self, key: K, value: V) -> Option<V> {
-        let weight = self.scale.weigh::<F>(&key, &value);
-        let life = self.life(&key, &value);
-        self.store(key, value, weight, life)
+        let hashed = self.hash(&key);
+        self.insert_or_drop(hashed, self.door.offer(hashed, key, value))
     }
 
     /// The same, with the verdict: `Ok(None)` stored, `Ok(Some(old))` stored in
@@ -53,63 +51,39 @@ where
     /// assert!(refused.to_string().contains("weight 101"));
     /// ```
     pub fn try_insert(&self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
-        let weight = self.scale.weigh::<F>(&key, &value);
-        let life = self.life(&key, &value);
-        self.put(key, value, weight, life)
-    }
-
-    #[inline]
-    pub(super) fn store(&self, key: K, value: V, weight: u64, life: u64) -> Option<V> {
-        match self.put(key, value, weight, life) {
-            Ok(old) => old,
-            Err(Refused {
-                key, value, old, ..
-            }) => after_dropping_pair(key, value, old),
-        }
-    }
-
-    #[inline]
-    pub(super) fn put(
-        &self,
-        key: K,
-        value: V,
-        weight: u64,
-        life: u64,
-    ) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
-        let mut offer = Offer {
-            tag: hashed.tag(),
-            pair: Some((key, value)),
-            weight,
-            life,
-            only_if_absent: false,
-            lands: false,
-        };
-        let mut leaving = self.leave.open();
-        match self.place(hashed, &mut offer, leaving.outbox()) {
-            Placed::Refused(reason) => leaving.hand_back(reason),
-            _ => Ok(leaving.hand_over_value(Cause::Replaced)),
-        }
+        self.insert_or_hand_back(hashed, self.door.offer(hashed, key, value))
     }
 
-    /// Stores a value unless the key is there by now; a clone of what stays.
-    pub(super) fn put_if_absent(&self, hashed: Hashed, key: K, value: V) -> V
+    /// Inserts; what is refused is dropped.
+    #[inline]
+    pub(super) fn insert_or_drop(&self, hashed: Hashed, offer: Offer<K, V>) -> Option<V> {
+        door::drop_refused(self.insert_or_hand_back(hashed, offer))
+    }
+
+    /// Inserts; what is refused is handed back.
+    #[inline]
+    pub(super) fn insert_or_hand_back(
+        &self,
+        hashed: Hashed,
+        mut offer: Offer<K, V>,
+    ) -> Result<Option<V>, Refused<K, V>> {
+        let mut leaving = self.door.leave.open();
+        let placed = self.lock_and_insert(hashed, &mut offer, leaving.outbox());
+        door::finish(placed, leaving)
+    }
+
+    /// Inserts a value unless the key is there by now; a clone of what stays.
+    pub(super) fn insert_if_absent(&self, hashed: Hashed, key: K, value: V) -> V
     where
         V: Clone,
     {
-        let copy = value.clone();
-        let mut offer = Offer {
-            tag: hashed.tag(),
-            weight: self.scale.weigh::<F>(&key, &value),
-            life: self.life(&key, &value),
-            pair: Some((key, value)),
-            only_if_absent: true,
-            lands: false,
-        };
-        let mut leaving = self.leave.open();
-        self.place(hashed, &mut offer, leaving.outbox());
+        let mut kept = value.clone();
+        let mut offer = self.door.offer(hashed, key, value);
+        offer.only_if_absent = true;
+        let mut leaving = self.door.leave.open();
+        self.lock_and_insert(hashed, &mut offer, leaving.outbox());
         let mut panics = leaving.settle_quietly();
-        let mut kept = copy;
         if let Some((key, value)) = offer.pair {
             if let Some(found) = self.peek_at(hashed, &Same(&key)) {
                 panics.drop(std::mem::replace(&mut kept, found));
@@ -119,13 +93,21 @@ where
         panics.hand(kept)
     }
 
+    /// Inserts under the lock of the key's shard; gathers room first if that shard has too
+    /// little.
     #[inline]
-    fn place(&self, hashed: Hashed, offer: &mut Offer<K, V>, out: &mut Outbox<K, V>) -> Placed {
+    fn lock_and_insert(
+        &self,
+        hashed: Hashed,
+        offer: &mut Offer<K, V>,
+        out: &mut Outbox<K, V>,
+    ) -> Placed {
         let now = self.now();
         let placed = {
             let mut shard = lock_at(self.shard(hashed), now);
-            // Dropped before the lock: no ordinary hand holds room outside of one.
-            let mut hand = self.budget.hand();
+            // Declared after the shard, so dropped before its lock is left: only a gatherer
+            // may hold room without a lock.
+            let mut hand = self.door.budget.hand();
             let _mark = Mark::set_in_debug();
             shard.insert(offer, &mut hand, out)
         };
@@ -152,8 +134,8 @@ where
     /// Stores a value with a weight of its own; the weigher is not asked, until
     /// the value is changed in place.
     pub fn insert_weighted(&self, key: K, value: V, weight: u64) -> Option<V> {
-        let life = self.life(&key, &value);
-        self.store(key, value, self.scale.charge(weight), life)
+        let hashed = self.hash(&key);
+        self.insert_or_drop(hashed, self.door.offer_weighted(hashed, key, value, weight))
     }
 
     /// The same, with the verdict.
@@ -166,8 +148,8 @@ where
         value: V,
         weight: u64,
     ) -> Result<Option<V>, Refused<K, V>> {
-        let life = self.life(&key, &value);
-        self.put(key, value, self.scale.charge(weight), life)
+        let hashed = self.hash(&key);
+        self.insert_or_hand_back(hashed, self.door.offer_weighted(hashed, key, value, weight))
     }
 }
 

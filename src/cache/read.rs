@@ -45,7 +45,7 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        if F::TIMED && self.expiry.rules_reads() {
+        if F::TIMED && self.door.expiry.rules_reads() {
             return self.read_by_rule(shard, hashed, key, read);
         }
         let entry = shard.get(hashed.tag(), |found| key.equivalent(found))?;

@@ -1,16 +1,16 @@
 //! Lives: giving, reading and ending them.
 
 use super::{A_BATCH, Apart, Cache, lock_at};
-use crate::clock::{FOREVER, Moment, duration, nanos};
+use crate::clock::{Moment, duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
 use crate::form::{Expiring, Form, Weighed};
 use crate::hash::Hashed;
+use crate::leave::Batches;
 use crate::policy::Slot;
 use crate::reentry::{self, Mark};
 use crate::shard::Shard;
 use crate::sync::Ordering;
-use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
@@ -21,16 +21,6 @@ where
     F: Form,
     S: BuildHasher,
 {
-    /// The life of a value on its way in. Calls the user's rule.
-    #[inline]
-    pub(super) fn life(&self, key: &K, value: &V) -> u64 {
-        if F::TIMED {
-            self.expiry.life(key, value)
-        } else {
-            FOREVER
-        }
-    }
-
     /// A read where the user's rule gives lives to what is read.
     #[inline(never)]
     pub(super) fn read_by_rule<Q, R>(
@@ -54,7 +44,7 @@ where
     pub(super) fn rule_read(&self, shard: &mut Shard<K, V, F>, slot: Slot) {
         let life = shard.entry(slot).and_then(|entry| {
             let _mark = Mark::set();
-            self.expiry.life_on_read(&entry.key, &entry.value)
+            self.door.expiry.life_on_read(&entry.key, &entry.value)
         });
         if let Some(life) = life {
             shard.set_life_on_read(slot, life);
@@ -110,9 +100,9 @@ where
     /// assert!(tokens.ttl("ann") <= Some(Duration::from_secs(301)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn insert_with_ttl(&self, key: K, value: V, life: Duration) -> Option<V> {
-        let weight = self.scale.weigh::<F>(&key, &value);
-        self.store(key, value, weight, nanos(life))
+    pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Option<V> {
+        let hashed = self.hash(&key);
+        self.insert_or_drop(hashed, self.door.offer_with_ttl(hashed, key, value, ttl))
     }
 
     /// The same, with the verdict.
@@ -124,10 +114,10 @@ where
         &self,
         key: K,
         value: V,
-        life: Duration,
+        ttl: Duration,
     ) -> Result<Option<V>, Refused<K, V>> {
-        let weight = self.scale.weigh::<F>(&key, &value);
-        self.put(key, value, weight, nanos(life))
+        let hashed = self.hash(&key);
+        self.insert_or_hand_back(hashed, self.door.offer_with_ttl(hashed, key, value, ttl))
     }
 
     /// How long the entry under this key will still live if it is not used:
@@ -157,26 +147,24 @@ where
     /// assert_eq!(cache.ttl("a"), Some(Duration::MAX));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn set_ttl<Q>(&self, key: &Q, life: Duration) -> bool
+    pub fn set_ttl<Q>(&self, key: &Q, ttl: Duration) -> bool
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hashed = self.hash(key);
-        let mut leaving = self.leave.open();
-        let mut shard = self.lock(hashed);
-        let marked = Mark::set_in_debug();
         let is = |found: &K| key.equivalent(found);
-        let slot = shard.claim(hashed.tag(), is, &self.budget, leaving.outbox());
-        if let Some(slot) = slot {
-            if life.is_zero() && shard.flights.are_flying() {
+        self.door.leave.in_one_batch(|out, _| {
+            let mut shard = self.lock(hashed);
+            let _mark = Mark::set_in_debug();
+            let Some(slot) = shard.claim(hashed.tag(), is, &self.door.budget, out) else {
+                return false;
+            };
+            if ttl.is_zero() && shard.flights.are_flying() {
                 shard.flights.detach(hashed.tag(), is);
             }
-            shard.set_life(slot, nanos(life), &self.budget, leaving.outbox());
-        }
-        drop(marked);
-        drop(shard);
-        leaving.settle_quietly().resume();
-        slot.is_some()
+            shard.set_life(slot, nanos(ttl), &self.door.budget, out);
+            true
+        })
     }
 }
 
@@ -193,9 +181,13 @@ where
         key: K,
         value: V,
         weight: u64,
-        life: Duration,
+        ttl: Duration,
     ) -> Option<V> {
-        self.store(key, value, self.scale.charge(weight), nanos(life))
+        let hashed = self.hash(&key);
+        let offer = self
+            .door
+            .offer_weighted_with_ttl(hashed, key, value, weight, ttl);
+        self.insert_or_drop(hashed, offer)
     }
 }
 
@@ -233,16 +225,16 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
         let first_swept = self.next_swept.load(Ordering::Relaxed) as usize;
         let mut swept = Swept::default();
         let mut left = limit;
-        let mut panics = Panics::none();
+        let mut batches = self.door.leave.batches();
         for turn in 0..shards {
             let index = (first_swept + turn) % shards;
-            swept.more = self.sweep_shard(index, now, &mut left, &mut swept.expired, &mut panics);
-            if swept.more || !panics.is_none() {
+            swept.more = self.sweep_shard(index, now, &mut left, &mut swept.expired, &mut batches);
+            if swept.more || batches.have_panicked() {
                 self.next_swept.store(index as u64, Ordering::Relaxed);
                 break;
             }
         }
-        panics.resume();
+        batches.end();
         swept
     }
 
@@ -254,20 +246,18 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
         now: Moment,
         left: &mut usize,
         expired: &mut u64,
-        panics: &mut Panics,
+        batches: &mut Batches<'_, K, V>,
     ) -> bool {
         loop {
-            let mut leaving = self.leave.open();
-            let (work, more) = {
+            let more = batches.run(|out, panics| {
                 let mut shard = lock_at(&self.shards[index], now);
-                let work = shard.sweep((*left).min(A_BATCH), &self.budget, leaving.outbox());
-                (work, shard.has_due())
-            };
-            *left -= work.units;
-            *expired += work.expired;
-            panics.add(work.panics);
-            panics.add(leaving.settle_quietly());
-            if !more || *left == 0 || !panics.is_none() {
+                let work = shard.sweep((*left).min(A_BATCH), &self.door.budget, out);
+                *left -= work.units;
+                *expired += work.expired;
+                panics.add(work.panics);
+                shard.has_due()
+            });
+            if !more || *left == 0 || batches.have_panicked() {
                 return more;
             }
         }

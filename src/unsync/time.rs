@@ -1,31 +1,14 @@
 //! Lives: giving, reading and ending them, for one owner.
 
 use super::Cache;
-use crate::clock::{FOREVER, duration, nanos};
+use crate::clock::{duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
-use crate::form::{Expiring, Form, Weighed};
+use crate::form::{Expiring, Weighed};
 use crate::shard::Shard;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
-
-impl<K, V, F, S> Cache<K, V, F, S>
-where
-    K: Hash + Eq,
-    F: Form,
-    S: BuildHasher,
-{
-    /// The life of a value on its way in. Calls the user's rule.
-    #[inline]
-    pub(super) fn life(&self, key: &K, value: &V) -> u64 {
-        if F::TIMED {
-            self.expiry.life(key, value)
-        } else {
-            FOREVER
-        }
-    }
-}
 
 /// Time: for caches whose entries have lives. How lives combine, and what an entry
 /// past its end is, is told at [`brimful::Cache`](crate::Cache#how-lives-combine).
@@ -53,9 +36,10 @@ where
     /// assert_eq!(tokens.get("ann"), None);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn insert_with_ttl(&mut self, key: K, value: V, life: Duration) -> Option<V> {
-        let weight = self.scale.weigh::<F>(&key, &value);
-        self.store(key, value, weight, nanos(life))
+    pub fn insert_with_ttl(&mut self, key: K, value: V, ttl: Duration) -> Option<V> {
+        let hashed = self.hash(&key);
+        let offer = self.door.offer_with_ttl(hashed, key, value, ttl);
+        self.insert_or_drop(offer)
     }
 
     /// The same, with the verdict.
@@ -67,10 +51,11 @@ where
         &mut self,
         key: K,
         value: V,
-        life: Duration,
+        ttl: Duration,
     ) -> Result<Option<V>, Refused<K, V>> {
-        let weight = self.scale.weigh::<F>(&key, &value);
-        self.put(key, value, weight, nanos(life))
+        let hashed = self.hash(&key);
+        let offer = self.door.offer_with_ttl(hashed, key, value, ttl);
+        self.insert_or_hand_back(offer)
     }
 
     /// How long the entry under this key will still live if it is not used:
@@ -81,28 +66,28 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let now = self.now();
-        let is = |found: &K| key.equivalent(found);
-        let entry = self.shard.peek(self.hash(key).tag(), is, now)?;
-        Some(duration(Shard::<K, V, F>::left_of(&entry.extra, now)))
+        let entry = self.peek_entry(key)?;
+        let left = Shard::<K, V, F>::left_of(&entry.extra, now);
+        Some(duration(left))
     }
 
     /// Gives the entry under this key a new life from now; says whether there was
     /// one. Zero ends it at once. Does not count as a use.
-    pub fn set_ttl<Q>(&mut self, key: &Q, life: Duration) -> bool
+    pub fn set_ttl<Q>(&mut self, key: &Q, ttl: Duration) -> bool
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         self.hear();
         let tag = self.hash(key).tag();
         let is = |found: &K| key.equivalent(found);
-        let mut leaving = self.leave.open();
-        let out = leaving.outbox();
-        let slot = self.shard.claim(tag, is, &self.budget, out);
-        if let Some(slot) = slot {
-            self.shard.set_life(slot, nanos(life), &self.budget, out);
-        }
-        leaving.settle_quietly().resume();
-        slot.is_some()
+        let Self { shard, door, .. } = self;
+        door.leave.in_one_batch(|out, _| {
+            let slot = shard.claim(tag, is, &door.budget, out);
+            if let Some(slot) = slot {
+                shard.set_life(slot, nanos(ttl), &door.budget, out);
+            }
+            slot.is_some()
+        })
     }
 }
 
@@ -119,9 +104,13 @@ where
         key: K,
         value: V,
         weight: u64,
-        life: Duration,
+        ttl: Duration,
     ) -> Option<V> {
-        self.store(key, value, self.scale.charge(weight), nanos(life))
+        let hashed = self.hash(&key);
+        let offer = self
+            .door
+            .offer_weighted_with_ttl(hashed, key, value, weight, ttl);
+        self.insert_or_drop(offer)
     }
 }
 
@@ -135,13 +124,14 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// [`brimful::Cache::sweep`](crate::Cache::sweep) does.
     pub fn sweep(&mut self, limit: usize) -> Swept {
         self.hear();
-        let mut leaving = self.leave.open();
-        let work = self.shard.sweep(limit, &self.budget, leaving.outbox());
-        let mut panics = work.panics;
-        panics.add(leaving.settle_quietly());
-        panics.resume();
+        let Self { shard, door, .. } = self;
+        let expired = door.leave.in_one_batch(|out, panics| {
+            let work = shard.sweep(limit, &door.budget, out);
+            panics.add(work.panics);
+            work.expired
+        });
         Swept {
-            expired: work.expired,
+            expired,
             more: self.shard.has_due(),
         }
     }

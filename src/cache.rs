@@ -7,7 +7,7 @@
 //! another, and it alone holds a second kind of lock (the gatherer's), always
 //! taken first.
 //!
-//! Children add an ability each.
+//! Each file under `cache/` adds one group of methods.
 
 mod change;
 mod entry;
@@ -67,14 +67,14 @@ const A_BATCH: usize = 256;
 ///
 /// Each call locks one shard, reads too, so calls on keys of different shards don't
 /// meet. A hit holds the lock for some 10 ns and the clone of the value.
-/// Weighers and rules for lives (at insert), loaders, listeners and the drop of keys and
+/// Weighers and rules for times to live (at insert), loaders, listeners and the drop of keys and
 /// values run without any lock and may call back into this or any other cache. Under the
 /// lock of one shard run `Eq` of keys, `Clone` of a hit, and the closures of
 /// [`view`](Cache::view), [`update`](Cache::update), [`remove_if`](Cache::remove_if),
 /// [`retain`](Cache::retain) and [`Entry::and_modify`], with the weigher and the rule
 /// that follow a change, and the rule for reads; these must not call into any brimful
-/// cache. Under the lock of one load runs `Clone` of what was loaded, for those who
-/// waited. The closures panic if
+/// cache. Under the lock of one load runs `Clone` of what was loaded, for the callers
+/// that waited. The closures panic if
 /// they do; `Eq` and `Clone` panic in debug builds and may deadlock otherwise.
 ///
 /// # Panics
@@ -142,12 +142,18 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         }
     }
 
-    /// How many entries are resident. Exact when nobody else is writing; never more
-    /// than the capacity. Entries past the end of their life count until a write or a
+    /// How many entries are resident. Exact when no other thread is writing; never more
+    /// than the capacity. Entries past their deadline count until a write or a
     /// sweep has taken them out.
     ///
     /// One atomic load for caches that count entries or limit them: there, room on its
     /// way to an entry counts as used. Else O(shards), with one lock at a time.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(2);
+    /// cache.extend([("a", 1), ("b", 2), ("c", 3)]);
+    /// assert_eq!(cache.len(), 2);
+    /// ```
     pub fn len(&self) -> usize {
         reentry::check();
         let counted = self.door.counted().unwrap_or_else(|| {
@@ -159,9 +165,16 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// Whether no entry is resident: one atomic load.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// assert!(cache.is_empty());
+    /// cache.insert("a", 1);
+    /// assert!(!cache.is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         reentry::check();
-        // Where nobody counts them, each weighs something.
+        // Where they are not counted, each weighs something.
         self.door
             .counted()
             .unwrap_or_else(|| self.door.budget.weight())
@@ -169,29 +182,65 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// The weight of all resident entries, in the cache's unit: one atomic
-    /// load. Exact when nobody else is writing; never more than the capacity.
+    /// load. Exact when no other thread is writing; never more than the capacity.
     /// Room on its way to an entry counts as used.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &&str, text: &&str| text.len() as u64);
+    /// cache.insert("a", "seventeen letters");
+    /// assert_eq!(cache.weight(), 17);
+    /// ```
     pub fn weight(&self) -> u64 {
         reentry::check();
         self.door.budget.weight()
     }
 
     /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Units};
+    ///
+    /// assert_eq!(Cache::<u32, u32>::new(100).capacity(), Entries(100));
+    /// assert_eq!(Cache::<String, String>::bytes(4_096).capacity(), Units(4_096));
+    /// ```
     pub fn capacity(&self) -> F::Unit {
         self.door.capacity()
     }
 
     /// The most entries, if the builder named a limit beside the capacity.
+    ///
+    /// ```
+    /// use brimful::{Bytes, Cache};
+    ///
+    /// let builder = Cache::<String, String>::builder(Bytes(1 << 20)).entry_limit(100);
+    /// assert_eq!(builder.build()?.entry_limit(), Some(100));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn entry_limit(&self) -> Option<usize> {
         self.door.entry_limit
     }
 
     /// The number of shards, fixed at construction.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::<u32, u32>::builder(Entries(1_000)).shards(8).build()?;
+    /// assert_eq!(cache.shards(), 8);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
 
     /// The hasher.
+    ///
+    /// ```
+    /// use std::hash::BuildHasher;
+    ///
+    /// let cache = brimful::Cache::<&str, u32>::new(100);
+    /// assert_eq!(cache.hasher().hash_one("a"), cache.hasher().hash_one("a"));
+    /// ```
     pub fn hasher(&self) -> &S {
         &self.door.hasher
     }
@@ -207,6 +256,15 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     ///
     /// O(shards), and O(entries) that must leave. Short locks: entries are told
     /// and dropped in batches, outside of them.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::new(100);
+    /// cache.extend((0..100).map(|n| (n, n)));
+    /// cache.set_capacity(Entries(10));
+    /// assert_eq!(cache.len(), 10);
+    /// ```
     pub fn set_capacity(&self, capacity: impl Into<F::Unit>) {
         reentry::check();
         let capacity = capacity.into().amount();
@@ -252,11 +310,20 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// Takes every entry out, with cause [`Cleared`](Cause::Cleared), or
-    /// [`Expired`](Cause::Expired) if it was past the end of its life.
+    /// [`Expired`](Cause::Expired) if it was past its deadline.
     ///
     /// An entry whose insert returned before this call began is gone when it
     /// returns. Shards are emptied one after another in O(1) each under their
     /// lock; entries are told and dropped outside. Memory of the tables goes back.
+    ///
+    /// ```
+    /// use brimful::{Cache, Cause};
+    ///
+    /// let cache = Cache::new(100);
+    /// cache.insert("a", 1);
+    /// cache.clear();
+    /// assert_eq!(cache.stats().departures(Cause::Cleared), 1);
+    /// ```
     pub fn clear(&self) {
         reentry::check();
         let now = self.now();
@@ -292,6 +359,14 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 
     /// Gives unused memory of the tables back to the allocator. O(entries),
     /// one shard locked at a time.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(1_000_000);
+    /// cache.extend((0..1_000).map(|n| (n, n)));
+    /// cache.retain(|&n, _| n < 10);
+    /// cache.shrink_to_fit();
+    /// assert_eq!(cache.len(), 10);
+    /// ```
     pub fn shrink_to_fit(&self) {
         reentry::check();
         for shard in &self.shards {
@@ -300,6 +375,14 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// The statistics of all shards in sum. O(shards), one lock at a time.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// cache.get("a");
+    /// cache.get("b");
+    /// assert_eq!(cache.stats().hit_ratio(), Some(0.5));
+    /// ```
     pub fn stats(&self) -> Snapshot {
         reentry::check();
         let shards = self.shards.iter();
@@ -307,6 +390,14 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// The statistics of one shard, or `None` if there is none of that number.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// let shard = cache.shard_of("a");
+    /// assert_eq!(cache.shard_stats(shard).map(|stats| stats.inserts()), Some(1));
+    /// assert!(cache.shard_stats(cache.shards()).is_none());
+    /// ```
     pub fn shard_stats(&self, shard: usize) -> Option<Snapshot> {
         reentry::check();
         Some(self.shards.get(shard)?.lock().snapshot())
@@ -314,7 +405,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 
     /// Proves every invariant of every room from scratch; O(entries).
     ///
-    /// For tests, when nobody else is using the cache.
+    /// For tests, when no other thread is using the cache.
     ///
     /// # Panics
     /// If an invariant does not hold.
@@ -325,9 +416,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 }
 
-/// Keeps neighbours out of each other's cache lines (which processors fetch in
-/// pairs): a lock taken here is no traffic there. A power of two is also
-/// quicker to step over.
+/// A shard padded to two cache lines (processors prefetch them in pairs), so that taking its
+/// lock does not slow down its neighbours. A power of two is also quicker to step over.
 #[repr(align(128))]
 struct Apart<K, V, F: Form>(Mutex<Shard<K, V, F>>);
 
@@ -381,6 +471,13 @@ where
     }
 
     /// The shard that this key belongs to, from 0 up to [`shards`](Cache::shards).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert!(cache.shard_of("a") < cache.shards());
+    /// ```
+    #[must_use]
     pub fn shard_of<Q>(&self, key: &Q) -> usize
     where
         Q: Hash + Equivalent<K> + ?Sized,

@@ -12,13 +12,25 @@
 //!
 //! The rules are the user's: they run outside the locks, but for the one for reads
 //! and the one after `update`, which run under a mark. What the answers make of an
-//! entry is for the shard to see to.
+//! entry is the shard's affair.
 
 use crate::clock::{FOREVER, Moment, Source, nanos};
 use std::time::Duration;
 
 /// What a [`sweep`](crate::Cache::sweep) did.
+///
+/// ```
+/// use brimful::{Cache, Entries};
+/// use std::time::Duration;
+///
+/// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60)).build()?;
+/// cache.insert("a", 1);
+/// let swept = cache.sweep(100);
+/// assert_eq!((swept.expired, swept.more), (0, false));
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
 pub struct Swept {
     /// Entries that left as [`Expired`](crate::Cause::Expired).
     pub expired: u64,
@@ -26,7 +38,7 @@ pub struct Swept {
     pub more: bool,
 }
 
-/// Says how long an entry lives; `None`: as if it were not asked.
+/// Says how long an entry lives; `None` leaves in force what holds without the rule.
 pub(crate) type Rule<K, V> = Box<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
 
 pub(crate) struct Expiry<K, V> {
@@ -103,7 +115,7 @@ impl<K, V> Told<K, V> {
         }
     }
 
-    /// With a clock only if someone will read it.
+    /// The expiry of a cache; it has a clock only if the entries have deadlines.
     pub(crate) fn expiry(self, is_timed: bool) -> Expiry<K, V> {
         let source = match self.clock {
             _ if !is_timed => Source::Unread,

@@ -92,7 +92,7 @@ impl<K, V> Leave<K, V> {
             value: &left.value,
             cause: left.cause,
             late: left.times.late(),
-            lived: left.times.lived(),
+            age: left.times.age(),
         };
         if panics.run(|| listener(departed)).is_none() {
             self.panics.fetch_add(1, Ordering::Relaxed);

@@ -78,7 +78,7 @@ pub use expiry::Swept;
 pub use form::{Aged, Expiring, Form, Timed, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
-pub use stats::{Growth, Lives, Snapshot};
+pub use stats::{Ages, Growth, Snapshot};
 pub use unit::{Bytes, Entries, Unit, Units, Weight};
 
 /// The README's code runs as a doc test.

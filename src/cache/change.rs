@@ -21,6 +21,13 @@ where
 {
     /// Takes the entry out and returns its value. A load of this key that has
     /// begun goes to its callers and is not stored.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.remove("a"), Some(1));
+    /// assert_eq!(cache.remove("a"), None);
+    /// ```
     pub fn remove<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -29,6 +36,12 @@ where
     }
 
     /// Takes the entry out and returns it.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a".to_string(), 1);
+    /// assert_eq!(cache.remove_entry("a"), Some(("a".to_string(), 1)));
+    /// ```
     pub fn remove_entry<Q>(&self, key: &Q) -> Option<(K, V)>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -37,8 +50,15 @@ where
         Some((left.key, left.value))
     }
 
-    /// Takes the entry out if `condition` holds for it, as one step: nobody
+    /// Takes the entry out if `condition` holds for it, as one step: no other thread
     /// writes in between.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.remove_if("a", |_, &n| n > 1), None);
+    /// assert_eq!(cache.remove_if("a", |_, &n| n == 1), Some(1));
+    /// ```
     ///
     /// # Panics
     /// If `condition` calls into any brimful [`Cache`].
@@ -79,11 +99,20 @@ where
 
     /// Changes a value where it stands, under the shard's lock. Counts as a use.
     ///
-    /// The value is weighed anew before the lock is left. If it grew, entries of
+    /// The value is weighed again before the lock is left. If it grew, entries of
     /// its own shard make room; if that is not enough, it leaves with cause
-    /// [`Refused`](Cause::Refused) and the answer says so. Where entries have lives a
-    /// new one begins, as for a value that is stored. If `change` panics,
+    /// [`Refused`](Cause::Refused) and the answer says so. Where entries have deadlines
+    /// it gets a new one, as a value that is stored. If `change` panics,
     /// the value stays as `change` left it and is weighed all the same.
+    ///
+    /// ```
+    /// use brimful::Updated;
+    ///
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.update("a", |n| { *n += 1; *n }), Updated::Kept(2));
+    /// assert_eq!(cache.update("b", |n| *n), Updated::Absent);
+    /// ```
     ///
     /// # Panics
     /// If `change`, or the weigher after it, calls into any brimful [`Cache`].
@@ -128,7 +157,7 @@ where
         changed.settle(leaving)
     }
 
-    /// Changes the value in a slot, and begins its life anew.
+    /// Changes the value in a slot, and gives it a new deadline.
     #[inline]
     fn change<R>(
         &self,
@@ -152,13 +181,20 @@ where
     }
 
     /// Keeps the entries for which `keep` answers `true`; the others leave with
-    /// cause [`Removed`](Cause::Removed), and those past the end of their life, which
+    /// cause [`Removed`](Cause::Removed), and those past their deadline, which
     /// are not shown to `keep`, as [`Expired`](Cause::Expired).
     ///
     /// Runs now, one shard at a time under its lock; values may be changed and
-    /// are weighed anew, and one that finds no room leaves with cause
+    /// are weighed again, and one that finds no room leaves with cause
     /// [`Refused`](Cause::Refused). Entries written meanwhile in shards already
     /// passed are not seen. O(entries).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend((0..10).map(|n| (n, n)));
+    /// cache.retain(|key, _| key % 2 == 0);
+    /// assert_eq!(cache.len(), 5);
+    /// ```
     ///
     /// # Panics
     /// If `keep`, or the weigher after it, calls into any brimful [`Cache`].

@@ -29,8 +29,9 @@ where
     F: Form,
     S: BuildHasher,
 {
-    /// The words of `HashMap::entry`. No lock is held between the calls, so
-    /// another thread may write in between, and the `or_…` calls return a clone.
+    /// A key about to be looked up or inserted, with the words of `HashMap::entry`. No lock is
+    /// held between the calls, so another thread may write in between, and the `or_…` calls
+    /// return a clone.
     ///
     /// ```
     /// let visits = brimful::Cache::new(100);
@@ -70,12 +71,25 @@ where
     S: BuildHasher,
 {
     /// The key.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::<&str, u32>::new(100);
+    /// assert_eq!(cache.entry("a").key(), &"a");
+    /// ```
+    #[must_use]
     pub fn key(&self) -> &K {
         &self.key
     }
 
     /// Changes the value under the key, if there is one, as [`Cache::update`]
     /// does: a value that grows too heavy leaves.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// cache.entry("a").and_modify(|n| *n += 1).or_insert(1);
+    /// assert_eq!(cache.get("a"), Some(2));
+    /// ```
     ///
     /// # Panics
     /// If `change` calls into any brimful [`Cache`].
@@ -87,6 +101,12 @@ where
     }
 
     /// A clone of the value under the key; if there is none, `value` is stored.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// assert_eq!(cache.entry("a").or_insert(1), 1);
+    /// assert_eq!(cache.entry("a").or_insert(2), 1);
+    /// ```
     pub fn or_insert(self, value: V) -> V
     where
         V: Clone,
@@ -102,6 +122,12 @@ where
     /// which runs without any lock, is stored. If another thread stores one
     /// meanwhile, that one stays and is returned. Each caller runs its own `make`; to
     /// share one use [`get_or_insert_with`](Cache::get_or_insert_with).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// assert_eq!(cache.entry("a").or_insert_with(|| 1), 1);
+    /// assert_eq!(cache.entry("a").or_insert_with(|| unreachable!()), 1);
+    /// ```
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> V
     where
         V: Clone,
@@ -114,6 +140,11 @@ where
     }
 
     /// A clone of the value under the key; if there is none, the default is stored.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::<&str, Vec<u32>>::new(100);
+    /// assert!(cache.entry("a").or_default().is_empty());
+    /// ```
     pub fn or_default(self) -> V
     where
         V: Clone + Default,

@@ -26,20 +26,26 @@ where
     ///
     /// An older value is readable until the new one is in its place. The entry
     /// is never the victim of its own insert: a `get` that follows finds it,
-    /// unless it was refused, its life has ended, or another thread wrote in between.
-    /// As with std's maps, the older *key* stays; but a value past its end is not
+    /// unless it was refused, is past its deadline, or another thread wrote in between.
+    /// As with std's maps, the older *key* stays; but a value past its deadline is not
     /// replaced: it leaves as [`Expired`](crate::Cause::Expired) and is not returned.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// assert_eq!(cache.insert("a", 1), None);
+    /// assert_eq!(cache.insert("a", 2), Some(1));
+    /// ```
     #[inline]
     pub fn insert(&self, key: K, value: V) -> Option<V> {
         let hashed = self.hash(&key);
         self.insert_or_drop(hashed, self.door.offer(hashed, key, value))
     }
 
-    /// The same, with the verdict: `Ok(None)` stored, `Ok(Some(old))` stored in
-    /// place of an older value.
+    /// Stores a value, or hands it back: `Ok(None)` if it was stored, `Ok(Some(old))` if it
+    /// took an older value's place.
     ///
     /// # Errors
-    /// If the entry is heavier than the whole capacity, or its life is zero, it is
+    /// If the entry is heavier than the whole capacity, or its time to live is zero, it is
     /// refused; key and value, the reason, and the older value that left with them are handed back.
     ///
     /// ```
@@ -117,7 +123,14 @@ where
         }
     }
 
-    /// Inserts all of them, one after another.
+    /// Inserts one after another. Unlike [`Extend`], which asks for `&mut`, it can be called
+    /// on a cache that is shared.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(2);
+    /// cache.extend([("a", 1), ("b", 2), ("c", 3)]);
+    /// assert_eq!(cache.len(), 2);
+    /// ```
     pub fn extend(&self, entries: impl IntoIterator<Item = (K, V)>) {
         for (key, value) in entries {
             drop(self.insert(key, value));
@@ -133,15 +146,28 @@ where
 {
     /// Stores a value with a weight of its own; the weigher is not asked, until
     /// the value is changed in place.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &&str, _: &u32| 1);
+    /// cache.insert_weighted("a", 1, 50);
+    /// assert_eq!(cache.weight(), 50);
+    /// ```
     pub fn insert_weighted(&self, key: K, value: V, weight: u64) -> Option<V> {
         let hashed = self.hash(&key);
         self.insert_or_drop(hashed, self.door.offer_weighted(hashed, key, value, weight))
     }
 
-    /// The same, with the verdict.
+    /// Stores a value with a weight of its own, as
+    /// [`insert_weighted`](Cache::insert_weighted) does, or hands it back.
     ///
     /// # Errors
     /// As [`try_insert`](Cache::try_insert).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &&str, _: &u32| 1);
+    /// assert!(cache.try_insert_weighted("a", 1, 50).is_ok());
+    /// assert!(cache.try_insert_weighted("b", 2, 101).is_err());
+    /// ```
     pub fn try_insert_weighted(
         &self,
         key: K,
@@ -153,6 +179,7 @@ where
     }
 }
 
+/// Inserts one after another.
 impl<K, V, F, S> Extend<(K, V)> for Cache<K, V, F, S>
 where
     K: Hash + Eq,
@@ -161,5 +188,25 @@ where
 {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         Cache::extend(self, entries);
+    }
+}
+
+/// Inserts copies, one after another.
+///
+/// ```
+/// let scores = std::collections::HashMap::from([("ann", 7), ("bob", 9)]);
+/// let mut cache = brimful::Cache::new(100);
+/// Extend::extend(&mut cache, &scores);
+/// assert_eq!(cache.get("bob"), Some(9));
+/// ```
+impl<'a, K, V, F, S> Extend<(&'a K, &'a V)> for Cache<K, V, F, S>
+where
+    K: Hash + Eq + Copy + 'a,
+    V: Copy + 'a,
+    F: Form,
+    S: BuildHasher,
+{
+    fn extend<I: IntoIterator<Item = (&'a K, &'a V)>>(&mut self, entries: I) {
+        Cache::extend(self, entries.into_iter().map(|(&key, &value)| (key, value)));
     }
 }

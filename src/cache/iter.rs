@@ -33,6 +33,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// Clones of all keys; values are not cloned. Otherwise as [`iter`](Cache::iter).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend([("a", 1), ("b", 2)]);
+    /// assert!(cache.keys().any(|key| key == "b"));
+    /// ```
     pub fn keys(&self) -> Keys<'_, K, V, F, S>
     where
         K: Clone,
@@ -41,6 +47,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// Clones of all values; keys are not cloned. Otherwise as [`iter`](Cache::iter).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend([("a", 1), ("b", 2)]);
+    /// assert_eq!(cache.values().sum::<i32>(), 3);
+    /// ```
     pub fn values(&self) -> Values<'_, K, V, F, S>
     where
         V: Clone,
@@ -49,7 +61,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// Takes every entry out, one shard's at a time, with cause
-    /// [`Removed`](Cause::Removed); those past the end of their life are not yielded
+    /// [`Removed`](Cause::Removed); those past their deadline are not yielded
     /// and leave as [`Expired`](Cause::Expired). What the iterator has not yielded when it
     /// is dropped leaves too.
     ///

@@ -33,7 +33,7 @@ where
         self.read_in(&mut shard, hashed, key, read)
     }
 
-    /// The same in a shard that is locked already.
+    /// Looks a key up and touches it, in a shard that is locked already.
     #[inline(always)]
     pub(super) fn read_in<Q, R>(
         &self,
@@ -56,6 +56,13 @@ where
     ///
     /// The clone is made under the shard's lock: keep it cheap (`Arc`, small
     /// values), or use [`view`](Cache::view).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a".to_string(), 1);
+    /// assert_eq!(cache.get("a"), Some(1));
+    /// assert_eq!(cache.get("b"), None);
+    /// ```
     #[inline(always)]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
@@ -119,6 +126,14 @@ where
 
     /// A clone of the value, if the key is there. Does not count as a use:
     /// neither the order nor the statistics change.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.peek("a"), Some(1));
+    /// assert_eq!(cache.stats().hits(), 0);
+    /// ```
+    #[must_use]
     pub fn peek<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -136,6 +151,13 @@ where
     }
 
     /// Whether the key is there. Does not count as a use.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert!(cache.contains_key("a") && !cache.contains_key("b"));
+    /// ```
+    #[must_use]
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -151,6 +173,13 @@ where
     S: BuildHasher,
 {
     /// What the entry under this key is charged. Does not count as a use.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &&str, text: &&str| text.len() as u64);
+    /// cache.insert("a", "seventeen letters");
+    /// assert_eq!(cache.weight_of("a"), Some(17));
+    /// ```
+    #[must_use]
     pub fn weight_of<Q>(&self, key: &Q) -> Option<u64>
     where
         Q: Hash + Equivalent<K> + ?Sized,

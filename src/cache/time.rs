@@ -1,4 +1,4 @@
-//! Lives: giving, reading and ending them.
+//! Deadlines: giving, reading and ending them.
 
 use super::{A_BATCH, Apart, Cache, lock_at};
 use crate::clock::{Moment, duration, nanos};
@@ -52,21 +52,21 @@ where
     }
 }
 
-/// Time: for caches whose entries have lives.
+/// Time: for caches whose entries have deadlines.
 ///
 /// # How lives combine
 ///
-/// The life of a stored value is the explicit one of
+/// The time to live of a stored value is the explicit one of
 /// [`insert_with_ttl`](Cache::insert_with_ttl), else what the
-/// [rule](crate::Builder::life) says, else [time to
+/// [rule](crate::Builder::ttl_with) says, else [time to
 /// live](crate::Builder::time_to_live); it begins when the value is stored, replaced
-/// or changed by [`update`](Cache::update) (which asks the rule, also where the life was
+/// or changed by [`update`](Cache::update) (which asks the rule, also where the time to live was
 /// explicit). [`retain`](Cache::retain) begins none. [Time to
-/// idle](crate::Builder::time_to_idle) always counts beside it: the earlier end ends it.
+/// idle](crate::Builder::time_to_idle) always counts beside it: the earlier deadline counts.
 ///
-/// # Past the end
+/// # Past the deadline
 ///
-/// An entry past its end is a miss for every call, counts in
+/// An entry past its deadline is a miss for every call, counts in
 /// [`len`](Cache::len) and [`weight`](Cache::weight) until it is taken out, and leaves
 /// as [`Expired`](crate::Cause::Expired) whatever takes it out:
 ///
@@ -76,7 +76,7 @@ where
 /// - any write to its shard: it does up to 4 units of due work first;
 /// - a [`sweep`](Cache::sweep), by a timer of yours or a [`sweeper`](Cache::sweeper).
 ///
-/// The last three find entries by a timer wheel, up to 1.05 ms after their end.
+/// The last three find entries by a timer wheel, up to 1.05 ms after their deadline.
 impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
@@ -86,7 +86,7 @@ where
     /// Stores a value that lives for so long, whatever the rule and the time to
     /// live say; otherwise as [`insert`](Cache::insert).
     ///
-    /// With a life of zero the value is not stored: it leaves at once, as
+    /// With a time to live of zero the value is not stored: it leaves at once, as
     /// [`Expired`](crate::Cause::Expired), and an older one under its key as
     /// [`Replaced`](crate::Cause::Replaced). [`Duration::MAX`] means never.
     ///
@@ -105,11 +105,22 @@ where
         self.insert_or_drop(hashed, self.door.offer_with_ttl(hashed, key, value, ttl))
     }
 
-    /// The same, with the verdict.
+    /// Stores a value that lives for so long, as
+    /// [`insert_with_ttl`](Cache::insert_with_ttl) does, or hands it back.
     ///
     /// # Errors
     /// As [`try_insert`](Cache::try_insert); and with
-    /// [`NoLife`](crate::Reason::NoLife) if the life is zero.
+    /// [`ZeroTtl`](crate::Reason::ZeroTtl) if the time to live is zero.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Reason};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::MAX).build()?;
+    /// let refused = cache.try_insert_with_ttl("a", 1, Duration::ZERO).unwrap_err();
+    /// assert_eq!(refused.reason, Reason::ZeroTtl);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn try_insert_with_ttl(
         &self,
         key: K,
@@ -123,6 +134,22 @@ where
     /// How long the entry under this key will still live if it is not used:
     /// [`Duration::MAX`] if it does not end, `None` if it is not there. Up to a tick of
     /// 1,024 ns more than it was given. Does not count as a use.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, HandClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(20));
+    /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(40)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
     pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -133,8 +160,8 @@ where
         Some(duration(left))
     }
 
-    /// Gives the entry under this key a new life from now, in place of its time to
-    /// live, its rule's or an explicit one; says whether there was an entry. Zero
+    /// Gives the entry under this key a new time to live from now, whatever gave it the old
+    /// one; says whether there was an entry. Zero
     /// ends it at once, as [`Expired`](crate::Cause::Expired). Does not count as a use.
     ///
     /// ```
@@ -174,8 +201,20 @@ where
     F: Expiring,
     S: BuildHasher,
 {
-    /// Stores a value with a weight and a life of its own: neither the weigher nor
+    /// Stores a value with a weight and a time to live of its own: neither the weigher nor
     /// the rule is asked, until it is changed in place.
+    ///
+    /// ```
+    /// use brimful::{Cache, Weight};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Weight(100, |_: &&str, _: &u32| 1))
+    ///     .time_to_live(Duration::MAX)
+    ///     .build()?;
+    /// cache.insert_weighted_with_ttl("a", 1, 50, Duration::from_secs(60));
+    /// assert_eq!(cache.weight(), 50);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn insert_weighted_with_ttl(
         &self,
         key: K,
@@ -192,8 +231,24 @@ where
 }
 
 impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
-    /// How many entries are not past their end. Walks over all of them, one shard
+    /// How many entries are not past their deadline. It walks over all of them, one shard
     /// at a time under its lock; [`len`](Cache::len) also counts those not yet swept.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, HandClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(61));
+    /// assert_eq!((cache.len(), cache.len_live()), (1, 0));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
     pub fn len_live(&self) -> usize {
         reentry::check();
         let now = self.now();
@@ -204,17 +259,33 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
         self.shards.iter().map(live).sum()
     }
 
-    /// Takes out entries past their end, with at most `limit` units of work in all;
+    /// Takes out entries past their deadline, with at most `limit` units of work in all;
     /// says how many left and whether more is due.
     ///
     /// A unit takes one item off a timer wheel: its entry leaves, or is put in again
-    /// because its end was put off or is still some way off (at most 8 times in a
-    /// life), or has left already. Shards take turns; a sweep goes on where the last
+    /// because its deadline was put off or is still some way off (at most 8 times for one
+    /// deadline), or has left already. Shards take turns; a sweep goes on where the last
     /// one ended. O(shards + `limit`), locks one shard at a time, for 256 units at most.
     ///
-    /// For whoever drives a timer: call it at
+    /// It is for a timer of yours: call it at
     /// [`next_deadline`](Cache::next_deadline), or every second or so. A cache that is
     /// written to sweeps itself, a little with each write.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, HandClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(65));
+    /// assert_eq!(cache.sweep(100).expired, 1);
+    /// assert!(cache.is_empty());
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     ///
     /// # Panics
     /// If the listener, or the drop of a value, panicked: after all was told.
@@ -265,9 +336,26 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
 
     /// In how long the next entry may end: zero if one has, `None` if none will.
     ///
-    /// A lower bound: an end far off is known to the timer wheel only roughly, and
+    /// It is a lower bound: a deadline far off is known to the timer wheel only roughly, and
     /// one that was put off not at all, until it is looked at. A
     /// [`sweep`](Cache::sweep) at that time looks. O(shards).
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, HandClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// assert!(cache.next_deadline() <= Some(Duration::from_secs(61)));
+    /// cache.clear();
+    /// assert_eq!(cache.next_deadline(), None);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         reentry::check();
         let now = self.now();

@@ -254,7 +254,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             return Placed::Present;
         };
         let (cause, reason) = if fits(offer.weight, budget) {
-            (Cause::Expired, Reason::NoLife)
+            (Cause::Expired, Reason::ZeroTtl)
         } else {
             let weight = offer.weight;
             let capacity = budget.capacity();

@@ -31,7 +31,7 @@ use crate::form::{Form, extra::Extra};
 use crate::outbox::{Departure, Outbox};
 use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
-use crate::stats::{Lateness, Lives};
+use crate::stats::{Ages, Lateness};
 use crate::table::Entry;
 use crate::unwind::Panics;
 
@@ -43,7 +43,7 @@ pub(super) struct Timer {
     wheel: Wheel,
     scheduled: usize,
     lateness: Lateness,
-    lives: Option<Box<Lives>>,
+    ages: Option<Box<Ages>>,
 }
 
 impl Timer {
@@ -52,7 +52,7 @@ impl Timer {
             wheel: Wheel::new(),
             scheduled: 0,
             lateness: Lateness::default(),
-            lives: records.then(Box::default),
+            ages: records.then(Box::default),
         }
     }
 
@@ -130,7 +130,7 @@ pub(super) fn parted<X: Extra>(extra: &X, cause: Cause, now: Moment) -> (Cause, 
         return (cause, times);
     }
     if X::AGED {
-        times.lived = now.saturating_sub(extra.birth());
+        times.age = now.saturating_sub(extra.birth());
     }
     if is_past(extra, now) {
         times.late = now - end_of(extra);
@@ -557,8 +557,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
             self.counts.were_expired(tally.expired, from);
             if let Some(timer) = &mut self.timer {
                 timer.lateness.add(tally.lateness);
-                if let Some(lives) = &mut timer.lives {
-                    lives.add(&tally.lives);
+                if let Some(lives) = &mut timer.ages {
+                    lives.add(&tally.ages);
                 }
             }
         }
@@ -617,8 +617,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
             .map_or_else(Lateness::default, |timer| timer.lateness)
     }
 
-    pub(super) fn lives(&self) -> Option<Box<Lives>> {
-        self.timer.as_ref()?.lives.clone()
+    pub(super) fn ages(&self) -> Option<Box<Ages>> {
+        self.timer.as_ref()?.ages.clone()
     }
 }
 
@@ -626,8 +626,8 @@ fn note(timer: &mut Timer, times: Times) {
     if times.late != u64::MAX {
         timer.lateness.note(times.late);
     }
-    if let Some(lives) = &mut timer.lives {
-        lives.note(times.lived);
+    if let Some(lives) = &mut timer.ages {
+        lives.note(times.age);
     }
 }
 
@@ -636,7 +636,7 @@ fn note(timer: &mut Timer, times: Times) {
 pub(crate) struct Tally {
     expired: u64,
     lateness: Lateness,
-    lives: Lives,
+    ages: Ages,
 }
 
 impl Tally {
@@ -645,8 +645,8 @@ impl Tally {
             self.expired += 1;
             self.lateness.note(left.times.late);
         }
-        if left.times.lived != u64::MAX {
-            self.lives.note(left.times.lived);
+        if left.times.age != u64::MAX {
+            self.ages.note(left.times.age);
         }
     }
 }

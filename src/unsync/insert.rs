@@ -152,6 +152,13 @@ where
 }
 
 /// Inserts copies, one after another.
+///
+/// ```
+/// let scores = std::collections::HashMap::from([("ann", 7), ("bob", 9)]);
+/// let mut cache = brimful::unsync::Cache::new(100);
+/// cache.extend(&scores);
+/// assert_eq!(cache.get("bob"), Some(&9));
+/// ```
 impl<'a, K, V, F, S> Extend<(&'a K, &'a V)> for Cache<K, V, F, S>
 where
     K: Hash + Eq + Copy + 'a,

@@ -100,8 +100,8 @@ impl<'a, K, V, F: Form> Walk<'a, K, V, F> {
             self.next += 1;
             let Some(entry) = entry else { continue };
             self.left -= 1;
-            let lives = || Shard::<K, V, F>::left_of(&entry.extra, self.now) > 0;
-            if !F::TIMED || lives() {
+            let is_live = || Shard::<K, V, F>::left_of(&entry.extra, self.now) > 0;
+            if !F::TIMED || is_live() {
                 return Some((&entry.key, &entry.value));
             }
         }

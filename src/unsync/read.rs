@@ -71,6 +71,7 @@ where
     /// assert_eq!(cache.peek("a"), Some(&1));
     /// assert_eq!(cache.stats().hits(), 0);
     /// ```
+    #[must_use]
     pub fn peek<Q>(&self, key: &Q) -> Option<&V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -85,6 +86,7 @@ where
     /// cache.insert("a", 1);
     /// assert!(cache.contains_key("a") && !cache.contains_key("b"));
     /// ```
+    #[must_use]
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -162,6 +164,7 @@ where
     /// cache.insert("a", "seventeen letters");
     /// assert_eq!(cache.weight_of("a"), Some(17));
     /// ```
+    #[must_use]
     pub fn weight_of<Q>(&self, key: &Q) -> Option<u64>
     where
         Q: Hash + Equivalent<K> + ?Sized,

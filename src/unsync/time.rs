@@ -1,4 +1,4 @@
-//! Lives: giving, reading and ending them, for one owner.
+//! Deadlines: giving, reading and ending them.
 
 use super::Cache;
 use crate::clock::{duration, nanos};
@@ -10,8 +10,8 @@ use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-/// Time: for caches whose entries have lives. How lives combine, and what an entry
-/// past its end is, is told at [`brimful::Cache`](crate::Cache#how-lives-combine).
+/// Time: for caches whose entries have deadlines. How lives combine, and what an entry
+/// past its deadline is, is told at [`brimful::Cache`](crate::Cache#how-lives-combine).
 impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
@@ -42,11 +42,23 @@ where
         self.insert_or_drop(offer)
     }
 
-    /// The same, with the verdict.
+    /// Stores a value that lives for so long, as
+    /// [`insert_with_ttl`](Cache::insert_with_ttl) does, or hands it back.
     ///
     /// # Errors
     /// As [`try_insert`](Cache::try_insert); and with
-    /// [`NoLife`](crate::Reason::NoLife) if the life is zero.
+    /// [`ZeroTtl`](crate::Reason::ZeroTtl) if the time to live is zero.
+    ///
+    /// ```
+    /// use brimful::{Entries, Reason, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let builder = Cache::builder(Entries(100)).time_to_live(Duration::MAX);
+    /// let mut cache = builder.build_unsync()?;
+    /// let refused = cache.try_insert_with_ttl("a", 1, Duration::ZERO).unwrap_err();
+    /// assert_eq!(refused.reason, Reason::ZeroTtl);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn try_insert_with_ttl(
         &mut self,
         key: K,
@@ -61,6 +73,22 @@ where
     /// How long the entry under this key will still live if it is not used:
     /// [`Duration::MAX`] if it does not end, `None` if it is not there. Does not
     /// count as a use.
+    ///
+    /// ```
+    /// use brimful::{Entries, HandClock, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let mut cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(20));
+    /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(40)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
     pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -71,8 +99,23 @@ where
         Some(duration(left))
     }
 
-    /// Gives the entry under this key a new life from now; says whether there was
-    /// one. Zero ends it at once. Does not count as a use.
+    /// Gives the entry under this key a new time to live from now; says whether there was an
+    /// entry. Zero ends it at once. Does not count as a use.
+    ///
+    /// ```
+    /// use brimful::{Entries, HandClock, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let mut cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// cache.insert("a", 1);
+    /// assert!(cache.set_ttl("a", Duration::MAX));
+    /// assert_eq!(cache.ttl("a"), Some(Duration::MAX));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn set_ttl<Q>(&mut self, key: &Q, ttl: Duration) -> bool
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -97,8 +140,20 @@ where
     F: Expiring,
     S: BuildHasher,
 {
-    /// Stores a value with a weight and a life of its own: neither the weigher nor
+    /// Stores a value with a weight and a time to live of its own: neither the weigher nor
     /// the rule is asked, until it is changed in place.
+    ///
+    /// ```
+    /// use brimful::{Weight, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let mut cache = Cache::builder(Weight(100, |_: &&str, _: &u32| 1))
+    ///     .time_to_live(Duration::MAX)
+    ///     .build_unsync()?;
+    /// cache.insert_weighted_with_ttl("a", 1, 50, Duration::from_secs(60));
+    /// assert_eq!(cache.weight(), 50);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn insert_weighted_with_ttl(
         &mut self,
         key: K,
@@ -115,13 +170,44 @@ where
 }
 
 impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
-    /// How many entries are not past their end. O(entries).
+    /// How many entries are not past their deadline. O(entries).
+    ///
+    /// ```
+    /// use brimful::{Entries, HandClock, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let mut cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(61));
+    /// assert_eq!((cache.len(), cache.len_live()), (1, 0));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
     pub fn len_live(&self) -> usize {
         self.shard.len_live(self.now())
     }
 
-    /// Takes out entries past their end, with at most `limit` units of work, as
+    /// Takes out entries past their deadline, with at most `limit` units of work, as
     /// [`brimful::Cache::sweep`](crate::Cache::sweep) does.
+    ///
+    /// ```
+    /// use brimful::{Entries, HandClock, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let mut cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(65));
+    /// assert_eq!(cache.sweep(100).expired, 1);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn sweep(&mut self, limit: usize) -> Swept {
         self.hear();
         let Self { shard, door, .. } = self;
@@ -136,8 +222,23 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
         }
     }
 
-    /// In how long the next entry may end: zero if one has, `None` if none will. A
+    /// In how long the next entry may end: zero if one has, `None` if none will: a
     /// lower bound, as in [`brimful::Cache::next_deadline`](crate::Cache::next_deadline).
+    ///
+    /// ```
+    /// use brimful::{Entries, HandClock, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let clock = HandClock::new();
+    /// let mut cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// cache.insert("a", 1);
+    /// assert!(cache.next_deadline() <= Some(Duration::from_secs(61)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let next = self.shard.next_deadline()?;
         Some(Duration::from_nanos(next.saturating_sub(self.now())))

@@ -200,8 +200,10 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// ```
     /// use brimful::{Cache, Entries, Units};
     ///
-    /// assert_eq!(Cache::<u32, u32>::new(100).capacity(), Entries(100));
-    /// assert_eq!(Cache::<String, String>::bytes(4_096).capacity(), Units(4_096));
+    /// let counted: Cache<u32, u32> = Cache::new(100);
+    /// assert_eq!(counted.capacity(), Entries(100));
+    /// let weighed = Cache::weighted(4_096, |_: &u32, text: &String| text.len() as u64);
+    /// assert_eq!(weighed.capacity(), Units(4_096));
     /// ```
     pub fn capacity(&self) -> F::Unit {
         self.door.capacity()

@@ -137,10 +137,10 @@ fn offer<K, V>(hashed: Hashed, key: K, value: V, weight: u64, life: u64) -> Offe
 }
 
 /// What an insert returns, once the lock is left: the older value, or what was refused.
-#[inline]
+#[inline(always)]
 pub(crate) fn finish<K, V>(
     placed: Placed,
-    mut leaving: Leaving<'_, K, V>,
+    leaving: &mut Leaving<'_, K, V>,
 ) -> Result<Option<V>, Refused<K, V>> {
     match placed {
         Placed::Refused(reason) => leaving.hand_back(reason),

@@ -158,7 +158,7 @@ impl<K, V> Leaving<'_, K, V> {
     /// back. What was refused is what was put last into the outbox.
     #[cold]
     #[inline(never)]
-    pub(crate) fn hand_back(mut self, reason: Reason) -> Result<Option<V>, Refused<K, V>> {
+    pub(crate) fn hand_back(&mut self, reason: Reason) -> Result<Option<V>, Refused<K, V>> {
         let mut panics = self.tell();
         let refused = self.outbox.pop();
         let old = self.outbox.hand_over(Cause::Replaced);

@@ -38,7 +38,8 @@ where
     #[inline]
     pub fn insert(&self, key: K, value: V) -> Option<V> {
         let hashed = self.hash(&key);
-        self.insert_or_drop(hashed, self.door.offer(hashed, key, value))
+        let mut offer = self.door.offer(hashed, key, value);
+        self.insert_or_drop(hashed, &mut offer)
     }
 
     /// Stores a value, or hands it back: `Ok(None)` if it was stored, `Ok(Some(old))` if it
@@ -58,12 +59,13 @@ where
     /// ```
     pub fn try_insert(&self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
-        self.insert_or_hand_back(hashed, self.door.offer(hashed, key, value))
+        let mut offer = self.door.offer(hashed, key, value);
+        self.insert_or_hand_back(hashed, &mut offer)
     }
 
     /// Inserts; what is refused is dropped.
     #[inline]
-    pub(super) fn insert_or_drop(&self, hashed: Hashed, offer: Offer<K, V>) -> Option<V> {
+    pub(super) fn insert_or_drop(&self, hashed: Hashed, offer: &mut Offer<K, V>) -> Option<V> {
         door::drop_refused(self.insert_or_hand_back(hashed, offer))
     }
 
@@ -72,11 +74,11 @@ where
     pub(super) fn insert_or_hand_back(
         &self,
         hashed: Hashed,
-        mut offer: Offer<K, V>,
+        offer: &mut Offer<K, V>,
     ) -> Result<Option<V>, Refused<K, V>> {
         let mut leaving = self.door.leave.open();
-        let placed = self.lock_and_insert(hashed, &mut offer, leaving.outbox());
-        door::finish(placed, leaving)
+        let placed = self.lock_and_insert(hashed, offer, leaving.outbox());
+        door::finish(placed, &mut leaving)
     }
 
     /// Inserts a value unless the key is there by now; a clone of what stays.
@@ -154,7 +156,8 @@ where
     /// ```
     pub fn insert_weighted(&self, key: K, value: V, weight: u64) -> Option<V> {
         let hashed = self.hash(&key);
-        self.insert_or_drop(hashed, self.door.offer_weighted(hashed, key, value, weight))
+        let mut offer = self.door.offer_weighted(hashed, key, value, weight);
+        self.insert_or_drop(hashed, &mut offer)
     }
 
     /// Stores a value with a weight of its own, as
@@ -175,7 +178,8 @@ where
         weight: u64,
     ) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
-        self.insert_or_hand_back(hashed, self.door.offer_weighted(hashed, key, value, weight))
+        let mut offer = self.door.offer_weighted(hashed, key, value, weight);
+        self.insert_or_hand_back(hashed, &mut offer)
     }
 }
 

@@ -102,7 +102,8 @@ where
     /// ```
     pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
-        self.insert_or_drop(hashed, self.door.offer_with_ttl(hashed, key, value, ttl))
+        let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
+        self.insert_or_drop(hashed, &mut offer)
     }
 
     /// Stores a value that lives for so long, as
@@ -128,7 +129,8 @@ where
         ttl: Duration,
     ) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
-        self.insert_or_hand_back(hashed, self.door.offer_with_ttl(hashed, key, value, ttl))
+        let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
+        self.insert_or_hand_back(hashed, &mut offer)
     }
 
     /// How long the entry under this key will still live if it is not used:
@@ -223,10 +225,10 @@ where
         ttl: Duration,
     ) -> Option<V> {
         let hashed = self.hash(&key);
-        let offer = self
+        let mut offer = self
             .door
             .offer_weighted_with_ttl(hashed, key, value, weight, ttl);
-        self.insert_or_drop(hashed, offer)
+        self.insert_or_drop(hashed, &mut offer)
     }
 }
 

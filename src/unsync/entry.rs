@@ -104,8 +104,8 @@ where
         let slot = match self.cache.read_tag(self.hashed.tag(), is) {
             Some(slot) => after_dropping_pair(self.key, value, slot),
             None => {
-                let offer = self.cache.door.offer(self.hashed, self.key, value);
-                self.cache.insert_offer(offer)?.0
+                let mut offer = self.cache.door.offer(self.hashed, self.key, value);
+                self.cache.insert_offer(&mut offer)?.0
             }
         };
         Ok(RefMut::new(self.cache, slot))
@@ -127,8 +127,8 @@ where
         let slot = match self.cache.read_tag(self.hashed.tag(), is) {
             Some(slot) => after_dropping_pair(self.key, make, slot),
             None => {
-                let offer = self.cache.door.offer(self.hashed, self.key, make());
-                self.cache.insert_offer(offer)?.0
+                let mut offer = self.cache.door.offer(self.hashed, self.key, make());
+                self.cache.insert_offer(&mut offer)?.0
             }
         };
         Ok(RefMut::new(self.cache, slot))

@@ -26,8 +26,8 @@ where
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let hashed = self.hash(&key);
-        let offer = self.door.offer(hashed, key, value);
-        self.insert_or_drop(offer)
+        let mut offer = self.door.offer(hashed, key, value);
+        self.insert_or_drop(&mut offer)
     }
 
     /// Stores a value, or hands it back: `Ok(None)` if it was stored, `Ok(Some(old))` if it
@@ -47,13 +47,13 @@ where
     /// ```
     pub fn try_insert(&mut self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
-        let offer = self.door.offer(hashed, key, value);
-        self.insert_or_hand_back(offer)
+        let mut offer = self.door.offer(hashed, key, value);
+        self.insert_or_hand_back(&mut offer)
     }
 
     /// Inserts; what is refused is dropped.
     #[inline]
-    pub(super) fn insert_or_drop(&mut self, offer: Offer<K, V>) -> Option<V> {
+    pub(super) fn insert_or_drop(&mut self, offer: &mut Offer<K, V>) -> Option<V> {
         door::drop_refused(self.insert_or_hand_back(offer))
     }
 
@@ -61,7 +61,7 @@ where
     #[inline]
     pub(super) fn insert_or_hand_back(
         &mut self,
-        offer: Offer<K, V>,
+        offer: &mut Offer<K, V>,
     ) -> Result<Option<V>, Refused<K, V>> {
         self.insert_offer(offer).map(|(_, old)| old)
     }
@@ -70,19 +70,19 @@ where
     #[inline]
     pub(super) fn insert_offer(
         &mut self,
-        mut offer: Offer<K, V>,
+        offer: &mut Offer<K, V>,
     ) -> Result<(Slot, Option<V>), Refused<K, V>> {
         self.hear();
         let mut leaving = self.door.leave.open();
         let placed = {
             let mut hand = self.door.budget.hand();
-            self.shard.insert(&mut offer, &mut hand, leaving.outbox())
+            self.shard.insert(offer, &mut hand, leaving.outbox())
         };
         let stored = match placed {
             Placed::Stored(slot) => Some(slot),
             _ => None,
         };
-        let old = door::finish(placed, leaving)?;
+        let old = door::finish(placed, &mut leaving)?;
         match stored {
             Some(slot) => Ok((slot, old)),
             None => unreachable!("a lone shard makes all room itself, so it stores or refuses"),
@@ -108,8 +108,8 @@ where
     /// ```
     pub fn insert_weighted(&mut self, key: K, value: V, weight: u64) -> Option<V> {
         let hashed = self.hash(&key);
-        let offer = self.door.offer_weighted(hashed, key, value, weight);
-        self.insert_or_drop(offer)
+        let mut offer = self.door.offer_weighted(hashed, key, value, weight);
+        self.insert_or_drop(&mut offer)
     }
 
     /// Stores a value with a weight of its own, as
@@ -132,8 +132,8 @@ where
         weight: u64,
     ) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
-        let offer = self.door.offer_weighted(hashed, key, value, weight);
-        self.insert_or_hand_back(offer)
+        let mut offer = self.door.offer_weighted(hashed, key, value, weight);
+        self.insert_or_hand_back(&mut offer)
     }
 }
 

@@ -74,8 +74,8 @@ where
             Some(slot) if !stale => Ok(slot),
             _ => match self.loaded(load, stale) {
                 Ok(value) => {
-                    let offer = self.door.offer(hashed, key.to_owned(), value);
-                    self.insert_offer(offer).map(|(slot, _)| slot)
+                    let mut offer = self.door.offer(hashed, key.to_owned(), value);
+                    self.insert_offer(&mut offer).map(|(slot, _)| slot)
                 }
                 Err(error) => match self.stale_slot(stale, hashed.tag(), is) {
                     Some(slot) => after_dropping(error, Ok(slot)),

@@ -38,8 +38,8 @@ where
     /// ```
     pub fn insert_with_ttl(&mut self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
-        let offer = self.door.offer_with_ttl(hashed, key, value, ttl);
-        self.insert_or_drop(offer)
+        let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
+        self.insert_or_drop(&mut offer)
     }
 
     /// Stores a value that lives for so long, as
@@ -66,8 +66,8 @@ where
         ttl: Duration,
     ) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
-        let offer = self.door.offer_with_ttl(hashed, key, value, ttl);
-        self.insert_or_hand_back(offer)
+        let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
+        self.insert_or_hand_back(&mut offer)
     }
 
     /// How long the entry under this key will still live if it is not used:
@@ -162,10 +162,10 @@ where
         ttl: Duration,
     ) -> Option<V> {
         let hashed = self.hash(&key);
-        let offer = self
+        let mut offer = self
             .door
             .offer_weighted_with_ttl(hashed, key, value, weight, ttl);
-        self.insert_or_drop(offer)
+        self.insert_or_drop(&mut offer)
     }
 }
 

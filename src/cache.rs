@@ -9,18 +9,24 @@
 //!
 //! Each file under `cache/` adds one group of methods.
 
-mod change;
-mod entry;
-mod gather;
+// In the order in which the methods are shown; the blank lines keep them in it.
+mod read;
+
 mod insert;
-mod iter;
+
 mod load;
 mod load_async;
 mod many;
-mod read;
 mod refresh;
-mod sweeper;
+
+mod change;
+mod entry;
+mod iter;
+
 mod time;
+
+mod gather;
+mod sweeper;
 
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};

@@ -15,7 +15,7 @@
 //! assert_eq!(cache.get("a"), Some(&vec![1, 2]));
 //! ```
 
-// In the order in which their methods are shown.
+// In the order in which the methods are shown; the blank lines keep them in it.
 mod read;
 
 mod insert;
@@ -23,9 +23,7 @@ mod insert;
 mod load;
 
 mod change;
-
 mod entry;
-
 mod iter;
 
 mod time;

@@ -160,6 +160,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.extend([("a", 1), ("b", 2), ("c", 3)]);
     /// assert_eq!(cache.len(), 2);
     /// ```
+    #[track_caller]
     pub fn len(&self) -> usize {
         reentry::check();
         let counted = self.door.counted().unwrap_or_else(|| {
@@ -178,6 +179,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.insert("a", 1);
     /// assert!(!cache.is_empty());
     /// ```
+    #[track_caller]
     pub fn is_empty(&self) -> bool {
         reentry::check();
         // Where they are not counted, each weighs something.
@@ -196,6 +198,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.insert("a", "seventeen letters");
     /// assert_eq!(cache.weight(), 17);
     /// ```
+    #[track_caller]
     pub fn weight(&self) -> u64 {
         reentry::check();
         self.door.budget.weight()
@@ -273,6 +276,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.set_capacity(Entries(10));
     /// assert_eq!(cache.len(), 10);
     /// ```
+    #[track_caller]
     pub fn set_capacity(&self, capacity: impl Into<F::Unit>) {
         reentry::check();
         let capacity = capacity.into().amount();
@@ -332,6 +336,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.clear();
     /// assert_eq!(cache.stats().departures(Cause::Cleared), 1);
     /// ```
+    #[track_caller]
     pub fn clear(&self) {
         reentry::check();
         let now = self.now();
@@ -375,6 +380,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.shrink_to_fit();
     /// assert_eq!(cache.len(), 10);
     /// ```
+    #[track_caller]
     pub fn shrink_to_fit(&self) {
         reentry::check();
         for shard in &self.shards {
@@ -391,6 +397,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.get("b");
     /// assert_eq!(cache.stats().hit_ratio(), Some(0.5));
     /// ```
+    #[track_caller]
     pub fn stats(&self) -> Snapshot {
         reentry::check();
         let shards = self.shards.iter();
@@ -406,6 +413,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// assert_eq!(cache.shard_stats(shard).map(|stats| stats.inserts()), Some(1));
     /// assert!(cache.shard_stats(cache.shards()).is_none());
     /// ```
+    #[track_caller]
     pub fn shard_stats(&self, shard: usize) -> Option<Snapshot> {
         reentry::check();
         Some(self.shards.get(shard)?.lock().snapshot())
@@ -466,6 +474,7 @@ where
     }
 
     #[inline]
+    #[track_caller]
     fn shard(&self, hashed: Hashed) -> &Mutex<Shard<K, V, F>> {
         reentry::check();
         &self.shards[hashed.shard(self.shards.len())]
@@ -473,6 +482,7 @@ where
 
     /// Locks the shard of a key, and tells it what time it is.
     #[inline]
+    #[track_caller]
     fn lock(&self, hashed: Hashed) -> MutexGuard<'_, Shard<K, V, F>> {
         let shard = self.shard(hashed);
         lock_at(shard, self.now())
@@ -541,5 +551,38 @@ mod tests {
     #[test]
     fn a_shard_takes_512_bytes_at_most() {
         assert!(size_of::<Apart<u64, u64, Duel>>() <= 512);
+    }
+
+    #[test]
+    fn a_call_from_under_a_lock_panics_where_it_was_made() {
+        use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+        use std::sync::Mutex;
+
+        static MADE: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
+        let this = std::thread::current().id();
+        let before = take_hook();
+        set_hook(Box::new(move |info| match info.location() {
+            Some(made) if std::thread::current().id() == this => {
+                MADE.lock()
+                    .unwrap()
+                    .push((made.file().to_owned(), made.line()));
+            }
+            _ => before(info),
+        }));
+        let cache = Cache::new(10);
+        cache.insert(1, 1);
+        let calls: [&dyn Fn(); 3] = [
+            &|| drop(cache.insert(2, 2)),
+            &|| drop(cache.get(&1)),
+            &|| cache.clear(),
+        ];
+        for call in calls {
+            let viewed = catch_unwind(AssertUnwindSafe(|| cache.view(&1, |_, _| call())));
+            assert!(viewed.is_err());
+        }
+        let made = MADE.lock().unwrap();
+        assert!(made.iter().all(|(file, _)| file == file!()), "{made:?}");
+        assert_eq!(made.len(), calls.len());
+        cache.check();
     }
 }

@@ -13,6 +13,7 @@ use std::cell::Cell;
 
 /// Panics if this thread is inside a closure that runs under a shard's lock.
 #[inline]
+#[track_caller]
 pub(crate) fn check() {
     if MARKED.with(Cell::get) {
         refuse();
@@ -35,6 +36,7 @@ pub(crate) fn may_lock_while_dropping() -> bool {
 }
 
 #[cold]
+#[track_caller]
 fn refuse() -> ! {
     panic!(
         "brimful: a cache was called from code that runs under a cache's lock (a closure given to \

@@ -28,6 +28,7 @@ where
     /// assert_eq!(cache.remove("a"), Some(1));
     /// assert_eq!(cache.remove("a"), None);
     /// ```
+    #[track_caller]
     pub fn remove<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -42,6 +43,7 @@ where
     /// cache.insert("a".to_string(), 1);
     /// assert_eq!(cache.remove_entry("a"), Some(("a".to_string(), 1)));
     /// ```
+    #[track_caller]
     pub fn remove_entry<Q>(&self, key: &Q) -> Option<(K, V)>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -62,6 +64,7 @@ where
     ///
     /// # Panics
     /// If `condition` calls into any brimful [`Cache`].
+    #[track_caller]
     pub fn remove_if<Q>(&self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -73,6 +76,7 @@ where
         .hand_over_value(Cause::Removed)
     }
 
+    #[track_caller]
     fn take<Q>(&self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<Leaving<'_, K, V>>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -117,6 +121,7 @@ where
     /// # Panics
     /// If `change`, or the weigher after it, calls into any brimful [`Cache`].
     /// If the weigher panics the value leaves with cause `Refused`.
+    #[track_caller]
     pub fn update<Q, R>(&self, key: &Q, change: impl FnOnce(&mut V) -> R) -> Updated<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -124,6 +129,7 @@ where
         self.update_hashed(self.hash(key), key, change)
     }
 
+    #[track_caller]
     pub(super) fn update_hashed<Q, R>(
         &self,
         hashed: Hashed,
@@ -199,6 +205,7 @@ where
     /// # Panics
     /// If `keep`, or the weigher after it, calls into any brimful [`Cache`].
     /// If `keep` panics the walk ends there.
+    #[track_caller]
     pub fn retain(&self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         reentry::check();
         let now = self.now();

@@ -93,6 +93,7 @@ where
     ///
     /// # Panics
     /// If `change` calls into any brimful [`Cache`].
+    #[track_caller]
     pub fn and_modify(self, change: impl FnOnce(&mut V)) -> Self {
         after_running(self, |entry| {
             let key = Same(&entry.key);
@@ -107,6 +108,7 @@ where
     /// assert_eq!(cache.entry("a").or_insert(1), 1);
     /// assert_eq!(cache.entry("a").or_insert(2), 1);
     /// ```
+    #[track_caller]
     pub fn or_insert(self, value: V) -> V
     where
         V: Clone,
@@ -128,6 +130,7 @@ where
     /// assert_eq!(cache.entry("a").or_insert_with(|| 1), 1);
     /// assert_eq!(cache.entry("a").or_insert_with(|| unreachable!()), 1);
     /// ```
+    #[track_caller]
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> V
     where
         V: Clone,
@@ -145,6 +148,7 @@ where
     /// let cache = brimful::Cache::<&str, Vec<u32>>::new(100);
     /// assert!(cache.entry("a").or_default().is_empty());
     /// ```
+    #[track_caller]
     pub fn or_default(self) -> V
     where
         V: Clone + Default,

@@ -36,6 +36,7 @@ where
     /// assert_eq!(cache.insert("a", 2), Some(1));
     /// ```
     #[inline]
+    #[track_caller]
     pub fn insert(&self, key: K, value: V) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer(hashed, key, value);
@@ -57,6 +58,7 @@ where
     /// assert_eq!(refused.value.len(), 101);
     /// assert!(refused.to_string().contains("weight 101"));
     /// ```
+    #[track_caller]
     pub fn try_insert(&self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer(hashed, key, value);
@@ -65,12 +67,14 @@ where
 
     /// Inserts; what is refused is dropped.
     #[inline]
+    #[track_caller]
     pub(super) fn insert_or_drop(&self, hashed: Hashed, offer: &mut Offer<K, V>) -> Option<V> {
         door::drop_refused(self.insert_or_hand_back(hashed, offer))
     }
 
     /// Inserts; what is refused is handed back.
     #[inline]
+    #[track_caller]
     pub(super) fn insert_or_hand_back(
         &self,
         hashed: Hashed,
@@ -82,6 +86,7 @@ where
     }
 
     /// Inserts a value unless the key is there by now; a clone of what stays.
+    #[track_caller]
     pub(super) fn insert_if_absent(&self, hashed: Hashed, key: K, value: V) -> V
     where
         V: Clone,
@@ -104,6 +109,7 @@ where
     /// Inserts under the lock of the key's shard; gathers room first if that shard has too
     /// little.
     #[inline]
+    #[track_caller]
     fn lock_and_insert(
         &self,
         hashed: Hashed,
@@ -133,6 +139,7 @@ where
     /// cache.extend([("a", 1), ("b", 2), ("c", 3)]);
     /// assert_eq!(cache.len(), 2);
     /// ```
+    #[track_caller]
     pub fn extend(&self, entries: impl IntoIterator<Item = (K, V)>) {
         for (key, value) in entries {
             drop(self.insert(key, value));
@@ -154,6 +161,7 @@ where
     /// cache.insert_weighted("a", 1, 50);
     /// assert_eq!(cache.weight(), 50);
     /// ```
+    #[track_caller]
     pub fn insert_weighted(&self, key: K, value: V, weight: u64) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_weighted(hashed, key, value, weight);
@@ -171,6 +179,7 @@ where
     /// assert!(cache.try_insert_weighted("a", 1, 50).is_ok());
     /// assert!(cache.try_insert_weighted("b", 2, 101).is_err());
     /// ```
+    #[track_caller]
     pub fn try_insert_weighted(
         &self,
         key: K,

@@ -19,6 +19,7 @@ where
     /// Looks a key up, touches it, and gives `read` what it found, all under
     /// the lock.
     #[inline(always)]
+    #[track_caller]
     pub(super) fn read<Q, R>(
         &self,
         hashed: Hashed,
@@ -64,6 +65,7 @@ where
     /// assert_eq!(cache.get("b"), None);
     /// ```
     #[inline(always)]
+    #[track_caller]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -84,6 +86,7 @@ where
     /// # Panics
     /// If `view` calls into any brimful [`Cache`].
     #[inline]
+    #[track_caller]
     pub fn view<Q, R>(&self, key: &Q, view: impl FnOnce(&K, &V) -> R) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -96,6 +99,7 @@ where
 
     /// Reads without touching: neither the order nor the statistics change.
     #[inline]
+    #[track_caller]
     pub(super) fn quietly<Q, R>(
         &self,
         key: &Q,
@@ -108,6 +112,7 @@ where
     }
 
     #[inline]
+    #[track_caller]
     fn quietly_at<Q, R>(
         &self,
         hashed: Hashed,
@@ -134,6 +139,7 @@ where
     /// assert_eq!(cache.stats().hits(), 0);
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn peek<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -142,6 +148,7 @@ where
         self.peek_at(self.hash(key), key)
     }
 
+    #[track_caller]
     pub(super) fn peek_at<Q>(&self, hashed: Hashed, key: &Q) -> Option<V>
     where
         Q: Equivalent<K> + ?Sized,
@@ -158,6 +165,7 @@ where
     /// assert!(cache.contains_key("a") && !cache.contains_key("b"));
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -180,6 +188,7 @@ where
     /// assert_eq!(cache.weight_of("a"), Some(17));
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn weight_of<Q>(&self, key: &Q) -> Option<u64>
     where
         Q: Hash + Equivalent<K> + ?Sized,

@@ -100,6 +100,7 @@ where
     /// assert!(tokens.ttl("ann") <= Some(Duration::from_secs(301)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
@@ -122,6 +123,7 @@ where
     /// assert_eq!(refused.reason, Reason::ZeroTtl);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn try_insert_with_ttl(
         &self,
         key: K,
@@ -152,6 +154,7 @@ where
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -176,14 +179,16 @@ where
     /// assert_eq!(cache.ttl("a"), Some(Duration::MAX));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn set_ttl<Q>(&self, key: &Q, ttl: Duration) -> bool
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hashed = self.hash(key);
         let is = |found: &K| key.equivalent(found);
+        let (shard, now) = (self.shard(hashed), self.now());
         self.door.leave.in_one_batch(|out, _| {
-            let mut shard = self.lock(hashed);
+            let mut shard = lock_at(shard, now);
             let _mark = Mark::set_in_debug();
             let Some(slot) = shard.claim(hashed.tag(), is, &self.door.budget, out) else {
                 return false;
@@ -217,6 +222,7 @@ where
     /// assert_eq!(cache.weight(), 50);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn insert_weighted_with_ttl(
         &self,
         key: K,
@@ -251,6 +257,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn len_live(&self) -> usize {
         reentry::check();
         let now = self.now();
@@ -291,6 +298,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     ///
     /// # Panics
     /// If the listener, or the drop of a value, panicked: after all was told.
+    #[track_caller]
     pub fn sweep(&self, limit: usize) -> Swept {
         reentry::check();
         let now = self.now();
@@ -358,6 +366,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn next_deadline(&self) -> Option<Duration> {
         reentry::check();
         let now = self.now();

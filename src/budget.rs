@@ -8,7 +8,7 @@
 //!         <= capacity
 //!     own victims pay for the rest: their room goes into the hand, not back to the
 //!         budget, until the hand holds enough, or the budget has all that is missing
-//!     else gather: one gatherer at a time; while it gathers, nobody else takes from
+//!     else gather: one gatherer at a time; while it gathers, no other call takes from
 //!         the budget, so room that it frees cannot be snatched away
 //! after an entry is unlinked: used -= room
 //! ```
@@ -18,14 +18,14 @@
 //!    unlinked, so it is never less than what is resident.
 //! 2. `used` rises only by a compare-exchange that saw the sum within the
 //!    capacity. Replacing a victim by an entry of equal room does not touch it.
-//! 3. All takes happen under some shard's lock or by the one gatherer. Whoever
+//! 3. All takes happen under some shard's lock or by the one gatherer. A call that
 //!    lowers the capacity keeps gatherers out and passes through every shard's
 //!    lock once, so no take can have seen the old capacity afterwards.
 //! 4. A hand gives back what it holds when dropped: room is never lost.
 //! 5. A budget that is `alone` is changed under `&mut` of its cache, so no other thread
 //!    reads or writes its words meanwhile.
 //!
-//! The budget does not know who holds what: shards do. Entries that are not limited in
+//! The budget does not know which shard holds what: shards do. Entries that are not limited in
 //! number it does not count: each change of a word that all processors share costs.
 
 use crate::room::Room;
@@ -100,7 +100,7 @@ impl Pool {
 
 pub(crate) struct Budget {
     weight: Pool,
-    /// Only where entries are limited beside the weight: else nobody counts them here.
+    /// Only where entries are limited beside the weight: else they are not counted here.
     entries: Option<Pool>,
     gathering: AtomicBool,
     gatherer: Mutex<()>,
@@ -192,7 +192,7 @@ impl Budget {
         }
     }
 
-    /// Waits until nobody else gathers or changes the capacity.
+    /// Waits until no other call gathers or changes the capacity.
     pub(crate) fn exclude_gatherers(&self) -> MutexGuard<'_, ()> {
         self.gatherer.lock()
     }
@@ -306,7 +306,7 @@ impl Hand<'_> {
         self.room.covers(need)
     }
 
-    /// While someone gathers, the budget's free room is theirs alone.
+    /// While a call gathers, the budget's free room is that call's alone.
     #[inline]
     fn may_take(&self) -> bool {
         self.gathers || !self.budget.gathering.load(Ordering::Acquire)

@@ -1,4 +1,4 @@
-//! `Cache`: shards behind locks, one budget, one way out.
+//! `Cache`: a door, and shards behind locks.
 //!
 //! Every call has the same form: check the thread's mark, weigh and hash
 //! without a lock, open the way out, lock one shard, let the core do its work,

@@ -1,16 +1,16 @@
 //! `Door`: what both caches do before the shard, and after it.
 //!
 //! ```text
-//! before    hash the key, read the clock; weigh an entry on its way in, ask how long it lives
+//! before    hash the key, read the clock; weigh an entry on its way in, ask for its time to live
 //! after     hand over the older value, or hand back what was refused
 //! ```
 //!
 //! A cache is a door with something behind it: shards and locks
 //! ([`Cache`](crate::Cache)), or one shard ([`unsync::Cache`](crate::unsync::Cache)). How a
-//! shard is reached is for the cache to say; the door never does that by itself.
+//! shard is reached is the cache's affair; the door never does that by itself.
 //!
 //! Invariants
-//! 1. A door calls the user's hasher, weigher, rule for lives and clock without any lock.
+//! 1. A door calls the user's hasher, weigher, rule and clock without any lock.
 //! 2. What it needs to know was checked by the builder; only the capacity changes later.
 
 use crate::budget::Budget;
@@ -63,7 +63,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         if F::TIMED { self.expiry.now() } else { 0 }
     }
 
-    /// How long a value on its way in lives. Calls the user's rule.
+    /// The time to live of a value on its way in, in nanoseconds. Calls the user's rule.
     #[inline]
     pub(crate) fn life(&self, key: &K, value: &V) -> u64 {
         if F::TIMED {
@@ -78,7 +78,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         self.scale.weigh::<F>(key, value)
     }
 
-    /// An entry on its way in, with the weight and the life that the builder was told of.
+    /// An entry on its way in, with the weight and the time to live that the builder was told of.
     #[inline]
     pub(crate) fn offer(&self, hashed: Hashed, key: K, value: V) -> Offer<K, V> {
         let weight = self.weigh(&key, &value);

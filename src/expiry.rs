@@ -1,14 +1,14 @@
-//! `Expiry`: how long entries live, as the builder was told, and what time it is.
+//! `Expiry`: when entries expire, as the builder was told, and what time it is.
 //!
 //! ```text
-//! the life of a value that is stored    explicit, else what the rule says, else time to live
-//! and, whatever that is                 time to idle since its last use: the earlier end counts
+//! time to live of a stored value        explicit, else what the rule says, else the builder's
+//! and, whatever that is                 time to idle since its last use: the earlier deadline holds
 //! of a value that `update` changed      what the rule says, else time to live
 //! of a value that was read              what the rule for reads says, if it says something
 //! ```
 //!
-//! A life may have an age in it from which on the value is *stale*: still read, and
-//! loaded anew by the next loading call.
+//! Before its deadline a value may reach an age from which on it is *stale*: still read, and
+//! loaded again by the next loading call.
 //!
 //! The rules are the user's: they run outside the locks, but for the one for reads
 //! and the one after `update`, which run under a mark. What the answers make of an
@@ -64,7 +64,7 @@ impl<K, V> Expiry<K, V> {
         matches!(self.source, Source::Given(_))
     }
 
-    /// The life of a value that is stored. Calls the user's rule.
+    /// The time to live of a value that is stored, in nanoseconds. Calls the user's rule.
     #[inline]
     pub(crate) fn life(&self, key: &K, value: &V) -> u64 {
         match &self.rule {
@@ -73,7 +73,7 @@ impl<K, V> Expiry<K, V> {
         }
     }
 
-    /// Whether reads change lives.
+    /// Whether reads may change deadlines.
     #[inline]
     pub(crate) fn rules_reads(&self) -> bool {
         self.rule_on_read.is_some()
@@ -85,13 +85,13 @@ impl<K, V> Expiry<K, V> {
         self.refresh_after != FOREVER
     }
 
-    /// The life that a read gives, if it gives one. Calls the user's rule.
+    /// The time to live that a read gives, if it gives one. Calls the user's rule.
     pub(crate) fn life_on_read(&self, key: &K, value: &V) -> Option<u64> {
         self.rule_on_read.as_ref()?(key, value).map(nanos)
     }
 }
 
-/// What a builder has been told of lives.
+/// What a builder has been told of time.
 pub(crate) struct Told<K, V> {
     pub(crate) to_live: Option<Duration>,
     pub(crate) to_idle: Option<Duration>,

@@ -3,7 +3,7 @@
 //! A count costs a plain addition under the lock that the call holds anyway. All of them take
 //! 150 bytes a shard, and 300 more ([`Loads`]) once something was loaded there.
 //!
-//! Invariant, when nobody is writing: `inserts - departures = len` and
+//! Invariant, when no thread is writing: `inserts - departures = len` and
 //! `weight_in - weight_out = weight`, where a refused value that was never
 //! resident counts in neither.
 
@@ -123,14 +123,14 @@ impl Counts {
         self.weight_out = self.weight_out.wrapping_add(before);
     }
 
-    /// A value was refused without ever being resident, or had no life to live.
+    /// A value was refused without ever being resident, or had a time to live of zero.
     pub(crate) fn refused_outright(&mut self, cause: Cause) {
         self.inserts += 1;
         self.departures[cause as usize] += 1;
         self.turned_away += 1;
     }
 
-    /// What came in where all entries weigh 1: nobody counted it.
+    /// What came in where all entries weigh 1: it was not counted.
     pub(crate) fn entries_in(&self) -> u64 {
         self.inserts - self.turned_away
     }
@@ -168,7 +168,7 @@ impl Counts {
 
 /// The statistics of a cache at one moment.
 ///
-/// Exact when nobody else is using the cache; else each figure is right for
+/// Exact when no other thread is using the cache; else each figure is right for
 /// some moment of the call, shard by shard. Subtract an earlier one to see what
 /// [grew](Growth).
 ///
@@ -580,7 +580,7 @@ impl Snapshot {
     }
 
     /// How late the [expired](Cause::Expired) left, summed over them: the time
-    /// between the end of a life and the write or sweep that took the value out.
+    /// between a deadline and the write or sweep that took the value out.
     ///
     /// ```
     /// use brimful::{Cache, Entries, HandClock};

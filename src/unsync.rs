@@ -1,8 +1,7 @@
-//! `unsync::Cache`: the same core for one owner, without locks.
+//! `unsync::Cache`: a door and one shard, for one owner, without locks.
 //!
-//! One shard, `&mut self`, references instead of clones. What inserts and
-//! hands back a reference returns a `Result`, since a refused value is not
-//! resident.
+//! Its methods take `&mut self` and return references instead of clones. A method that inserts
+//! and returns a reference returns a `Result`, since a refused value is not resident.
 //!
 //! ```
 //! use brimful::unsync::Cache;

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Why it ends: a shard once visited with floor 0 is empty and stays so, since
-//! it can take no room while someone gathers. After the last pass all there is
+//! it can take no room while this one gathers. After the last pass all there is
 //! lies in the hand or is free, and the entry is no heavier than the capacity.
 
 use super::{Cache, lock_at, share};

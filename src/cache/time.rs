@@ -21,7 +21,7 @@ where
     F: Form,
     S: BuildHasher,
 {
-    /// A read where the user's rule gives lives to what is read.
+    /// A read that the user's rule is asked about.
     #[inline(never)]
     pub(super) fn read_by_rule<Q, R>(
         &self,

@@ -130,7 +130,7 @@ where
         self.read_tag(tag, |found| key.equivalent(found))
     }
 
-    /// A look-up for a read, to which the user's rule may give a new life.
+    /// A look-up for a read, after which the user's rule may set a new deadline.
     #[inline]
     pub(super) fn read_tag(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
         let slot = self.look_up_tag(tag, is)?;

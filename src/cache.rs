@@ -123,7 +123,7 @@ const A_BATCH: usize = 256;
 /// let pages: brimful::Cache<String, u64> = brimful::Cache::new(100);
 /// ```
 pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
-    shards: Box<[Apart<K, V, F>]>,
+    shards: Box<[CachePadded<K, V, F>]>,
     door: Door<K, V, F, S>,
     /// The shard with which the next sweep begins.
     next_swept: AtomicU64,
@@ -138,7 +138,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let share = share(door.budget.capacity(), shards);
         let shard = |index: usize| {
             let (seed, to_idle) = (door.seed(index), door.expiry.to_idle);
-            Apart(Mutex::new(Shard::new(share, shards == 1, seed, to_idle)))
+            CachePadded(Mutex::new(Shard::new(share, shards == 1, seed, to_idle)))
         };
         Self {
             shards: (0..shards).map(shard).collect(),
@@ -435,9 +435,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 /// A shard padded to two cache lines (processors prefetch them in pairs), so that taking its
 /// lock does not slow down its neighbours. A power of two is also quicker to step over.
 #[repr(align(128))]
-struct Apart<K, V, F: Form>(Mutex<Shard<K, V, F>>);
+struct CachePadded<K, V, F: Form>(Mutex<Shard<K, V, F>>);
 
-impl<K, V, F: Form> std::ops::Deref for Apart<K, V, F> {
+impl<K, V, F: Form> std::ops::Deref for CachePadded<K, V, F> {
     type Target = Mutex<Shard<K, V, F>>;
 
     #[inline]
@@ -550,7 +550,7 @@ mod tests {
 
     #[test]
     fn a_shard_takes_512_bytes_at_most() {
-        assert!(size_of::<Apart<u64, u64, Duel>>() <= 512);
+        assert!(size_of::<CachePadded<u64, u64, Duel>>() <= 512);
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl<K, V> Leaving<'_, K, V> {
     }
 
     /// Tells of everything and drops it.
-    pub(crate) fn settle_quietly(mut self) -> Panics {
+    pub(crate) fn tell_and_drop(mut self) -> Panics {
         self.empty()
     }
 
@@ -258,7 +258,7 @@ impl<K, V> Batches<'_, K, V> {
     pub(crate) fn run<R>(&mut self, work: impl FnOnce(&mut Outbox<K, V>, &mut Panics) -> R) -> R {
         let mut leaving = self.leave.open();
         let done = work(leaving.outbox(), &mut self.panics);
-        self.panics.add(leaving.settle_quietly());
+        self.panics.add(leaving.tell_and_drop());
         done
     }
 

@@ -4,18 +4,18 @@
 //! become the one gatherer                            no other thread takes from the budget now
 //! for floor in [share, 3/4 share, 0]:
 //!     for each shard, the home shard last:
-//!         take what is free; done if the hand covers the need
+//!         take what is free; done if the reservation covers the need
 //!         lock it; it lets go of what is past its end, then evicts down to the
 //!         floor, at most what is needed; unlock
-//! lock the home shard, place the entry out of the hand
+//! lock the home shard, place the entry out of the reservation
 //! ```
 //!
 //! Why it ends: a shard once visited with floor 0 is empty and stays so, since
 //! it can take no room while this one gathers. After the last pass all there is
-//! lies in the hand or is free, and the entry is no heavier than the capacity.
+//! lies in the reservation or is free, and the entry is no heavier than the capacity.
 
 use super::{Cache, lock_at, share};
-use crate::budget::Hand;
+use crate::budget::Reservation;
 use crate::clock::Moment;
 use crate::flight::Flight;
 use crate::form::Form;
@@ -52,14 +52,14 @@ where
         out: &mut Outbox<K, V>,
     ) -> Placed {
         let gatherer = self.door.budget.gather();
-        let mut hand = gatherer.hand();
+        let mut reservation = gatherer.reserve();
         let mut spare = true;
         loop {
             let spared = spare.then_some(&*offer);
-            self.gather_into(&mut hand, hashed, spared, need, now, out);
+            self.gather_into(&mut reservation, hashed, spared, need, now, out);
             let mut home = lock_at(self.shard(hashed), now);
             let _mark = Mark::set_in_debug();
-            match home.insert_for(flight, offer, &mut hand, out) {
+            match home.insert_for(flight, offer, &mut reservation, out) {
                 Placed::NeedsRoom(_) => spare = false,
                 placed => return placed,
             }
@@ -72,7 +72,7 @@ where
 
     fn gather_into(
         &self,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         hashed: Hashed,
         spare: Option<&Offer<K, V>>,
         need: Room,
@@ -85,7 +85,7 @@ where
         for floor in [share, share - share / 4, 0] {
             // The home shard comes last: it needs room itself.
             for index in (home + 1..shards).chain(0..=home) {
-                if hand.fill(need) || need.weight > self.door.budget.capacity() {
+                if reservation.take_some(need) || need.weight > self.door.budget.capacity() {
                     return;
                 }
                 let mut shard = lock_at(&self.shards[index], now);
@@ -93,10 +93,10 @@ where
                     Some(offer) if index == home => self.kept_slot(&shard, offer),
                     _ => None,
                 };
-                shard.yield_room(floor, need, keep, hand, out);
+                shard.yield_room(floor, need, keep, reservation, out);
             }
         }
-        hand.fill(need);
+        reservation.take_some(need);
     }
 
     /// Where the value lies that an offer is to replace.

@@ -96,7 +96,7 @@ where
         offer.only_if_absent = true;
         let mut leaving = self.door.leave.open();
         self.lock_and_insert(hashed, &mut offer, leaving.outbox());
-        let mut panics = leaving.settle_quietly();
+        let mut panics = leaving.tell_and_drop();
         if let Some((key, value)) = offer.pair {
             if let Some(found) = self.peek_at(hashed, &Same(&key)) {
                 panics.drop(std::mem::replace(&mut kept, found));
@@ -121,9 +121,9 @@ where
             let mut shard = lock_at(self.shard(hashed), now);
             // Declared after the shard, so dropped before its lock is left: only a gatherer
             // may hold room without a lock.
-            let mut hand = self.door.budget.hand();
+            let mut reservation = self.door.budget.reserve();
             let _mark = Mark::set_in_debug();
-            shard.insert(offer, &mut hand, out)
+            shard.insert(offer, &mut reservation, out)
         };
         match placed {
             Placed::NeedsRoom(need) => self.gather(hashed, offer, None, need, now, out),

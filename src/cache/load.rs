@@ -355,10 +355,10 @@ where
         let placed = {
             let mut shard = lock_at(self.shard(hashed), now);
             count(shard.flights.loads());
-            // Dropped before the lock: no ordinary hand holds room outside of one.
-            let mut hand = self.door.budget.hand();
+            // Dropped before the lock: no ordinary reservation holds room outside of one.
+            let mut reservation = self.door.budget.reserve();
             let _mark = Mark::set_in_debug();
-            shard.insert_for(Some(flight), offer, &mut hand, out)
+            shard.insert_for(Some(flight), offer, &mut reservation, out)
         };
         if let Placed::NeedsRoom(need) = placed {
             self.gather(hashed, offer, Some(flight), need, now, out);
@@ -560,7 +560,7 @@ where
         let mut panic = flight
             .as_ref()
             .and_then(|flight| flight.land(|| copy.clone()));
-        first(&mut panic, leaving.settle_quietly().into());
+        first(&mut panic, leaving.tell_and_drop().into());
         if let Some((key, value)) = offer.pair {
             first(&mut panic, drop_apart(key, value));
         }

@@ -1,6 +1,6 @@
 //! Deadlines: giving, reading and ending them.
 
-use super::{A_BATCH, Apart, Cache, lock_at};
+use super::{A_BATCH, Cache, CachePadded, lock_at};
 use crate::clock::{Moment, duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
@@ -261,7 +261,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     pub fn len_live(&self) -> usize {
         reentry::check();
         let now = self.now();
-        let live = |shard: &Apart<K, V, F>| {
+        let live = |shard: &CachePadded<K, V, F>| {
             let shard = lock_at(shard, now);
             shard.len_live(shard.now())
         };
@@ -370,7 +370,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     pub fn next_deadline(&self) -> Option<Duration> {
         reentry::check();
         let now = self.now();
-        let next = |shard: &Apart<K, V, F>| {
+        let next = |shard: &CachePadded<K, V, F>| {
             let shard = lock_at(shard, now);
             Some(shard.next_deadline()?.saturating_sub(shard.now()))
         };

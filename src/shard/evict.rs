@@ -1,16 +1,16 @@
 //! Room: own victims pay for it, for oneself or for others.
 //!
 //! ```text
-//! pay(need):     from the hand, else from the budget, else own victims pay;
+//! pay(need):     from the reservation, else from the budget, else own victims pay;
 //!                a shard that holds less than its floor asks the door instead,
-//!                which gathers room elsewhere and comes again with a full hand
+//!                which gathers room elsewhere and comes again with a full reservation
 //! ```
 //!
 //! Whatever a policy answers, making room ends: each step evicts an entry or stops. An
 //! entry that is being replaced (`keep`), and one that is not yet paid for, is no victim.
 
 use super::{Shard, timer};
-use crate::budget::{Budget, Hand};
+use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
 use crate::form::Form;
 use crate::outbox::Outbox;
@@ -20,21 +20,21 @@ use crate::unwind::Panics;
 
 impl<K, V, F: Form> Shard<K, V, F> {
     /// Own victims pay for an entry that needs this much. In a cache of entries that
-    /// weigh alike one victim's room is the newcomer's: no hand touches it.
+    /// weigh alike one victim's room is the newcomer's: no reservation touches it.
     #[inline(always)]
     pub(super) fn settle(
         &mut self,
         need: Room,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         if let Some(room) = self.evict(None, out) {
-            if hand.is_empty() && (!F::WEIGHED || room == need) {
+            if reservation.is_empty() && (!F::WEIGHED || room == need) {
                 return true;
             }
-            hand.receive(room);
+            reservation.receive(room);
         }
-        self.settle_by_more(need, hand, out)
+        self.settle_by_more(need, reservation, out)
     }
 
     /// The same, if one victim was not just right.
@@ -42,39 +42,40 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(super) fn settle_by_more(
         &mut self,
         need: Room,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
-        let settled = hand.complete(need) || self.collect(need, self.floor, None, hand, out);
+        let settled =
+            reservation.take_all(need) || self.collect(need, self.floor, None, reservation, out);
         if settled {
-            hand.pay(need);
+            reservation.pay(need);
         }
         settled
     }
 
     /// Own victims pay for what the budget has not free, as long as this shard holds
-    /// more than `floor`; says whether the hand covers `need` now.
+    /// more than `floor`; says whether the reservation covers `need` now.
     pub(super) fn collect(
         &mut self,
         need: Room,
         floor: u64,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         while self.may_pay(floor) {
-            if !self.expire_one(keep, hand, out) {
+            if !self.expire_one(keep, reservation, out) {
                 let Some(room) = self.evict_one(keep, out) else {
                     break;
                 };
-                hand.receive(room);
+                reservation.receive(room);
             }
-            if hand.complete(need) {
+            if reservation.take_all(need) {
                 return true;
             }
         }
         // Others may have given room back since; or all there is was evicted.
-        hand.complete(need)
+        reservation.take_all(need)
     }
 
     /// Whether this shard's own victims pay for room, down to `floor`. Entries
@@ -84,21 +85,21 @@ impl<K, V, F: Form> Shard<K, V, F> {
         floor == 0 || self.held().weight > floor
     }
 
-    /// Evicts for someone else, down to `floor`, until the hand covers `need`.
+    /// Evicts for someone else, down to `floor`, until the reservation covers `need`.
     pub(crate) fn yield_room(
         &mut self,
         floor: u64,
         need: Room,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) {
-        while !hand.covers(need) && self.expire_one(keep, hand, out) {}
-        while !hand.covers(need) && self.may_pay(floor) {
+        while !reservation.covers(need) && self.expire_one(keep, reservation, out) {}
+        while !reservation.covers(need) && self.may_pay(floor) {
             let Some(room) = self.evict_one(keep, out) else {
                 break;
             };
-            hand.receive(room);
+            reservation.receive(room);
         }
     }
 
@@ -119,7 +120,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             if !budget.is_over() || !self.may_pay(floor) {
                 return gone;
             }
-            let due = panics.run(|| self.expire_one(None, &mut budget.hand(), out));
+            let due = panics.run(|| self.expire_one(None, &mut budget.reserve(), out));
             if due != Some(false) {
                 continue;
             }

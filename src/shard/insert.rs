@@ -10,7 +10,7 @@
 //! the way, nothing is dropped under the lock.
 
 use super::{Shard, charge, counted, fits, timer};
-use crate::budget::{Budget, Hand};
+use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::error::Reason;
 use crate::flight::Flight;
@@ -67,21 +67,21 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn insert(
         &mut self,
         offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed
     where
         K: Eq,
     {
         self.policy.fetch(offer.tag);
-        self.work(hand.budget(), out);
+        self.work(reservation.budget(), out);
         if self.flights.are_flying() {
             self.make_way(offer);
         }
         if self.table.is_due() || self.table.len() >= MOST_LIVE {
-            self.prepare(hand, out);
+            self.prepare(reservation, out);
         }
-        let budget = hand.budget();
+        let budget = reservation.budget();
         let (tag, weight) = (offer.tag, weight_of::<K, V, F>(offer));
         if !fits(weight, budget) || self.is_lifeless(offer.life) {
             return self.refuse(offer, budget, out);
@@ -96,14 +96,14 @@ impl<K, V, F: Form> Shard<K, V, F> {
         };
         match found {
             Ok(_) if offer.only_if_absent => Placed::Present,
-            Ok(slot) => self.replace(slot, weight, offer, hand, out),
+            Ok(slot) => self.replace(slot, weight, offer, reservation, out),
             Err(place) => {
                 let Some((key, value)) = offer.pair.take() else {
                     return Placed::Present;
                 };
                 // Before anything is written: an atomic change waits until all that was
                 // written has reached the processor's cache.
-                hand.draw(charge::<F>(weight));
+                reservation.draw(charge::<F>(weight));
                 let mut extra = F::Extra::default();
                 extra.set_weight(weight);
                 timer::set_endless(&mut extra);
@@ -119,7 +119,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                     slot,
                     offer,
                 };
-                unpaid.pay(hand, out)
+                unpaid.pay(reservation, out)
             }
         }
     }
@@ -132,7 +132,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         flight: Option<&Arc<Flight<K, V>>>,
         offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed
     where
@@ -142,7 +142,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
             return Placed::Present;
         }
-        let placed = self.insert(offer, hand, out);
+        let placed = self.insert(offer, reservation, out);
         if let (Some(flight), false) = (flight, matches!(placed, Placed::NeedsRoom(_))) {
             self.flights.remove(tag, flight);
         }
@@ -167,10 +167,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Before a place is looked for: there must be one.
     #[cold]
     #[inline(never)]
-    pub(super) fn prepare(&mut self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) {
+    pub(super) fn prepare(&mut self, reservation: &mut Reservation<'_>, out: &mut Outbox<K, V>) {
         if self.table.len() >= MOST_LIVE {
             if let Some(room) = self.evict_one(None, out) {
-                hand.receive(room);
+                reservation.receive(room);
             }
         }
         if self.table.is_due() {
@@ -209,11 +209,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         slot: Slot,
         weight: u64,
         offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed {
         let before = self.weight_at(slot);
-        if !self.reweigh(slot, weight, self.floor, hand, out) {
+        if !self.reweigh(slot, weight, self.floor, reservation, out) {
             return Placed::NeedsRoom(Room {
                 weight: weight - before,
                 entries: 0,
@@ -280,11 +280,11 @@ struct Unpaid<'a, K, V, F: Form> {
 
 impl<K, V, F: Form> Unpaid<'_, K, V, F> {
     #[inline]
-    fn pay(self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
+    fn pay(self, reservation: &mut Reservation<'_>, out: &mut Outbox<K, V>) -> Placed {
         let (tag, weight) = (self.offer.tag, weight_of::<K, V, F>(self.offer));
         let need = charge::<F>(weight);
         let shard = &mut *self.shard;
-        let free = hand.covers(need) || shard.expire_for(need, hand, out);
+        let free = reservation.covers(need) || shard.expire_for(need, reservation, out);
         if !free && !shard.may_pay(shard.floor) {
             return Placed::NeedsRoom(need);
         }
@@ -292,8 +292,8 @@ impl<K, V, F: Form> Unpaid<'_, K, V, F> {
         // Asked before room is paid, which a panic would lose.
         let is_ghost = shard.policy.missed_a_ghost();
         if free {
-            hand.pay(need);
-        } else if !shard.settle(need, hand, out) {
+            reservation.pay(need);
+        } else if !shard.settle(need, reservation, out) {
             shard.announced = Some(tag);
             return Placed::NeedsRoom(need);
         }

@@ -23,7 +23,7 @@
 
 use super::wheel::{Bucket, NOWHERE, Wheel, beat_after, beat_of, moment_of};
 use super::{Changed, Shard};
-use crate::budget::{Budget, Hand};
+use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::clock::{FOREVER, Moment, NEVER, TICK, end};
 use crate::expiry::Expiry;
@@ -403,7 +403,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     /// Frees one entry that is past its end, and is not `keep`, if the wheel has
-    /// one due; its room goes into the hand.
+    /// one due; its room goes into the reservation.
     ///
     /// Each turn frees an entry, drops a spent item or lowers one, so what is due
     /// bounds it.
@@ -411,26 +411,26 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(super) fn expire_one(
         &mut self,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let mut units = usize::MAX;
-        F::TIMED && self.has_due() && self.expire_due(&mut units, keep, hand, out)
+        F::TIMED && self.has_due() && self.expire_due(&mut units, keep, reservation, out)
     }
 
-    /// Frees entries past their end until the hand covers `need`; says whether it does.
+    /// Frees entries past their end until the reservation covers `need`; says whether it does.
     #[inline]
     pub(super) fn expire_for(
         &mut self,
         need: Room,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         if !F::TIMED {
             return false;
         }
-        while !hand.complete(need) {
-            if !self.expire_one(None, hand, out) {
+        while !reservation.take_all(need) {
+            if !self.expire_one(None, reservation, out) {
                 return false;
             }
         }
@@ -451,7 +451,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         units: &mut usize,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let now = beat_of(self.now);
@@ -473,7 +473,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let mut panics = Panics::none();
             panics.run(|| self.policy.forget(slot, &mut self.table));
             let room = self.unlink(slot, Cause::Expired, out);
-            let freed = room.inspect(|&room| hand.receive(room)).is_some();
+            let freed = room.inspect(|&room| reservation.receive(room)).is_some();
             panics.resume();
             return freed;
         }
@@ -512,9 +512,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn work(&mut self, budget: &Budget, out: &mut Outbox<K, V>) {
         if F::TIMED && self.has_due() {
             let mut units = A_FEW;
-            // The room goes back to the budget with the hand.
-            let mut hand = budget.hand();
-            while self.expire_due(&mut units, None, &mut hand, out) {}
+            // The room goes back to the budget with the reservation.
+            let mut reservation = budget.reserve();
+            while self.expire_due(&mut units, None, &mut reservation, out) {}
         }
     }
 
@@ -526,10 +526,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
             panics: Panics::none(),
         };
         let mut units = most;
-        let mut hand = budget.hand();
+        let mut reservation = budget.reserve();
         let expired = &mut work.expired;
         let swept = work.panics.run(|| {
-            while self.expire_due(&mut units, None, &mut hand, out) {
+            while self.expire_due(&mut units, None, &mut reservation, out) {
                 *expired += 1;
             }
         });
@@ -699,8 +699,10 @@ mod tests {
                 only_if_absent: false,
                 lands: false,
             };
-            let mut hand = self.budget.hand();
-            let placed = self.shard.insert(&mut offer, &mut hand, &mut self.out);
+            let mut reservation = self.budget.reserve();
+            let placed = self
+                .shard
+                .insert(&mut offer, &mut reservation, &mut self.out);
             assert!(matches!(placed, Placed::Stored(_)));
         }
 

@@ -75,8 +75,8 @@ where
         self.hear();
         let mut leaving = self.door.leave.open();
         let placed = {
-            let mut hand = self.door.budget.hand();
-            self.shard.insert(offer, &mut hand, leaving.outbox())
+            let mut reservation = self.door.budget.reserve();
+            self.shard.insert(offer, &mut reservation, leaving.outbox())
         };
         let stored = match placed {
             Placed::Stored(slot) => Some(slot),

@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 /// | form | an entry carries, beside what its policy keeps | bytes | chosen by |
 /// |---|---|---|---|
 /// | a [`Policy`] `P` | nothing | 0 | [`Entries`](crate::Entries) |
-/// | [`Timed<P>`](Timed) | its deadline | 8 | [`time_to_live`](crate::Builder::time_to_live), [`life`](crate::Builder::life) |
+/// | [`Timed<P>`](Timed) | its deadline | 8 | [`time_to_live`](crate::Builder::time_to_live), [`ttl_with`](crate::Builder::ttl_with) |
 /// | [`Aged<P>`](Aged) | its deadline, its idle deadline, the birth of its value | 24 | [`time_to_idle`](crate::Builder::time_to_idle), [`refresh_after`](crate::Builder::refresh_after) |
 /// | [`Weighed<F>`](Weighed), `F` one of these | its weight | 8 more | [`Weight`](crate::Weight), [`Bytes`](crate::Bytes) |
 ///

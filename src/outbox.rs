@@ -2,7 +2,7 @@
 //!
 //! The shard only puts things in; `leave` alone empties it. Most calls let go
 //! of nothing or of one value, so the first place costs no allocation. Where
-//! nobody listens and nothing is to be dropped, evicted and expired entries are not
+//! there is no listener and nothing is to be dropped, evicted and expired entries are not
 //! kept at all.
 
 use crate::cause::{Cause, Times};
@@ -27,13 +27,13 @@ struct Left<K, V> {
 }
 
 impl<K, V> Outbox<K, V> {
-    /// A `silent` one is for entries that may be forgotten without a word.
+    /// An empty outbox; a `silent` one may forget entries that the policy or time takes out.
     #[inline]
     pub(crate) fn new(silent: bool) -> Self {
         Self { left: None, silent }
     }
 
-    /// Takes an entry; forgets it if nobody is to be told, nothing is to be dropped
+    /// Takes an entry; forgets it if there is no listener, nothing is to be dropped
     /// and no caller is handed entries of that cause.
     #[inline]
     pub(crate) fn put(&mut self, key: K, value: V, cause: Cause, times: Times) {

@@ -341,7 +341,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         snapshot.capacity = self.share;
         snapshot.lateness = self.lateness();
-        snapshot.lives = self.lives();
+        snapshot.ages = self.ages();
         snapshot.loaded = self.flights.loaded().cloned().unwrap_or_default();
         snapshot
     }

@@ -1,21 +1,21 @@
 //! Gathering: room for an entry whose own shard has not enough.
 //!
 //! ```text
-//! become the one gatherer                            nobody else takes from the budget now
+//! become the one gatherer                            no other thread takes from the budget now
 //! for floor in [share, 3/4 share, 0]:
 //!     for each shard, the home shard last:
-//!         take what is free; done if the hand covers the need
+//!         take what is free; done if the reservation covers the need
 //!         lock it; it lets go of what is past its end, then evicts down to the
 //!         floor, at most what is needed; unlock
-//! lock the home shard, place the entry out of the hand
+//! lock the home shard, place the entry out of the reservation
 //! ```
 //!
 //! Why it ends: a shard once visited with floor 0 is empty and stays so, since
-//! it can take no room while someone gathers. After the last pass all there is
-//! lies in the hand or is free, and the entry is no heavier than the capacity.
+//! it can take no room while this one gathers. After the last pass all there is
+//! lies in the reservation or is free, and the entry is no heavier than the capacity.
 
-use super::{Cache, lock_at, share, weighed};
-use crate::budget::Hand;
+use super::{Cache, lock_at, share};
+use crate::budget::Reservation;
 use crate::clock::Moment;
 use crate::flight::Flight;
 use crate::form::Form;
@@ -51,28 +51,28 @@ where
         now: Moment,
         out: &mut Outbox<K, V>,
     ) -> Placed {
-        let gatherer = self.budget.gather();
-        let mut hand = gatherer.hand();
+        let gatherer = self.door.budget.gather();
+        let mut reservation = gatherer.reserve();
         let mut spare = true;
         loop {
             let spared = spare.then_some(&*offer);
-            self.gather_into(&mut hand, hashed, spared, need, now, out);
+            self.gather_into(&mut reservation, hashed, spared, need, now, out);
             let mut home = lock_at(self.shard(hashed), now);
             let _mark = Mark::set_in_debug();
-            match home.insert_for(flight, offer, &mut hand, out) {
+            match home.insert_for(flight, offer, &mut reservation, out) {
                 Placed::NeedsRoom(_) => spare = false,
                 placed => return placed,
             }
             need = Room {
                 weight: offer.weight,
-                entries: u64::from(weighed::<F>()),
+                entries: u64::from(F::WEIGHED),
             };
         }
     }
 
     fn gather_into(
         &self,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         hashed: Hashed,
         spare: Option<&Offer<K, V>>,
         need: Room,
@@ -81,11 +81,11 @@ where
     ) {
         let shards = self.shards.len();
         let home = hashed.shard(shards);
-        let share = share(self.budget.capacity(), shards);
+        let share = share(self.door.budget.capacity(), shards);
         for floor in [share, share - share / 4, 0] {
             // The home shard comes last: it needs room itself.
             for index in (home + 1..shards).chain(0..=home) {
-                if hand.fill(need) || need.weight > self.budget.capacity() {
+                if reservation.take_some(need) || need.weight > self.door.budget.capacity() {
                     return;
                 }
                 let mut shard = lock_at(&self.shards[index], now);
@@ -93,10 +93,10 @@ where
                     Some(offer) if index == home => self.kept_slot(&shard, offer),
                     _ => None,
                 };
-                shard.yield_room(floor, need, keep, hand, out);
+                shard.yield_room(floor, need, keep, reservation, out);
             }
         }
-        hand.fill(need);
+        reservation.take_some(need);
     }
 
     /// Where the value lies that an offer is to replace.

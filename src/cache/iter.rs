@@ -11,7 +11,6 @@ use crate::reentry::{self, Mark};
 use crate::shard::Tally;
 use crate::unwind::Panics;
 use std::fmt;
-use std::hash::Hash;
 use std::iter::FusedIterator;
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
@@ -34,6 +33,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// Clones of all keys; values are not cloned. Otherwise as [`iter`](Cache::iter).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend([("a", 1), ("b", 2)]);
+    /// assert!(cache.keys().any(|key| key == "b"));
+    /// ```
     pub fn keys(&self) -> Keys<'_, K, V, F, S>
     where
         K: Clone,
@@ -42,6 +47,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// Clones of all values; keys are not cloned. Otherwise as [`iter`](Cache::iter).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend([("a", 1), ("b", 2)]);
+    /// assert_eq!(cache.values().sum::<i32>(), 3);
+    /// ```
     pub fn values(&self) -> Values<'_, K, V, F, S>
     where
         V: Clone,
@@ -50,7 +61,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     /// Takes every entry out, one shard's at a time, with cause
-    /// [`Removed`](Cause::Removed); those past the end of their life are not yielded
+    /// [`Removed`](Cause::Removed); those past their deadline are not yielded
     /// and leave as [`Expired`](Cause::Expired). What the iterator has not yielded when it
     /// is dropped leaves too.
     ///
@@ -95,18 +106,16 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// Takes out one shard's entries and tells of them.
     fn take_shard(&self, shard: usize) -> Option<Vec<(K, V)>> {
         reentry::check();
-        let now = self.now();
-        let mut panics = Panics::none();
         let shard = self.shards.get(shard)?;
-        let taken = lock_at(shard, now).empty(Cause::Removed, &self.budget, &mut panics);
-        if !F::TIMED {
-            return Some(self.leave.hand_over_all(taken, Cause::Removed, panics));
-        }
+        let now = self.now();
+        let mut batches = self.door.leave.batches();
+        let taken = lock_at(shard, now).empty(Cause::Removed, &self.door.budget, batches.panics());
         let mut tally = Tally::default();
-        let taken: Vec<_> = taken.inspect(|left| tally.note(left)).collect();
-        shard.lock().recount(&tally, Cause::Removed);
-        let taken = taken.into_iter();
-        Some(self.leave.hand_over_all(taken, Cause::Removed, panics))
+        let taken = batches.take_all(taken.inspect(|left| tally.note(left)), Cause::Removed);
+        if F::TIMED {
+            shard.lock().recount(&tally, Cause::Removed);
+        }
+        Some(batches.end_with(taken))
     }
 }
 
@@ -227,17 +236,17 @@ impl<K, V, F: Form, S> Drop for Drain<'_, K, V, F, S> {
     /// # Panics
     /// If dropped by a closure that runs under a cache's lock.
     fn drop(&mut self) {
-        let mut panics = Panics::none();
-        panics.drop_pairs(&mut self.taken);
+        let mut batches = self.cache.door.leave.batches();
+        batches.panics().drop_pairs(&mut self.taken);
         if !reentry::may_lock_while_dropping() {
             return;
         }
-        let now = panics.run(|| self.cache.now()).unwrap_or(0);
+        let now = batches.panics().run(|| self.cache.now()).unwrap_or(0);
         for shard in self.cache.shards.iter().skip(self.next_shard) {
             self.cache
-                .let_all_go(shard, now, Cause::Removed, &mut panics);
+                .let_all_go(shard, now, Cause::Removed, &mut batches);
         }
-        panics.resume();
+        batches.end();
     }
 }
 
@@ -295,7 +304,7 @@ impl<K, V, F: Form, S> IntoIterator for Cache<K, V, F, S> {
 
 impl<'a, K, V, F, S> IntoIterator for &'a Cache<K, V, F, S>
 where
-    K: Hash + Eq + Clone,
+    K: Clone,
     V: Clone,
     F: Form,
 {

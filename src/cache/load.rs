@@ -178,7 +178,7 @@ where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
     {
-        if F::AGED && self.expiry.refreshes() {
+        if F::AGED && self.door.expiry.refreshes() {
             let mut shard = self.lock(hashed);
             let _mark = Mark::set_in_debug();
             return self.read_in_unless_due(&mut shard, hashed, key);
@@ -199,10 +199,10 @@ where
         V: Clone,
     {
         let is = |found: &K| key.equivalent(found);
-        let (age, now) = (self.expiry.refresh_after, shard.now());
+        let (age, now) = (self.door.expiry.refresh_after, shard.now());
         let entry = shard.get(hashed.tag(), is)?;
         let fresh = !Shard::<K, V, F>::has_age(&entry.extra, age, now);
-        if fresh && !self.expiry.rules_reads() {
+        if fresh && !self.door.expiry.rules_reads() {
             return Some(entry.value.clone());
         }
         self.reread_unless_due(shard, hashed, is)
@@ -237,8 +237,8 @@ where
         is: impl FnMut(&K) -> bool,
     ) -> bool {
         F::AGED
-            && self.expiry.refreshes()
-            && shard.is_stale(slot, self.expiry.refresh_after)
+            && self.door.expiry.refreshes()
+            && shard.is_stale(slot, self.door.expiry.refresh_after)
             && !shard.flights.are_loading(tag, is)
     }
 
@@ -355,10 +355,10 @@ where
         let placed = {
             let mut shard = lock_at(self.shard(hashed), now);
             count(shard.flights.loads());
-            // Dropped before the lock: no ordinary hand holds room outside of one.
-            let mut hand = self.budget.hand();
+            // Dropped before the lock: no ordinary reservation holds room outside of one.
+            let mut reservation = self.door.budget.reserve();
             let _mark = Mark::set_in_debug();
-            shard.insert_for(Some(flight), offer, &mut hand, out)
+            shard.insert_for(Some(flight), offer, &mut reservation, out)
         };
         if let Placed::NeedsRoom(need) = placed {
             self.gather(hashed, offer, Some(flight), need, now, out);
@@ -518,7 +518,7 @@ where
         };
         let (cache, hashed, refreshes) = (self.cache, self.hashed, self.refreshes);
         let mut panic = caught(|| drop(self)).err();
-        if refreshes && cache.expiry.stale_if_error {
+        if refreshes && cache.door.expiry.stale_if_error {
             if let Some(stale) = cache.peek_at(hashed, key) {
                 first(&mut panic, dropped(error));
                 return Ok(hand_value(stale, || panic));
@@ -538,15 +538,15 @@ where
         };
         let cache = self.cache;
         let mut offer;
-        let mut leaving = cache.leave.open();
+        let mut leaving = cache.door.leave.open();
         let copy = {
             let _inside = self.chain.enter();
             let copy = value.clone();
             let key = key();
             offer = Offer {
                 tag: self.hashed.tag(),
-                weight: cache.scale.weigh::<F>(&key, &value),
-                life: cache.life(&key, &value),
+                weight: cache.door.scale.weigh::<F>(&key, &value),
+                life: cache.door.life(&key, &value),
                 pair: Some((key, value)),
                 only_if_absent: false,
                 lands: true,
@@ -560,7 +560,7 @@ where
         let mut panic = flight
             .as_ref()
             .and_then(|flight| flight.land(|| copy.clone()));
-        first(&mut panic, leaving.settle_quietly().into());
+        first(&mut panic, leaving.tell_and_drop().into());
         if let Some((key, value)) = offer.pair {
             first(&mut panic, drop_apart(key, value));
         }

@@ -554,7 +554,7 @@ where
     /// Whether stale values stand in for all that the loader failed to load.
     fn has_stale(&self, found: &[Option<V>]) -> bool {
         let mut places = self.led.iter().map(|led| led.wanted.place);
-        self.cache.expiry.stale_if_error && places.all(|place| found[place].is_some())
+        self.cache.door.expiry.stale_if_error && places.all(|place| found[place].is_some())
     }
 
     /// What is yet to be landed under this key.

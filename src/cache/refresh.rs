@@ -208,7 +208,7 @@ where
         if let Some(value) = self.read_unless_due(hashed, key) {
             return Found::Value(value);
         }
-        if !self.expiry.refreshes() {
+        if !self.door.expiry.refreshes() {
             return Found::Nothing;
         }
         let mut own = Some(key.to_owned());

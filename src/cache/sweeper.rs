@@ -1,4 +1,4 @@
-//! `Sweeper`: a thread that sweeps, for who asks for one.
+//! `Sweeper`: an optional background thread that removes expired entries.
 //!
 //! ```text
 //! until the bell rings:   wait for it, `every` at most
@@ -61,6 +61,19 @@ impl Sweeper {
     /// Ends the thread and waits until it has ended, which takes no longer than the
     /// turn that it may be at. Called on the sweeper's own thread, by a listener, it
     /// does not wait.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60)).build()?;
+    /// let cache = Arc::new(cache);
+    /// # cache.insert("a", 1);
+    /// let sweeper = cache.sweeper(Duration::from_secs(1))?;
+    /// sweeper.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(mut self) {
         let thread = self.thread.take();
         drop(self);
@@ -70,12 +83,38 @@ impl Sweeper {
     }
 
     /// Lets the thread run for as long as the cache lives.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60)).build()?;
+    /// let cache = Arc::new(cache);
+    /// # cache.insert("a", 1);
+    /// cache.sweeper(Duration::from_secs(1))?.detach();
+    /// drop(cache);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn detach(mut self) {
         self.bell = None;
     }
 
     /// Panics of the listener, or of a value being dropped, that the thread has
     /// caught; it went on after each.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60)).build()?;
+    /// let cache = Arc::new(cache);
+    /// # cache.insert("a", 1);
+    /// let sweeper = cache.sweeper(Duration::from_secs(1))?;
+    /// assert_eq!(sweeper.panics(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
     }
@@ -156,7 +195,7 @@ fn sweep_until<K, V, F: Expiring, S>(
             let Some(cache) = cache.upgrade() else {
                 return;
             };
-            // Also the drop of a cache that everybody else has let go of.
+            // Also the drop of a cache that this thread was the last to hold.
             let swept = Panics::none().run(move || cache.sweep(A_TURN));
             if swept.is_none() {
                 panics.fetch_add(1, Ordering::Relaxed);

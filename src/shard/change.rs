@@ -5,7 +5,7 @@
 //! goes on after the lock.
 
 use super::{Shard, fits};
-use crate::budget::{Budget, Hand};
+use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
 use crate::error::Updated;
 use crate::form::{Form, extra::Extra};
@@ -39,7 +39,7 @@ impl<R> Changed<R> {
     /// Tells what left, outside the lock, then goes on with the panic or answers.
     pub(crate) fn settle<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
         let mut panics = self.panics;
-        panics.add(leaving.settle_quietly());
+        panics.add(leaving.tell_and_drop());
         match panics.hand(self.result) {
             Some(result) if self.stayed => Updated::Kept(result),
             Some(result) => Updated::Refused(result),
@@ -56,7 +56,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         slot: Slot,
         after: u64,
         floor: u64,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
@@ -66,14 +66,16 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let room = |weight| Room { weight, entries: 0 };
         if after > before {
             let need = room(after - before);
-            if !hand.complete(need) && !self.collect(need, floor, Some(slot), hand, out) {
+            if !reservation.take_all(need)
+                && !self.collect(need, floor, Some(slot), reservation, out)
+            {
                 return false;
             }
-            hand.pay(need);
+            reservation.pay(need);
             self.hold(need);
         } else {
             self.release(room(before - after));
-            hand.budget().give(room(before - after));
+            reservation.budget().give(room(before - after));
         }
         if let Some(entry) = self.table.get_mut(slot) {
             entry.extra.set_weight(after);
@@ -129,7 +131,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     ) -> bool {
         let before = self.weight_at(slot);
         // All of this shard may be evicted: the closure's caller cannot wait for other shards.
-        let fits = fits(after, budget) && self.reweigh(slot, after, 0, &mut budget.hand(), out);
+        let fits = fits(after, budget) && self.reweigh(slot, after, 0, &mut budget.reserve(), out);
         if fits && before != after {
             self.counts.reweighed(before, after);
             self.reordered(slot, before, after);

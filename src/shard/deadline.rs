@@ -83,7 +83,7 @@ pub(super) fn cause_and_times<X: Extra>(extra: &X, cause: Cause, now: Moment) ->
         return (cause, times);
     }
     if X::AGED {
-        times.lived = now.saturating_sub(extra.birth());
+        times.age = now.saturating_sub(extra.birth());
     }
     if is_expired(extra, now) {
         times.late = now - deadline_of(extra);

@@ -10,7 +10,7 @@
 //! entry that is being replaced (`keep`), and one that is not yet paid for, is no victim.
 
 use super::{Shard, deadline};
-use crate::budget::{Budget, Hand};
+use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
 use crate::form::Form;
 use crate::outbox::Outbox;
@@ -25,16 +25,16 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(super) fn evict_for(
         &mut self,
         need: Room,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         if let Some(room) = self.evict(None, out) {
-            if hand.is_empty() && (!F::WEIGHED || room == need) {
+            if reservation.is_empty() && (!F::WEIGHED || room == need) {
                 return true;
             }
-            hand.receive(room);
+            reservation.receive(room);
         }
-        self.evict_more_for(need, hand, out)
+        self.evict_more_for(need, reservation, out)
     }
 
     /// Completes `evict_for` when one victim's room is not exactly what is needed.
@@ -42,12 +42,13 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(super) fn evict_more_for(
         &mut self,
         need: Room,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
-        let paid = hand.complete(need) || self.collect(need, self.floor, None, hand, out);
+        let paid =
+            reservation.take_all(need) || self.collect(need, self.floor, None, reservation, out);
         if paid {
-            hand.pay(need);
+            reservation.pay(need);
         }
         paid
     }
@@ -59,22 +60,22 @@ impl<K, V, F: Form> Shard<K, V, F> {
         need: Room,
         floor: u64,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         while self.may_pay(floor) {
-            if !self.expire_one(keep, hand, out) {
+            if !self.expire_one(keep, reservation, out) {
                 let Some(room) = self.evict_one(keep, out) else {
                     break;
                 };
-                hand.receive(room);
+                reservation.receive(room);
             }
-            if hand.complete(need) {
+            if reservation.take_all(need) {
                 return true;
             }
         }
         // Other shards may have given room back since; or all there is was evicted.
-        hand.complete(need)
+        reservation.take_all(need)
     }
 
     /// Whether this shard may evict for room, down to `floor`. Entries may weigh 0, so with a
@@ -90,15 +91,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
         floor: u64,
         need: Room,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) {
-        while !hand.covers(need) && self.expire_one(keep, hand, out) {}
-        while !hand.covers(need) && self.may_pay(floor) {
+        while !reservation.covers(need) && self.expire_one(keep, reservation, out) {}
+        while !reservation.covers(need) && self.may_pay(floor) {
             let Some(room) = self.evict_one(keep, out) else {
                 break;
             };
-            hand.receive(room);
+            reservation.receive(room);
         }
     }
 
@@ -119,7 +120,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             if !budget.is_over() || !self.may_pay(floor) {
                 return gone;
             }
-            let due = panics.run(|| self.expire_one(None, &mut budget.hand(), out));
+            let due = panics.run(|| self.expire_one(None, &mut budget.reserve(), out));
             if due != Some(false) {
                 continue;
             }

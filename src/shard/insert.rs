@@ -10,7 +10,7 @@
 //! the lock, whatever panics on the way.
 
 use super::{Shard, charge, counted, deadline, fits};
-use crate::budget::{Budget, Hand};
+use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::error::Reason;
 use crate::flight::Flight;
@@ -29,7 +29,7 @@ pub(crate) struct Offer<K, V> {
     pub(crate) pair: Option<(K, V)>,
     pub(crate) tag: Tag,
     pub(crate) weight: u64,
-    /// How long it is to live, in nanoseconds, where entries have lives.
+    /// How long it is to live, in nanoseconds, where entries have ages.
     pub(crate) life: u64,
     /// Whether an older value under the key stays.
     pub(crate) only_if_absent: bool,
@@ -67,21 +67,21 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn insert(
         &mut self,
         offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed
     where
         K: Eq,
     {
         self.policy.prefetch(offer.tag);
-        self.work(hand.budget(), out);
+        self.work(reservation.budget(), out);
         if self.flights.are_flying() {
             self.make_way(offer);
         }
         if self.table.needs_rebuild() || self.table.len() >= MOST_LIVE {
-            self.prepare(hand, out);
+            self.prepare(reservation, out);
         }
-        let budget = hand.budget();
+        let budget = reservation.budget();
         let (tag, weight) = (offer.tag, weight_of::<K, V, F>(offer));
         if !fits(weight, budget) || self.is_lifeless(offer.life) {
             return self.refuse(offer, budget, out);
@@ -96,14 +96,14 @@ impl<K, V, F: Form> Shard<K, V, F> {
         };
         match found {
             Ok(_) if offer.only_if_absent => Placed::Present,
-            Ok(slot) => self.replace(slot, weight, offer, hand, out),
+            Ok(slot) => self.replace(slot, weight, offer, reservation, out),
             Err(vacant) => {
                 let Some((key, value)) = offer.pair.take() else {
                     return Placed::Present;
                 };
                 // This comes before anything is written: an atomic change waits until all that
                 // was written has reached the processor's cache.
-                hand.draw(charge::<F>(weight));
+                reservation.draw(charge::<F>(weight));
                 let mut extra = F::Extra::default();
                 extra.set_weight(weight);
                 deadline::set_endless(&mut extra);
@@ -119,7 +119,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                     slot,
                     offer,
                 };
-                unpaid.pay(hand, out)
+                unpaid.pay(reservation, out)
             }
         }
     }
@@ -132,7 +132,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         flight: Option<&Arc<Flight<K, V>>>,
         offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed
     where
@@ -142,7 +142,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
             return Placed::Present;
         }
-        let placed = self.insert(offer, hand, out);
+        let placed = self.insert(offer, reservation, out);
         if let (Some(flight), false) = (flight, matches!(placed, Placed::NeedsRoom(_))) {
             self.flights.remove(tag, flight);
         }
@@ -167,10 +167,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Makes sure that the table has a free slot.
     #[cold]
     #[inline(never)]
-    pub(super) fn prepare(&mut self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) {
+    pub(super) fn prepare(&mut self, reservation: &mut Reservation<'_>, out: &mut Outbox<K, V>) {
         if self.table.len() >= MOST_LIVE {
             if let Some(room) = self.evict_one(None, out) {
-                hand.receive(room);
+                reservation.receive(room);
             }
         }
         if self.table.needs_rebuild() {
@@ -209,11 +209,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         slot: Slot,
         weight: u64,
         offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> Placed {
         let before = self.weight_at(slot);
-        if !self.reweigh(slot, weight, self.floor, hand, out) {
+        if !self.reweigh(slot, weight, self.floor, reservation, out) {
             return Placed::NeedsRoom(Room {
                 weight: weight - before,
                 entries: 0,
@@ -254,7 +254,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             return Placed::Present;
         };
         let (cause, reason) = if fits(offer.weight, budget) {
-            (Cause::Expired, Reason::NoLife)
+            (Cause::Expired, Reason::ZeroTtl)
         } else {
             let weight = offer.weight;
             let capacity = budget.capacity();
@@ -280,11 +280,11 @@ struct Unpaid<'a, K, V, F: Form> {
 
 impl<K, V, F: Form> Unpaid<'_, K, V, F> {
     #[inline]
-    fn pay(self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
+    fn pay(self, reservation: &mut Reservation<'_>, out: &mut Outbox<K, V>) -> Placed {
         let (tag, weight) = (self.offer.tag, weight_of::<K, V, F>(self.offer));
         let need = charge::<F>(weight);
         let shard = &mut *self.shard;
-        let free = hand.covers(need) || shard.expire_for(need, hand, out);
+        let free = reservation.covers(need) || shard.expire_for(need, reservation, out);
         if !free && !shard.may_pay(shard.floor) {
             return Placed::NeedsRoom(need);
         }
@@ -292,8 +292,8 @@ impl<K, V, F: Form> Unpaid<'_, K, V, F> {
         // This is asked before room is paid, which a panic would lose.
         let is_ghost = shard.policy.hit_a_ghost();
         if free {
-            hand.pay(need);
-        } else if !shard.evict_for(need, hand, out) {
+            reservation.pay(need);
+        } else if !shard.evict_for(need, reservation, out) {
             shard.announced = Some(tag);
             return Placed::NeedsRoom(need);
         }

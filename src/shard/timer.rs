@@ -25,7 +25,7 @@ use super::deadline::{
 };
 use super::wheel::{Bucket, NOWHERE, Wheel, beat_after, beat_of, moment_of};
 use super::{Changed, Shard};
-use crate::budget::{Budget, Hand};
+use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::clock::{Moment, NEVER, deadline};
 use crate::expiry::Expiry;
@@ -33,7 +33,7 @@ use crate::form::{Form, extra::Extra};
 use crate::outbox::{Departure, Outbox};
 use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
-use crate::stats::{Lateness, Lives};
+use crate::stats::{Ages, Lateness};
 use crate::table::Entry;
 use crate::unwind::Panics;
 
@@ -45,7 +45,7 @@ pub(super) struct Timer {
     wheel: Wheel,
     scheduled: usize,
     lateness: Lateness,
-    lives: Option<Box<Lives>>,
+    ages: Option<Box<Ages>>,
 }
 
 impl Timer {
@@ -54,7 +54,7 @@ impl Timer {
             wheel: Wheel::new(),
             scheduled: 0,
             lateness: Lateness::default(),
-            lives: records.then(Box::default),
+            ages: records.then(Box::default),
         }
     }
 
@@ -343,7 +343,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     /// Takes out one expired entry other than `keep`, if the wheel has one that is ripe; its
-    /// room goes into the hand.
+    /// room goes into the reservation.
     ///
     /// Each turn takes out an entry, drops a stale item or reschedules one, so the number
     /// of ripe items bounds it.
@@ -351,26 +351,26 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(super) fn expire_one(
         &mut self,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let mut units = usize::MAX;
-        F::TIMED && self.has_ripe() && self.expire_ripe(&mut units, keep, hand, out)
+        F::TIMED && self.has_ripe() && self.expire_ripe(&mut units, keep, reservation, out)
     }
 
-    /// Takes out expired entries until the hand covers `need`; says whether it does.
+    /// Takes out expired entries until the reservation covers `need`; says whether it does.
     #[inline]
     pub(super) fn expire_for(
         &mut self,
         need: Room,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         if !F::TIMED {
             return false;
         }
-        while !hand.complete(need) {
-            if !self.expire_one(None, hand, out) {
+        while !reservation.take_all(need) {
+            if !self.expire_one(None, reservation, out) {
                 return false;
             }
         }
@@ -391,7 +391,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         units: &mut usize,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let now = beat_of(self.now);
@@ -413,7 +413,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let mut panics = Panics::none();
             panics.run(|| self.policy.forget(slot, &mut self.table));
             let room = self.unlink(slot, Cause::Expired, out);
-            let freed = room.inspect(|&room| hand.receive(room)).is_some();
+            let freed = room.inspect(|&room| reservation.receive(room)).is_some();
             panics.resume();
             return freed;
         }
@@ -454,9 +454,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn work(&mut self, budget: &Budget, out: &mut Outbox<K, V>) {
         if F::TIMED && self.has_ripe() {
             let mut units = A_FEW;
-            // The hand gives the room back to the budget.
-            let mut hand = budget.hand();
-            while self.expire_ripe(&mut units, None, &mut hand, out) {}
+            // The reservation gives the room back to the budget.
+            let mut reservation = budget.reserve();
+            while self.expire_ripe(&mut units, None, &mut reservation, out) {}
         }
     }
 
@@ -468,10 +468,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
             panics: Panics::none(),
         };
         let mut units = most;
-        let mut hand = budget.hand();
+        let mut reservation = budget.reserve();
         let expired = &mut work.expired;
         let swept = work.panics.run(|| {
-            while self.expire_ripe(&mut units, None, &mut hand, out) {
+            while self.expire_ripe(&mut units, None, &mut reservation, out) {
                 *expired += 1;
             }
         });
@@ -499,8 +499,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
             self.counts.were_expired(tally.expired, from);
             if let Some(timer) = &mut self.timer {
                 timer.lateness.add(tally.lateness);
-                if let Some(lives) = &mut timer.lives {
-                    lives.add(&tally.lives);
+                if let Some(ages) = &mut timer.ages {
+                    ages.add(&tally.ages);
                 }
             }
         }
@@ -559,8 +559,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
             .map_or_else(Lateness::default, |timer| timer.lateness)
     }
 
-    pub(super) fn lives(&self) -> Option<Box<Lives>> {
-        self.timer.as_ref()?.lives.clone()
+    pub(super) fn ages(&self) -> Option<Box<Ages>> {
+        self.timer.as_ref()?.ages.clone()
     }
 }
 
@@ -568,8 +568,8 @@ fn note(timer: &mut Timer, times: Times) {
     if times.late != u64::MAX {
         timer.lateness.note(times.late);
     }
-    if let Some(lives) = &mut timer.lives {
-        lives.note(times.lived);
+    if let Some(ages) = &mut timer.ages {
+        ages.note(times.age);
     }
 }
 
@@ -578,7 +578,7 @@ fn note(timer: &mut Timer, times: Times) {
 pub(crate) struct Tally {
     expired: u64,
     lateness: Lateness,
-    lives: Lives,
+    ages: Ages,
 }
 
 impl Tally {
@@ -587,8 +587,8 @@ impl Tally {
             self.expired += 1;
             self.lateness.note(left.times.late);
         }
-        if left.times.lived != u64::MAX {
-            self.lives.note(left.times.lived);
+        if left.times.age != u64::MAX {
+            self.ages.note(left.times.age);
         }
     }
 }
@@ -627,8 +627,10 @@ mod tests {
                 only_if_absent: false,
                 lands: false,
             };
-            let mut hand = self.budget.hand();
-            let placed = self.shard.insert(&mut offer, &mut hand, &mut self.out);
+            let mut reservation = self.budget.reserve();
+            let placed = self
+                .shard
+                .insert(&mut offer, &mut reservation, &mut self.out);
             assert!(matches!(placed, Placed::Stored(_)));
         }
 

@@ -54,7 +54,7 @@ fn say_entries() {
     });
     lives("recorded", |entries| {
         let builder = built(entries).time_to_live(LIFE);
-        builder.record_lives().build().expect("plain")
+        builder.record_ages().build().expect("plain")
     });
     let overhead = Bytes::overhead::<u64, u64, Duel>();
     println!("a Bytes capacity charges {overhead} for an entry u64 -> u64, payload included");

@@ -155,10 +155,10 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// cache has one, the one given last.
     ///
     /// ```
-    /// use brimful::{Cache, Cause, Departed, Entries, HandClock};
+    /// use brimful::{Cache, Cause, Departed, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(10))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -248,10 +248,10 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// [`Duration::MAX`] means never; zero lets nothing in.
     ///
     /// ```
-    /// use brimful::{Cache, Entries, HandClock};
+    /// use brimful::{Cache, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let sessions = Cache::builder(Entries(100))
     ///     .time_to_idle(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -338,10 +338,10 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// [`Aged`](crate::Aged).
     ///
     /// ```
-    /// use brimful::{Cache, Departed, Entries, HandClock};
+    /// use brimful::{Cache, Departed, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(100))
     ///     .record_ages()
     ///     .clock(clock.clone())
@@ -379,10 +379,10 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// other does. [`Snapshot::refreshes`](crate::Snapshot::refreshes) counts.
     ///
     /// ```
-    /// use brimful::{Cache, Entries, HandClock};
+    /// use brimful::{Cache, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let rates = Cache::builder(Entries(100))
     ///     .refresh_after(Duration::from_secs(60))
     ///     .time_to_live(Duration::from_secs(600))
@@ -428,10 +428,10 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// See [`Clock`].
     ///
     /// ```
-    /// use brimful::{Cache, Entries, HandClock};
+    /// use brimful::{Cache, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())

@@ -97,10 +97,10 @@ pub trait Clock: Send + Sync {
 /// Clones show the same time.
 ///
 /// ```
-/// use brimful::{Cache, Entries, HandClock, Timed};
+/// use brimful::{Cache, Entries, ManualClock, Timed};
 /// use std::time::Duration;
 ///
-/// let clock = HandClock::new();
+/// let clock = ManualClock::new();
 /// let cache: Cache<&str, u32, Timed> = Cache::builder(Entries(100))
 ///     .time_to_live(Duration::from_secs(60))
 ///     .clock(clock.clone())
@@ -113,9 +113,9 @@ pub trait Clock: Send + Sync {
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 #[derive(Clone)]
-pub struct HandClock(Arc<AtomicU64>);
+pub struct ManualClock(Arc<AtomicU64>);
 
-impl HandClock {
+impl ManualClock {
     /// A clock that shows 0.
     pub fn new() -> Self {
         Self(Arc::new(AtomicU64::new(0)))
@@ -142,19 +142,19 @@ impl HandClock {
     }
 }
 
-impl Default for HandClock {
+impl Default for ManualClock {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for HandClock {
+impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HandClock").field(&self.now()).finish()
+        f.debug_tuple("ManualClock").field(&self.now()).finish()
     }
 }
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.0.load(Ordering::Acquire))
     }
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn no_clock_reaches_never() {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let source = Source::Given(Box::new(clock.clone()));
         clock.advance(Duration::MAX);
         clock.advance(Duration::MAX);

@@ -73,7 +73,7 @@ pub use builder::Builder;
 pub use cache::{Cache, Drain, Entry, IntoIter, Iter, Keys, Sweeper, Values};
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};
-pub use clock::{Clock, HandClock};
+pub use clock::{Clock, ManualClock};
 pub use error::{BuildError, LoadError, Reason, Refused, Updated};
 pub use expiry::Swept;
 pub use form::{Aged, Expiring, Form, Timed, Weighed};

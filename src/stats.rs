@@ -239,10 +239,10 @@ impl Lateness {
 /// It is kept where the builder was told to [record ages](crate::Builder::record_ages).
 ///
 /// ```
-/// use brimful::{Cache, Entries, HandClock};
+/// use brimful::{Cache, Entries, ManualClock};
 /// use std::time::Duration;
 ///
-/// let clock = HandClock::new();
+/// let clock = ManualClock::new();
 /// let cache = Cache::builder(Entries(100)).record_ages().clock(clock.clone()).build()?;
 /// cache.insert("a", 1);
 /// clock.advance(Duration::from_secs(3));
@@ -286,9 +286,9 @@ impl Ages {
     /// without a value are left out.
     ///
     /// ```
-    /// # use brimful::{Cache, Entries, HandClock};
+    /// # use brimful::{Cache, Entries, ManualClock};
     /// # use std::time::Duration;
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(100)).record_ages().clock(clock.clone()).build()?;
     /// cache.insert("a", 1);
     /// clock.advance(Duration::from_secs(3));
@@ -583,10 +583,10 @@ impl Snapshot {
     /// between a deadline and the write or sweep that took the value out.
     ///
     /// ```
-    /// use brimful::{Cache, Entries, HandClock};
+    /// use brimful::{Cache, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -604,10 +604,10 @@ impl Snapshot {
     /// The largest lateness of any expired value.
     ///
     /// ```
-    /// use brimful::{Cache, Entries, HandClock};
+    /// use brimful::{Cache, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())

@@ -212,16 +212,16 @@ fn sweep_until<K, V, F: Expiring, S>(
 #[cfg(not(brimful_loom))]
 mod tests {
     use super::*;
-    use crate::{Entries, HandClock, Timed};
+    use crate::{Entries, ManualClock, Timed};
 
-    fn cache(clock: &HandClock) -> Arc<Cache<u32, u32, Timed>> {
+    fn cache(clock: &ManualClock) -> Arc<Cache<u32, u32, Timed>> {
         let builder = Cache::builder(Entries(10_000)).time_to_live(Duration::from_secs(1));
         Arc::new(builder.clock(clock.clone()).build().unwrap())
     }
 
     #[test]
     fn the_drop_of_the_cache_wakes_a_thread_that_would_wait_for_ever() {
-        let cache = cache(&HandClock::new());
+        let cache = cache(&ManualClock::new());
         let bell = Arc::new(Bell::new());
         cache.bells.add(&bell);
         let held = Arc::downgrade(&cache);
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn bells_of_threads_that_have_ended_do_not_pile_up() {
-        let cache = cache(&HandClock::new());
+        let cache = cache(&ManualClock::new());
         for _ in 0..50 {
             cache.sweeper(Duration::MAX).unwrap().stop();
         }
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn one_waking_works_off_all_that_is_due() {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let cache = cache(&clock);
         cache.extend((0..5_000).map(|n| (n, n)));
         clock.advance(Duration::from_secs(2));

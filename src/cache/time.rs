@@ -140,10 +140,10 @@ where
     /// 1,024 ns more than it was given. Does not count as a use.
     ///
     /// ```
-    /// use brimful::{Cache, Entries, HandClock};
+    /// use brimful::{Cache, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -243,10 +243,10 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// at a time under its lock; [`len`](Cache::len) also counts those not yet swept.
     ///
     /// ```
-    /// use brimful::{Cache, Entries, HandClock};
+    /// use brimful::{Cache, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -281,10 +281,10 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// written to sweeps itself, a little with each write.
     ///
     /// ```
-    /// use brimful::{Cache, Entries, HandClock};
+    /// use brimful::{Cache, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -351,10 +351,10 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// [`sweep`](Cache::sweep) at that time looks. O(shards).
     ///
     /// ```
-    /// use brimful::{Cache, Entries, HandClock};
+    /// use brimful::{Cache, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())

@@ -234,7 +234,7 @@ impl<'a, K, V, F: Form, S> IntoIterator for &'a Cache<K, V, F, S> {
 #[cfg(not(brimful_loom))]
 mod tests {
     use super::*;
-    use crate::{Entries, HandClock};
+    use crate::{Entries, ManualClock};
     use std::time::Duration;
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn entries_past_their_deadline_are_met_and_not_yielded() {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(1));
         let mut cache = cache.clock(clock.clone()).build_unsync().unwrap();
         cache.extend([(1, 1), (2, 2)]);

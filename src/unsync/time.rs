@@ -23,10 +23,10 @@ where
     /// leaves at once, as [`Expired`](crate::Cause::Expired).
     ///
     /// ```
-    /// use brimful::{Entries, HandClock, unsync};
+    /// use brimful::{Entries, ManualClock, unsync};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let mut tokens = unsync::Cache::builder(Entries(100))
     ///     .time_to_live(Duration::MAX)
     ///     .clock(clock.clone())
@@ -75,10 +75,10 @@ where
     /// count as a use.
     ///
     /// ```
-    /// use brimful::{Entries, HandClock, unsync::Cache};
+    /// use brimful::{Entries, ManualClock, unsync::Cache};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let mut cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -103,10 +103,10 @@ where
     /// entry. Zero ends it at once. Does not count as a use.
     ///
     /// ```
-    /// use brimful::{Entries, HandClock, unsync::Cache};
+    /// use brimful::{Entries, ManualClock, unsync::Cache};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let mut cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -173,10 +173,10 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// How many entries are not past their deadline. O(entries).
     ///
     /// ```
-    /// use brimful::{Entries, HandClock, unsync::Cache};
+    /// use brimful::{Entries, ManualClock, unsync::Cache};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let mut cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -195,10 +195,10 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// [`brimful::Cache::sweep`](crate::Cache::sweep) does.
     ///
     /// ```
-    /// use brimful::{Entries, HandClock, unsync::Cache};
+    /// use brimful::{Entries, ManualClock, unsync::Cache};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let mut cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -226,10 +226,10 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// lower bound, as in [`brimful::Cache::next_deadline`](crate::Cache::next_deadline).
     ///
     /// ```
-    /// use brimful::{Entries, HandClock, unsync::Cache};
+    /// use brimful::{Entries, ManualClock, unsync::Cache};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let mut cache = Cache::builder(Entries(100))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())

@@ -1037,7 +1037,6 @@ fn causes_that_cannot_occur_yet_are_never_counted() {
     cache.clear();
     let stats = cache.stats();
     assert_eq!(stats.departures(Cause::Expired), 0);
-    assert_eq!(stats.departures(Cause::ScopeEnded), 0);
 }
 
 // ---- four threads ----

@@ -13,8 +13,8 @@ use crate::world::watchdog::{patience, sweepers_alone};
 use crate::world::{Random, count, done};
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{
-    Aged, BuildError, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, HandClock, Reason,
-    Swept, Timed, Updated, Weighed, Weight, unsync,
+    Aged, BuildError, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, ManualClock,
+    Reason, Swept, Timed, Updated, Weighed, Weight, unsync,
 };
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -53,7 +53,7 @@ impl Log {
                 value: *left.value,
                 cause: left.cause,
                 late: left.late,
-                lived: left.lived,
+                lived: left.age,
             });
         }
     }
@@ -72,7 +72,7 @@ impl Log {
     }
 }
 
-fn builder(clock: &HandClock, log: &Log, entries: usize) -> Builder<u32, u32> {
+fn builder(clock: &ManualClock, log: &Log, entries: usize) -> Builder<u32, u32> {
     // The clock is refused where there are no lives, so each test adds some.
     Cache::builder(Entries(entries))
         .shards(1)
@@ -80,12 +80,12 @@ fn builder(clock: &HandClock, log: &Log, entries: usize) -> Builder<u32, u32> {
         .on_departure(log.hear())
 }
 
-fn timed(clock: &HandClock, log: &Log, entries: usize, life: Duration) -> Cache<u32, u32, Timed> {
+fn timed(clock: &ManualClock, log: &Log, entries: usize, life: Duration) -> Cache<u32, u32, Timed> {
     let builder = builder(clock, log, entries).time_to_live(life);
     builder.build().unwrap()
 }
 
-fn timed_unsync(clock: &HandClock, log: &Log, life: Duration) -> unsync::Cache<u32, u32, Timed> {
+fn timed_unsync(clock: &ManualClock, log: &Log, life: Duration) -> unsync::Cache<u32, u32, Timed> {
     let builder = builder(clock, log, 100).time_to_live(life);
     builder.build_unsync().unwrap()
 }
@@ -102,7 +102,7 @@ fn a_value_lives_until_its_end_and_not_a_tick_longer() {
         (77, 1_000_000),
         (5, 999_999_937),
     ] {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         clock.set(Duration::from_nanos(start));
         let cache = timed(&clock, &Log::default(), 10, Duration::from_nanos(life));
         cache.insert(1, 1);
@@ -115,10 +115,10 @@ fn a_value_lives_until_its_end_and_not_a_tick_longer() {
 
 #[test]
 fn an_explicit_life_takes_the_place_of_rule_and_time_to_live() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = Cache::builder(Entries(10))
         .time_to_live(secs(10))
-        .life(|key: &u32, _: &u32| key.is_multiple_of(2).then_some(secs(20)))
+        .ttl_with(|key: &u32, _: &u32| key.is_multiple_of(2).then_some(secs(20)))
         .clock(clock.clone())
         .build()
         .unwrap();
@@ -144,7 +144,7 @@ fn an_explicit_life_takes_the_place_of_rule_and_time_to_live() {
 
 #[test]
 fn the_earlier_of_two_ends_counts_and_a_use_puts_one_of_them_off() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let log = Log::default();
     let cache: Cache<u32, u32, Aged> = builder(&clock, &log, 10)
         .time_to_idle(secs(4))
@@ -190,7 +190,7 @@ fn the_earlier_of_two_ends_counts_and_a_use_puts_one_of_them_off() {
 
 #[test]
 fn a_changed_value_begins_a_life_and_retain_begins_none() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = timed(&clock, &Log::default(), 10, secs(10));
     for key in 0..4 {
         cache.insert(key, key);
@@ -210,7 +210,7 @@ fn a_changed_value_begins_a_life_and_retain_begins_none() {
     );
     cache.check();
 
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let mut cache = timed_unsync(&clock, &Log::default(), secs(10));
     for key in 0..3 {
         cache.insert(key, key);
@@ -230,7 +230,7 @@ fn a_changed_value_begins_a_life_and_retain_begins_none() {
 
 #[test]
 fn a_rule_for_reads_gives_a_life_leaves_it_or_ends_it() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let rule = |_: &u32, value: &u32| match value {
         0 => None,
         1 => Some(secs(10)),
@@ -240,7 +240,7 @@ fn a_rule_for_reads_gives_a_life_leaves_it_or_ends_it() {
     let build = || {
         Cache::builder(Entries(10))
             .time_to_live(secs(10))
-            .life_on_read(rule)
+            .ttl_on_read(rule)
             .clock(clock.clone())
     };
     let cache = build().build().unwrap();
@@ -277,7 +277,7 @@ fn rules_see_what_they_rule_and_may_use_the_cache_at_an_insert() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let cache = Cache::builder(Entries(10))
-        .life(move |key: &u32, value: &u32| {
+        .ttl_with(move |key: &u32, value: &u32| {
             assert_eq!(value / 10, *key);
             count.fetch_add(1, Ordering::Relaxed);
             OTHER.insert(*key, *value);
@@ -314,7 +314,7 @@ fn rules_see_what_they_rule_and_may_use_the_cache_at_an_insert() {
 
 #[test]
 fn a_life_can_be_read_and_changed() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let log = Log::default();
     let cache = timed(&clock, &log, 100, secs(10));
     let mut alone = timed_unsync(&clock, &Log::default(), secs(10));
@@ -357,7 +357,7 @@ fn policies_weights_and_lives_compose_in_any_order_of_calls() {
     is_timed::<Timed<Duel>>();
     is_timed::<Aged<Lru>>();
     is_timed::<Aged<Fifo>>();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let weigh = |_: &u32, value: &u32| u64::from(*value);
     let cache: Cache<u32, u32, Weighed<Timed<Lru>>> = Cache::builder(Weight(100, weigh))
         .time_to_live(secs(10))
@@ -384,7 +384,7 @@ fn policies_weights_and_lives_compose_in_any_order_of_calls() {
         .unwrap();
     idle.insert(1, 1);
     let recorded: Cache<u32, u32, Aged<S3Fifo>> = Cache::builder(Entries(10))
-        .record_lives()
+        .record_ages()
         .policy::<S3Fifo>()
         .time_to_live(secs(1))
         .time_to_idle(secs(1))
@@ -403,18 +403,18 @@ fn policies_weights_and_lives_compose_in_any_order_of_calls() {
 #[test]
 fn a_clock_that_nobody_would_read_is_refused() {
     let built = Cache::<u32, u32>::builder(Entries(1))
-        .clock(HandClock::new())
+        .clock(ManualClock::new())
         .build();
-    assert_eq!(built.err(), Some(BuildError::NoLives));
-    let built = Cache::<u32, u32>::builder(Entries(1)).clock(HandClock::new());
-    assert_eq!(built.build_unsync().err(), Some(BuildError::NoLives));
+    assert_eq!(built.err(), Some(BuildError::NoDeadlines));
+    let built = Cache::<u32, u32>::builder(Entries(1)).clock(ManualClock::new());
+    assert_eq!(built.build_unsync().err(), Some(BuildError::NoDeadlines));
 }
 
 // --- past the end ------------------------------------------------------------
 
 /// A cache in which 1 has ended, 2 lives, and nobody has looked since.
-fn one_past(log: &Log) -> (Cache<u32, u32, Timed>, HandClock) {
-    let clock = HandClock::new();
+fn one_past(log: &Log) -> (Cache<u32, u32, Timed>, ManualClock) {
+    let clock = ManualClock::new();
     let cache = timed(&clock, log, 10, secs(10));
     cache.insert_with_ttl(1, 1, secs(1));
     cache.insert(2, 2);
@@ -619,7 +619,7 @@ fn fault_50_nor_does_a_cache_for_one_owner() {
     ];
     for (name, call, takes_out) in calls {
         let log = Log::default();
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let mut cache = timed_unsync(&clock, &log, secs(10));
         cache.insert_with_ttl(1, 1, secs(1));
         cache.insert(2, 2);
@@ -681,7 +681,7 @@ fn the_last_calls_of_a_cache_know_what_has_ended_too() {
 fn an_eviction_of_what_has_ended_is_told_as_its_end() {
     // 1 has ended by less than the wheel can tell, so the policy is asked; it
     // names the same entry.
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let log = Log::default();
     let cache: Cache<u32, u32, Timed<Fifo>> = builder(&clock, &log, 2)
         .policy::<Fifo>()
@@ -708,7 +708,7 @@ fn an_eviction_of_what_has_ended_is_told_as_its_end() {
 fn fault_38_items_die_with_their_entries() {
     // Entries that leave before their time leave items behind: the wheel is laid
     // anew before they are many. `check` counts them.
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = timed(&clock, &Log::default(), 200, secs(3_600));
     for n in 0..20_000 {
         cache.insert(n, n);
@@ -727,7 +727,7 @@ fn fault_38_items_die_with_their_entries() {
 
 #[test]
 fn fault_39_retain_runs_now_and_is_not_remembered() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = timed(&clock, &Log::default(), 10, secs(10));
     cache.insert(1, 1);
     cache.retain(|_, value| *value != 1);
@@ -741,7 +741,7 @@ fn fault_39_retain_runs_now_and_is_not_remembered() {
 #[test]
 fn fault_40_what_has_ended_is_freed_without_a_read_of_it() {
     for shards in [1, 4] {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let cache = Cache::builder(Entries(1_000))
             .shards(shards)
             .time_to_live(secs(10))
@@ -776,7 +776,7 @@ fn fault_40_what_has_ended_is_freed_without_a_read_of_it() {
 #[test]
 fn fault_40_what_has_ended_goes_before_what_lives() {
     fn full<P: Policy>() {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let log = Log::default();
         let weigh = |_: &u32, value: &u32| u64::from(*value);
         let cache = Cache::builder(Weight(100, weigh))
@@ -812,7 +812,7 @@ fn fault_40_what_has_ended_goes_before_what_lives() {
 
 #[test]
 fn fault_40_also_when_room_is_gathered_and_a_capacity_lowered() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let weigh = |_: &u32, value: &u32| u64::from(*value);
     let cache = Cache::builder(Weight(1_000, weigh))
         .shards(8)
@@ -837,7 +837,7 @@ fn fault_40_also_when_room_is_gathered_and_a_capacity_lowered() {
 
 #[test]
 fn fault_42_calls_take_effect_at_once() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = timed(&clock, &Log::default(), 1_000, secs(10));
     for n in 0..1_000 {
         cache.insert(n, n);
@@ -850,7 +850,7 @@ fn fault_42_calls_take_effect_at_once() {
 
 #[test]
 fn fault_43_a_loader_that_panics_leaves_nothing_to_wait_for() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = timed(&clock, &Log::default(), 10, secs(10));
     for _ in 0..3 {
         let load = || cache.get_or_insert_with(&1, || panic!("no value"));
@@ -873,7 +873,7 @@ impl Drop for Counted {
 fn fault_44_every_value_is_dropped_once_whatever_ends_it() {
     let dropped = Arc::new(AtomicU64::new(0));
     let told = Arc::new(AtomicU64::new(0));
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let count = told.clone();
     let cache = Cache::builder(Entries(50))
         .shards(3)
@@ -932,7 +932,7 @@ fn fault_46_every_duration_from_zero_to_the_largest() {
         Duration::from_nanos(u64::MAX),
         Duration::MAX,
     ] {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         clock.set(start);
         let cache = timed(&clock, &Log::default(), 1_000, secs(1));
         let mut alone = timed_unsync(&clock, &Log::default(), secs(1));
@@ -971,7 +971,7 @@ fn fault_46_every_duration_from_zero_to_the_largest() {
 
 #[test]
 fn fault_47_a_hostile_clock_panics_nothing_and_resurrects_nothing() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let log = Log::default();
     let cache: Cache<u32, u32, Aged> = builder(&clock, &log, 64)
         .time_to_live(secs(10))
@@ -1037,7 +1037,7 @@ fn fault_47_a_hostile_clock_panics_nothing_and_resurrects_nothing() {
 
 #[test]
 fn fault_48_lives_at_every_border_of_the_wheel() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let log = Log::default();
     let cache = timed(&clock, &log, 10_000, Duration::MAX);
     // From a moment in the middle of every digit.
@@ -1129,7 +1129,7 @@ fn fault_49_the_clock_is_read_once_a_call_before_the_lock() {
 fn fault_49_a_late_reader_of_the_clock_sees_nothing_that_has_ended() {
     // A call that read its clock, then waited for the lock while another one was
     // told a later time: as if the clock went back.
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = timed(&clock, &Log::default(), 10, secs(10));
     cache.insert(1, 1);
     clock.set(secs(11));
@@ -1146,13 +1146,13 @@ fn fault_49_a_late_reader_of_the_clock_sees_nothing_that_has_ended() {
 #[test]
 fn fault_51_a_life_of_zero_is_refused_and_stalls_nothing() {
     let log = Log::default();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = timed(&clock, &log, 10, secs(10));
     cache.insert(1, 1);
     let refused = cache.try_insert_with_ttl(1, 2, Duration::ZERO).unwrap_err();
     assert_eq!(
         (refused.value, refused.old, refused.reason),
-        (2, Some(1), Reason::NoLife)
+        (2, Some(1), Reason::ZeroTtl)
     );
     let mut told = log.take();
     told.sort_by_key(|gone| gone.value);
@@ -1185,12 +1185,12 @@ fn fault_51_a_life_of_zero_is_refused_and_stalls_nothing() {
         .time_to_idle(Duration::ZERO)
         .build()
         .unwrap();
-    let ruled = Cache::builder(Entries(10)).life(|_: &u32, _: &u32| Some(Duration::ZERO));
+    let ruled = Cache::builder(Entries(10)).ttl_with(|_: &u32, _: &u32| Some(Duration::ZERO));
     let ruled = ruled.build().unwrap();
     for n in 0..1_000_u32 {
         assert_eq!(none.get_or_insert_with(&n, || n), n);
         assert_eq!(idle.entry(n).or_insert(n), n);
-        assert_eq!(ruled.try_insert(n, n).unwrap_err().reason, Reason::NoLife);
+        assert_eq!(ruled.try_insert(n, n).unwrap_err().reason, Reason::ZeroTtl);
     }
     assert_eq!((none.len(), idle.len(), ruled.len()), (0, 0, 0));
     assert_eq!(none.stats().departures(Cause::Expired), 1_000);
@@ -1214,7 +1214,7 @@ fn fault_51_a_life_of_zero_is_refused_and_stalls_nothing() {
 fn a_rule_that_gives_no_life_after_a_change_ends_it() {
     let log = Log::default();
     let cache = Cache::builder(Entries(10))
-        .life(|_: &u32, value: &u32| (*value == 9).then_some(Duration::ZERO))
+        .ttl_with(|_: &u32, value: &u32| (*value == 9).then_some(Duration::ZERO))
         .on_departure(log.hear())
         .build()
         .unwrap();
@@ -1226,7 +1226,7 @@ fn a_rule_that_gives_no_life_after_a_change_ends_it() {
 
 #[test]
 fn fault_52_clear_takes_what_was_there_and_nothing_that_comes() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let log = Log::default();
     let cache = timed(&clock, &log, 1_000, secs(100));
     for round in 0..20 {
@@ -1251,7 +1251,7 @@ fn fault_52_clear_takes_what_was_there_and_nothing_that_comes() {
 
 #[test]
 fn a_sweep_does_no_more_than_it_may_and_goes_on_where_it_ended() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = Cache::builder(Entries(10_000))
         .shards(5)
         .time_to_live(secs(10))
@@ -1261,13 +1261,8 @@ fn a_sweep_does_no_more_than_it_may_and_goes_on_where_it_ended() {
     cache.extend((0..2_000_u32).map(|n| (n, n)));
     assert_eq!(cache.sweep(100), Swept::default());
     clock.advance(secs(10) + GRAIN);
-    assert_eq!(
-        cache.sweep(0),
-        Swept {
-            expired: 0,
-            more: true
-        }
-    );
+    let swept = cache.sweep(0);
+    assert_eq!((swept.expired, swept.more), (0, true));
     let mut expired = 0;
     let mut turns = 0;
     loop {
@@ -1288,7 +1283,7 @@ fn a_sweep_does_no_more_than_it_may_and_goes_on_where_it_ended() {
 
 #[test]
 fn who_sleeps_until_the_next_deadline_misses_none() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let log = Log::default();
     let cache = Cache::builder(Entries(10_000))
         .shards(3)
@@ -1325,14 +1320,14 @@ fn who_sleeps_until_the_next_deadline_misses_none() {
 
 #[test]
 fn lateness_and_lives_are_told_and_counted() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let log = Log::default();
     let cache: Cache<u32, u32, Aged> = builder(&clock, &log, 10)
         .time_to_live(secs(10))
-        .record_lives()
+        .record_ages()
         .build()
         .unwrap();
-    assert_eq!(cache.stats().lives().map_or(0, |lives| lives.count()), 0);
+    assert_eq!(cache.stats().ages().map_or(0, |lives| lives.count()), 0);
     cache.insert(1, 1);
     cache.insert(2, 2);
     clock.advance(secs(4));
@@ -1357,7 +1352,7 @@ fn lateness_and_lives_are_told_and_counted() {
     );
     let stats = cache.stats();
     assert_eq!(near(Some(stats.lateness())), Some(3));
-    let lives = stats.lives().unwrap();
+    let lives = stats.ages().unwrap();
     assert_eq!(lives.count(), 3);
     assert!(lives.quantile(0.5).unwrap() >= secs(4) && lives.quantile(1.0).unwrap() >= secs(13));
     assert!(lives.iter().all(|(most, _)| most < secs(26)));
@@ -1377,7 +1372,7 @@ fn panics<R>(call: impl FnOnce() -> R) {
 fn a_listener_that_panics_keeps_no_one_else_from_being_told() {
     let told = Arc::new(AtomicU64::new(0));
     let count = told.clone();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = Cache::builder(Entries(100))
         .time_to_live(secs(1))
         .clock(clock.clone())
@@ -1442,7 +1437,7 @@ impl Aside for Unsure {
 
 #[test]
 fn a_policy_that_panics_loses_nothing_that_has_ended() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let log = Log::default();
     let cache = builder(&clock, &log, 20)
         .policy::<Around<Fifo, Forgetless>>()
@@ -1475,7 +1470,7 @@ fn a_policy_that_panics_loses_nothing_that_has_ended() {
 
 #[test]
 fn a_policy_that_panics_over_a_victim_leaves_the_timer_right() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let log = Log::default();
     let cache = builder(&clock, &log, 20)
         .policy::<Around<Fifo, Unsure>>()
@@ -1507,11 +1502,11 @@ fn a_clock_and_a_rule_that_panic_change_nothing() {
     let mut made = 0;
     let cache = Cache::builder(Entries(100))
         .time_to_live(secs(5))
-        .life(|key: &u32, _: &Counted| {
+        .ttl_with(|key: &u32, _: &Counted| {
             assert_ne!(key % 5, 4, "the rule's own panic");
             None
         })
-        .life_on_read(|key: &u32, _: &Counted| {
+        .ttl_on_read(|key: &u32, _: &Counted| {
             assert_ne!(key % 7, 6, "the rule's own panic");
             None
         })
@@ -1547,7 +1542,7 @@ fn a_sweeper_takes_out_what_has_ended_and_goes_on_after_a_panic() {
     let _alone = sweepers_alone();
     let (send, gone) = mpsc::channel();
     let send = Mutex::new(send);
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = Cache::builder(Entries(100))
         .time_to_live(secs(1))
         .clock(clock.clone())
@@ -1600,7 +1595,7 @@ fn a_sweeper_can_be_stopped_by_the_listener_that_it_runs() {
     let send = Mutex::new(send);
     let handle = Arc::new(Mutex::new(None::<brimful::Sweeper>));
     let mine = handle.clone();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = Cache::builder(Entries(100))
         .time_to_live(secs(1))
         .clock(clock.clone())
@@ -1631,7 +1626,7 @@ fn steps() -> u64 {
 #[test]
 fn threads_read_nothing_that_had_ended_before_they_asked() {
     let steps = steps();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let told = Arc::new(AtomicU64::new(0));
     let offered = AtomicU64::new(0);
     let count = told.clone();
@@ -1715,7 +1710,7 @@ fn agrees<P: Policy, F: Expiring>(
     let mut random = Random(seed);
     let mut next = || random.next();
     let log = Log::default();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let base = Cache::builder(Entries(1_000))
         .shards(1)
         .policy::<P>()
@@ -1844,10 +1839,10 @@ fn a_cache_with_room_agrees_with_a_map_that_knows_the_ends() {
         agrees::<Sieve, _>(seed * 79, |b| b.time_to_idle(idle), Some(idle));
         agrees::<Lru, _>(
             seed * 80,
-            |b| b.time_to_idle(idle).record_lives(),
+            |b| b.time_to_idle(idle).record_ages(),
             Some(idle),
         );
-        agrees::<Gdsf, _>(seed * 81, |b| b.record_lives(), None);
+        agrees::<Gdsf, _>(seed * 81, |b| b.record_ages(), None);
     }
 }
 
@@ -1859,7 +1854,7 @@ fn a_full_cache_reads_nothing_that_has_ended_and_loses_nothing() {
         let mut random = Random(seed);
         let mut next = || random.next();
         let log = Log::default();
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let weigh = |_: &u32, value: &u32| u64::from(value % 7);
         let cache = Cache::builder(Weight(300, weigh))
             .shards(3)

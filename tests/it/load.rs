@@ -11,7 +11,7 @@ use crate::world::flights::{Gate, Task, block_on, go};
 use crate::world::panics::{panic_of, stop};
 use crate::world::{Ledger, Val, ends, until};
 use brimful::policy::{Fifo, Policy};
-use brimful::{Cache, Cause, Entries, LoadError, Weighed, Weight};
+use brimful::{Cache, Cause, Entries, LoadError, Weight};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::hash::BuildHasher;

@@ -18,7 +18,7 @@ use crate::world::flights::{Gate, Task};
 use crate::world::panics::stop;
 use crate::world::{Ledger, Val, count};
 use brimful::policy::Fifo;
-use brimful::{Aged, Cache, Entries, Form, HandClock, LoadError};
+use brimful::{Aged, Cache, Entries, Form, LoadError, ManualClock};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -390,7 +390,7 @@ enum Given {
 
 struct Both<'a, P: Form> {
     cache: &'a Arc<Cache<u32, Val, P>>,
-    clock: HandClock,
+    clock: ManualClock,
     ledger: Ledger,
     model: Model,
     tasks: [Option<(Run<'a>, Gate<Given>)>; CALLERS],
@@ -585,7 +585,7 @@ where
 
 /// Where nothing has a life, and where values age.
 fn run(steps: &[Step], shards: usize, ages: bool, stale_if_error: bool) {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let builder = Cache::builder(Entries(100)).shards(shards);
     let builder = builder.policy::<Fifo>();
     if !ages {
@@ -608,7 +608,7 @@ fn run(steps: &[Step], shards: usize, ages: bool, stale_if_error: bool) {
     run_both(steps, cache, clock, model);
 }
 
-fn run_both<P>(steps: &[Step], cache: Cache<u32, Val, P>, clock: HandClock, model: Model)
+fn run_both<P>(steps: &[Step], cache: Cache<u32, Val, P>, clock: ManualClock, model: Model)
 where
     P: Form + Send + 'static,
     Cache<u32, Val, P>: Send + Sync,

@@ -8,7 +8,7 @@ use crate::world::panics::{panic_of, stop};
 use crate::world::{Ledger, ends, until};
 use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy};
 use brimful::{
-    Aged, BuildError, Bytes, Cache, Cause, Entries, HandClock, LoadError, Weight, unsync,
+    Aged, BuildError, Bytes, Cache, Cause, Entries, LoadError, ManualClock, Weight, unsync,
 };
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -22,12 +22,12 @@ type Aging = Cache<u32, u64, Aged>;
 type Loaded = Result<u64, LoadError<&'static str>>;
 
 /// A cache of stale values under the keys 1 to 4, each with itself times ten.
-fn stale() -> (Arc<Aging>, HandClock) {
+fn stale() -> (Arc<Aging>, ManualClock) {
     stale_or(false)
 }
 
-fn stale_or(if_error: bool) -> (Arc<Aging>, HandClock) {
-    let clock = HandClock::new();
+fn stale_or(if_error: bool) -> (Arc<Aging>, ManualClock) {
+    let clock = ManualClock::new();
     let mut builder = Cache::builder(Entries(100))
         .refresh_after(AGE)
         .time_to_live(LIFE)
@@ -157,7 +157,7 @@ fn ages_of_zero_and_without_end() {
     }
     assert_eq!(cache.stats().refreshes(), 3);
     for age in [Duration::MAX, Duration::from_secs(u64::MAX / 2)] {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let cache = Cache::builder(Entries(10)).refresh_after(age);
         let cache: Aging = cache.clock(clock.clone()).build().unwrap();
         cache.insert(1, 1);
@@ -170,8 +170,8 @@ fn ages_of_zero_and_without_end() {
 
 #[test]
 fn without_an_age_nothing_is_stale() {
-    let clock = HandClock::new();
-    let cache = Cache::builder(Entries(10)).record_lives();
+    let clock = ManualClock::new();
+    let cache = Cache::builder(Entries(10)).record_ages();
     let cache: Arc<Aging> = Arc::new(cache.clock(clock.clone()).build().unwrap());
     cache.insert(1, 1);
     clock.advance(LIFE);
@@ -194,14 +194,14 @@ fn past_its_life_a_stale_value_is_a_miss_like_any_other() {
 fn policies_units_and_rules_refresh() {
     fn policy<P: Policy + 'static>() {
         for shards in [1, 4] {
-            let clock = HandClock::new();
+            let clock = ManualClock::new();
             let by_bytes = Cache::builder(Bytes(1 << 20))
                 .policy::<P>()
                 .shards(shards)
                 .refresh_after(AGE)
                 .time_to_idle(LIFE)
-                .life(|_, _| Some(LIFE))
-                .life_on_read(|_, _| None)
+                .ttl_with(|_, _| Some(LIFE))
+                .ttl_on_read(|_, _| None)
                 .clock(clock.clone())
                 .build()
                 .unwrap();
@@ -462,7 +462,7 @@ fn an_or_insert_that_comes_too_late_writes_nothing() {
 
 #[test]
 fn what_a_refresh_replaces_is_told_once_and_charged_anew() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let told = Arc::new(Mutex::new(Vec::new()));
     let hear = told.clone();
     let cache = Cache::builder(Weight(100, |_: &u32, value: &u64| *value))
@@ -487,7 +487,7 @@ fn what_a_refresh_replaces_is_told_once_and_charged_anew() {
 
 #[test]
 fn a_refreshed_value_of_the_whole_capacity_gathers() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = Cache::builder(Weight(100, |_: &u32, value: &u64| *value))
         .refresh_after(AGE)
         .clock(clock.clone())
@@ -646,7 +646,7 @@ fn refreshes_on_tokio_and_on_threads() {
 #[test]
 fn a_refresh_on_its_way_keeps_the_cache_and_leaves_nothing() {
     let ledger = Ledger::default();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = Cache::builder(Entries(10)).refresh_after(AGE);
     let cache = Arc::new(cache.clock(clock.clone()).build().unwrap());
     for run in [true, false] {
@@ -774,7 +774,7 @@ fn many_that_fail_are_answered_if_all_are_there() {
 #[test]
 fn an_unsync_cache_refreshes_too() {
     for if_error in [false, true] {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let mut builder = unsync::Cache::builder(Entries(10))
             .refresh_after(AGE)
             .time_to_live(LIFE)

@@ -11,7 +11,7 @@
 
 use crate::world::watchdog::{patience, sweepers_alone};
 use crate::world::{Ledger, Val, ends};
-use brimful::{Cache, Cause, Clock, Departed, Entries, HandClock, Sweeper, Timed};
+use brimful::{Cache, Cause, Clock, Departed, Entries, ManualClock, Sweeper, Timed};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -79,7 +79,7 @@ type Swept = Cache<u32, Val, brimful::Timed<brimful::policy::Duel>>;
 /// A cache, its clock, and what became of its values.
 struct Scene {
     cache: Arc<Swept>,
-    clock: HandClock,
+    clock: ManualClock,
     ledger: Ledger,
     told: Told,
 }
@@ -117,7 +117,7 @@ impl Scene {
 
     /// With a listener that does something after it has noted what it hears.
     fn hearing(then: impl Fn(&Departed<'_, u32, Val>) + Send + Sync + 'static) -> Self {
-        let (clock, told) = (HandClock::new(), Told::default());
+        let (clock, told) = (ManualClock::new(), Told::default());
         let noted = told.clone();
         let cache = Cache::builder(Entries(100_000))
             .time_to_live(LIFE)
@@ -474,7 +474,7 @@ fn it_survives_values_that_panic_when_dropped() {
         }
     }
     alone(|| {
-        let (clock, alive) = (HandClock::new(), Arc::new(AtomicUsize::new(2_000)));
+        let (clock, alive) = (ManualClock::new(), Arc::new(AtomicUsize::new(2_000)));
         let cache = Cache::builder(Entries(10_000)).time_to_live(LIFE);
         let cache: Cache<u32, Fuse, Timed> = cache.clock(clock.clone()).build().unwrap();
         let cache = Arc::new(cache);
@@ -492,7 +492,7 @@ fn it_survives_values_that_panic_when_dropped() {
 #[test]
 fn it_survives_a_clock_that_panics() {
     #[derive(Clone)]
-    struct Moody(HandClock, Arc<AtomicUsize>);
+    struct Moody(ManualClock, Arc<AtomicUsize>);
     impl Clock for Moody {
         fn now(&self) -> Duration {
             let mood = self.1.fetch_add(1, Ordering::SeqCst);
@@ -503,7 +503,7 @@ fn it_survives_a_clock_that_panics() {
         }
     }
     alone(|| {
-        let clock = Moody(HandClock::new(), Arc::default());
+        let clock = Moody(ManualClock::new(), Arc::default());
         let cache = Cache::builder(Entries(100)).time_to_live(LIFE);
         let cache: Cache<u32, u32, Timed> = cache.clock(clock.clone()).build().unwrap();
         let cache = Arc::new(cache);

@@ -7,7 +7,7 @@
 use super::time::{LIFE, Living, PAST, hear};
 use super::{Fixed, THREE, UNBOUNDED, explore, go, keys, within};
 use brimful::policy::Fifo;
-use brimful::{Aged, Cache, Entries, HandClock, LoadError};
+use brimful::{Aged, Cache, Entries, LoadError, ManualClock};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -202,7 +202,7 @@ fn a_refresh_and_an_eviction() {
 #[test]
 fn a_refresh_that_is_handed_over() {
     let ends = explore("a refresh elsewhere, insert, load", THREE, || {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let cache = Cache::builder(Entries(2))
             .policy::<Fifo>()
             .hasher(Fixed::default())

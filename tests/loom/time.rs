@@ -8,7 +8,9 @@
 
 use super::{Fixed, THREE, UNBOUNDED, explore, go, keys, within};
 use brimful::policy::Fifo;
-use brimful::{Aged, Cache, Cause, Clock, Departed, Entries, Expiring, HandClock, Timed, Updated};
+use brimful::{
+    Aged, Cache, Cause, Clock, Departed, Entries, Expiring, ManualClock, Timed, Updated,
+};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,7 +29,7 @@ pub(super) type Told = Arc<Mutex<Vec<(u32, Cause)>>>;
 /// A cache with lives, its clock, and what its listener was told.
 pub(super) struct Living<P: Expiring> {
     cache: Option<Lived<P>>,
-    pub(super) clock: HandClock,
+    pub(super) clock: ManualClock,
     told: Told,
 }
 
@@ -48,8 +50,8 @@ impl<P: Expiring> Drop for Living<P> {
 }
 
 impl<P: Expiring> Living<P> {
-    pub(super) fn new(open: impl FnOnce(HandClock, Told) -> Lived<P>) -> Arc<Self> {
-        let (clock, told) = (HandClock::new(), Told::default());
+    pub(super) fn new(open: impl FnOnce(ManualClock, Told) -> Lived<P>) -> Arc<Self> {
+        let (clock, told) = (ManualClock::new(), Told::default());
         Arc::new(Self {
             cache: Some(open(clock.clone(), told.clone())),
             clock,
@@ -139,7 +141,7 @@ fn read_once() -> Arc<Living<Timed<Fifo>>> {
             .policy::<Fifo>()
             .hasher(Fixed::default())
             .shards(1)
-            .life_on_read(|_, _| Some(Duration::ZERO))
+            .ttl_on_read(|_, _| Some(Duration::ZERO))
             .clock(clock)
             .on_departure(hear(told))
             .build()

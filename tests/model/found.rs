@@ -1,7 +1,7 @@
 //! What was once found, in a few lines each.
 
 use brimful::policy::S3Fifo;
-use brimful::{Cache, Cause, Entries, HandClock, Units, Updated, Weight};
+use brimful::{Cache, Cause, Entries, ManualClock, Units, Updated, Weight};
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ fn a_newcomer_is_not_taken_for_the_oldest_entry_of_the_same_tag() {
 /// Nobody had an end before, and so there was no timer to count it.
 #[test]
 fn a_life_that_set_ttl_ends_first_of_all_is_counted_with_how_late_it_left() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = Cache::builder(Entries(4)).time_to_live(Duration::MAX);
     let cache = cache.clock(clock.clone()).build().unwrap();
     cache.insert(1, 1);

@@ -2,11 +2,11 @@
 //! held against the rules wherever the rules leave a choice.
 
 use crate::door::{Back, Change, Seen, Verdict};
-use crate::op::{Config, Form};
+use crate::op::{Config, Extras};
 use crate::pile::{Comes, Item, Order, Pile};
 use crate::time::{Lives, NEVER};
 use crate::world::counted::{Id, Spread, Told};
-use brimful::{Cause, Form, Reason, Snapshot, Updated};
+use brimful::{Cause, Reason, Snapshot, Updated};
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::time::Duration;
@@ -107,7 +107,7 @@ impl Model {
             limit: config.limit.map(|limit| limit as u64),
             lie: None,
             lives: config.lives,
-            records: matches!(config.form(), Form::Idles | Form::WeighedRecords),
+            records: matches!(config.form(), Extras::Idles | Extras::WeighedRecords),
             clock: 0,
             some_told: false,
             told: VecDeque::new(),
@@ -474,7 +474,7 @@ impl Model {
                     capacity: self.capacity,
                 }
             } else {
-                Reason::NoLife
+                Reason::ZeroTtl
             },
         }
     }
@@ -660,8 +660,8 @@ impl Model {
         assert_eq!(stats.evicted_unhit(), self.unhit, "evicted unhit");
         assert_eq!(stats.lateness(), Duration::from_nanos(self.lateness));
         assert_eq!(stats.most_late(), Duration::from_nanos(self.most_late));
-        assert_eq!(stats.lives().is_some(), self.lived.is_some(), "lives");
-        if let (Some(lives), Some(lived)) = (stats.lives(), &self.lived) {
+        assert_eq!(stats.ages().is_some(), self.lived.is_some(), "lives");
+        if let (Some(lives), Some(lived)) = (stats.ages(), &self.lived) {
             let counted = lived.iter().enumerate().filter(|step| *step.1 > 0);
             let most = |power: usize| (1_u128 << (power + 1)) - 1;
             let counted = counted.map(|(power, count)| (most(power), *count));

@@ -168,22 +168,22 @@ impl Config {
         }
     }
 
-    pub(crate) fn form(&self) -> Form {
+    pub(crate) fn form(&self) -> Extras {
         let to_idle = |lives: Lives| lives.to_idle.is_some();
         match (self.weighed, self.lives) {
-            (false, None) => Form::Forever,
-            (false, Some(lives)) if to_idle(lives) => Form::Idles,
-            (false, Some(_)) => Form::Ends,
-            (true, None) => Form::Weighed,
-            (true, Some(lives)) if lives.records || to_idle(lives) => Form::WeighedRecords,
-            (true, Some(_)) => Form::WeighedEnds,
+            (false, None) => Extras::Forever,
+            (false, Some(lives)) if to_idle(lives) => Extras::Idles,
+            (false, Some(_)) => Extras::Ends,
+            (true, None) => Extras::Weighed,
+            (true, Some(lives)) if lives.records || to_idle(lives) => Extras::WeighedRecords,
+            (true, Some(_)) => Extras::WeighedEnds,
         }
     }
 }
 
 /// What an entry carries of weight and time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Form {
+pub(crate) enum Extras {
     Forever,
     Ends,
     Idles,

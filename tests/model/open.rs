@@ -3,18 +3,16 @@
 //! others one, by turns.
 
 use crate::door::Face;
-use crate::op::{Config, Form};
+use crate::op::{Config, Extras};
 use crate::pile::Order;
 use crate::time::{Watched, ask};
 use crate::world::counted::{Key, Spread, Val, hear, weigh};
 use crate::world::door::{Counted, Opened};
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
-use brimful::{
-    BuildError, Builder, Cache, Capacity, Entries, Form, HandClock, Timed, Weighed, Weight, unsync,
-};
+use brimful::{BuildError, Builder, Cache, Capacity, Entries, ManualClock, Weight, unsync};
 use std::time::Duration;
 
-pub(crate) fn open(config: &Config, clock: &HandClock) -> Face {
+pub(crate) fn open(config: &Config, clock: &ManualClock) -> Face {
     Face(match config.order {
         Order::Lru => both::<Lru>(config, clock),
         Order::Duel => both::<Duel>(config, clock),
@@ -64,30 +62,30 @@ macro_rules! door {
 macro_rules! forms {
     ($name:ident: $counted:ident $ends:ident $idles:ident
      $weighed:ident $weighed_ends:ident $records:ident) => {
-        fn $name<P: Policy + 'static>(config: &Config, clock: &HandClock) -> Counted {
+        fn $name<P: Policy + 'static>(config: &Config, clock: &ManualClock) -> Counted {
             let counted = || with::<_, P>(config, Entries(config.capacity as usize));
             let weighed = || with::<_, P>(config, Weight(config.capacity, weigh));
             let to_idle = config.lives.and_then(|lives| lives.to_idle);
             let to_idle = to_idle.unwrap_or(Duration::MAX);
             let forever = Duration::MAX;
             match config.form() {
-                Form::Forever => door!($counted, config, counted(), plain),
-                Form::Ends => {
+                Extras::Forever => door!($counted, config, counted(), plain),
+                Extras::Ends => {
                     let builder = counted().time_to_live(forever);
                     door!($ends, config, living(builder, config, clock), with_lives)
                 }
-                Form::Idles => {
+                Extras::Idles => {
                     let builder = counted().time_to_idle(to_idle);
                     door!($idles, config, living(builder, config, clock), with_lives)
                 }
-                Form::Weighed => door!($weighed, config, weighed(), weighed),
-                Form::WeighedEnds => {
+                Extras::Weighed => door!($weighed, config, weighed(), weighed),
+                Extras::WeighedEnds => {
                     let builder = weighed().time_to_live(forever);
                     let builder = living(builder, config, clock);
                     door!($weighed_ends, config, builder, weighed_with_lives)
                 }
-                Form::WeighedRecords => {
-                    let builder = weighed().time_to_idle(to_idle).record_lives();
+                Extras::WeighedRecords => {
+                    let builder = weighed().time_to_idle(to_idle).record_ages();
                     let builder = living(builder, config, clock);
                     door!($records, config, builder, weighed_with_lives)
                 }
@@ -116,7 +114,7 @@ fn with<C: Capacity<Key, Val>, P: Policy>(
 fn living<F: brimful::Form<Timed = F>>(
     mut builder: Builder<Key, Val, F, Spread>,
     config: &Config,
-    clock: &HandClock,
+    clock: &ManualClock,
 ) -> Builder<Key, Val, F, Spread> {
     let lives = config.lives.expect("lives");
     if let Some(to_live) = lives.to_live {
@@ -124,11 +122,11 @@ fn living<F: brimful::Form<Timed = F>>(
     }
     if lives.rule.is_some() {
         let rule = move |key: &Key, value: &Val| ask(lives.rules(key.id.0, value.id));
-        builder = builder.life(rule);
+        builder = builder.ttl_with(rule);
     }
     if lives.on_read.is_some() {
         let rule = move |key: &Key, value: &Val| ask(lives.rules_read(key.id.0, value.id));
-        builder = builder.life_on_read(rule);
+        builder = builder.ttl_on_read(rule);
     }
     builder.clock(Watched(clock.clone()))
 }

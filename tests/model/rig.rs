@@ -8,20 +8,20 @@ use crate::time::{Lives, NEVER};
 use crate::world::counted::nanos;
 use crate::world::counted::{Id, Key, Val, WORLD, next_value};
 use crate::world::random::mix;
-use brimful::{Cause, HandClock};
+use brimful::{Cause, ManualClock};
 use std::time::Duration;
 
 /// A cache and its model, side by side.
 pub(crate) struct Rig {
     pub(crate) door: Face,
-    pub(crate) clock: HandClock,
+    pub(crate) clock: ManualClock,
     pub(crate) config: Config,
     pub(crate) model: Model,
     pub(crate) stamp: u32,
 }
 
 impl Rig {
-    pub(crate) fn new(door: Face, clock: HandClock, config: &Config) -> Self {
+    pub(crate) fn new(door: Face, clock: ManualClock, config: &Config) -> Self {
         let homes = (0..config.keys).map(|id| door.shard_of(&Id(id))).collect();
         Self {
             model: Model::new(config, homes),

@@ -8,7 +8,7 @@ use crate::world::counted::new_world;
 use crate::world::panics::{message, quietly};
 use crate::world::random::mix;
 use crate::world::{Random, count, seed};
-use brimful::HandClock;
+use brimful::ManualClock;
 use std::cell::Cell;
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ pub(crate) fn run(config: &Config, ops: &[Op]) -> Result<(), (usize, String)> {
 fn run_case(config: &Config, ops: &[Op], at: &Cell<usize>) {
     new_world();
     let config = &config.by_turns();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let mut rig = Rig::new(open(config, &clock), clock, config);
     if config.contrary {
         return play_warily(rig, ops, at);

@@ -2,7 +2,7 @@
 
 use crate::world::counted::WORLD;
 use crate::world::random::mix;
-use brimful::{Clock, HandClock};
+use brimful::{Clock, ManualClock};
 use std::time::Duration;
 
 /// What the end of a life is rounded up to, the grain in which the wheel sees
@@ -29,7 +29,7 @@ pub(crate) fn tick_of(now: u64) -> u64 {
 }
 
 /// The clock of a case, which counts how often it is read.
-pub(crate) struct Watched(pub(crate) HandClock);
+pub(crate) struct Watched(pub(crate) ManualClock);
 
 impl Clock for Watched {
     fn now(&self) -> Duration {

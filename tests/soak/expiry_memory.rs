@@ -3,7 +3,7 @@
 
 use crate::{ALLOCATOR, alone, in_full};
 use brimful::policy::{Duel, Lru};
-use brimful::{Aged, Cache, Entries, HandClock, Timed};
+use brimful::{Aged, Cache, Entries, ManualClock, Timed};
 use stats_alloc::{Region, Stats};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn shards() -> usize {
     size().1
 }
 
-fn timed(clock: &HandClock, life: Duration) -> Cache<u64, u64, Timed> {
+fn timed(clock: &ManualClock, life: Duration) -> Cache<u64, u64, Timed> {
     Cache::builder(Entries(entries() as usize))
         .shards(shards())
         .time_to_live(life)
@@ -60,7 +60,7 @@ fn a_life_costs_at_most_16_bytes() {
     drop(without);
 
     let with = Region::new(ALLOCATOR);
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = timed(&clock, Duration::from_secs(3_600));
     for n in 0..entries() {
         cache.insert(n, n);
@@ -79,7 +79,7 @@ fn a_life_costs_at_most_16_bytes() {
 
 /// Keys come and go, ends are put off and brought forward, and the memory stays.
 fn churn_and_changes_of_mind_have_no_slope() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache: Cache<u64, u64, Aged<Lru>> = Cache::builder(Entries(10_000))
         .policy::<Lru>()
         .shards(4)
@@ -115,7 +115,7 @@ fn churn_and_changes_of_mind_have_no_slope() {
 }
 
 fn clear_and_expiry_give_memory_back() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = timed(&clock, Duration::from_secs(10));
     let region = Region::new(ALLOCATOR);
     for clears in [true, false] {
@@ -135,7 +135,7 @@ fn clear_and_expiry_give_memory_back() {
     }
 
     let recorded: Cache<u64, u64, Aged<Duel>> = Cache::builder(Entries(1_000_000_000))
-        .record_lives()
+        .record_ages()
         .build()
         .unwrap();
     let region = Region::new(ALLOCATOR);
@@ -147,7 +147,7 @@ fn clear_and_expiry_give_memory_back() {
 }
 
 fn a_warm_cache_allocates_nothing() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = timed(&clock, Duration::from_secs(4));
     let turn = |from: u64| {
         for n in from..from + 2 * entries() {

@@ -16,7 +16,7 @@ use crate::world::panics::stop;
 use crate::world::{Random, count};
 use crate::{ALLOCATOR, alone, live};
 use brimful::policy::Duel;
-use brimful::{Aged, Cache, Cause, Entries, Form, HandClock, LoadError, Weighed, Weight};
+use brimful::{Aged, Cache, Cause, Entries, Form, LoadError, ManualClock, Weighed, Weight};
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -201,7 +201,7 @@ type Chore = (Pin<Box<dyn Future<Output = ()> + Send>>, Given);
 struct Run<'a, P: Form> {
     cache: &'a Arc<Loaded<P>>,
     /// Where values grow stale with each step of it.
-    clock: HandClock,
+    clock: ManualClock,
     chores: Rc<RefCell<Vec<Chore>>>,
     keys: &'a [Counted],
     random: Random,
@@ -377,7 +377,7 @@ fn hear(_: &Counted, _: &Counted, _: Cause) {
     site();
 }
 
-fn inject<P>(name: &str, cache: Loaded<P>, clock: HandClock)
+fn inject<P>(name: &str, cache: Loaded<P>, clock: ManualClock)
 where
     P: Form + 'static,
     Loaded<P>: Send + Sync,
@@ -431,7 +431,7 @@ fn injected_panics_and_cancels_leave_nothing() {
     leaves_nothing(|| {
         let cache = Cache::builder(Weight(60, weigh)).shards(2).listener(hear);
         let cache: Loaded<Duel> = cache.build().unwrap();
-        inject("loads", cache, HandClock::new());
+        inject("loads", cache, ManualClock::new());
     });
 }
 
@@ -440,7 +440,7 @@ fn injected_panics_and_cancels_of_refreshes_leave_nothing() {
     let _alone = alone();
     for if_error in [false, true] {
         leaves_nothing(|| {
-            let clock = HandClock::new();
+            let clock = ManualClock::new();
             let mut builder = Cache::builder(Weight(60, weigh))
                 .shards(2)
                 .listener(hear)

@@ -24,7 +24,7 @@ use crate::world::Random;
 use crate::{FIXED, KIB, alone, in_full, live};
 use brimful::policy::{Duel, Lru, S3Fifo};
 use brimful::{
-    Aged, Bytes, Cache, Cause, Clock, Entries, Expiring, HandClock, Timed, Weighed, Weight,
+    Aged, Bytes, Cache, Cause, Clock, Entries, Expiring, ManualClock, Timed, Weighed, Weight,
 };
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ fn rule(_: &u64, value: &u64) -> Option<Duration> {
 /// The soak of one form.
 struct Soak<'a, P: Expiring> {
     cache: &'a Lived<P>,
-    clock: HandClock,
+    clock: ManualClock,
     entries: u64,
     now: u64,
     random: Random,
@@ -193,11 +193,11 @@ fn soak<P: Expiring>(
     inserts: u64,
     entries: u64,
     leaks: bool,
-    open: impl FnOnce(HandClock, u64) -> Lived<P>,
+    open: impl FnOnce(ManualClock, u64) -> Lived<P>,
 ) -> Course {
     let (mut means, mut resident) = (Vec::with_capacity(99), Vec::with_capacity(99));
     let birth = live();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = open(clock.clone(), entries);
     let mut soak = Soak {
         cache: &cache,
@@ -288,20 +288,20 @@ impl Course {
     }
 }
 
-fn timed(clock: HandClock, entries: u64) -> Lived<Weighed<Timed<Duel>>> {
+fn timed(clock: ManualClock, entries: u64) -> Lived<Weighed<Timed<Duel>>> {
     Cache::builder(Weight(entries * 4, |_: &u64, value: &u64| {
         weight_of(*value)
     }))
     .entry_limit(entries as usize)
     .shards(entries.div_ceil(A_SHARDS) as usize)
     .time_to_live(nanos(entries / 2 * A_STEP))
-    .life(rule)
+    .ttl_with(rule)
     .clock(clock)
     .build()
     .expect("a plain configuration")
 }
 
-fn idle(clock: HandClock, entries: u64) -> Lived<Weighed<Aged<Lru>>> {
+fn idle(clock: ManualClock, entries: u64) -> Lived<Weighed<Aged<Lru>>> {
     Cache::builder(Weight(entries * 5, |_: &u64, value: &u64| {
         weight_of(*value)
     }))
@@ -310,20 +310,20 @@ fn idle(clock: HandClock, entries: u64) -> Lived<Weighed<Aged<Lru>>> {
     .shards(entries.div_ceil(A_SHARDS) as usize)
     .time_to_live(nanos(entries * 8 * A_STEP))
     .time_to_idle(nanos(entries * 2 * A_STEP))
-    .life(rule)
+    .ttl_with(rule)
     .clock(clock)
     .build()
     .expect("a plain configuration")
 }
 
-fn recorded(clock: HandClock, entries: u64) -> Lived<Aged<S3Fifo>> {
+fn recorded(clock: ManualClock, entries: u64) -> Lived<Aged<S3Fifo>> {
     Cache::builder(Entries(entries as usize))
         .policy::<S3Fifo>()
         .shards(entries.div_ceil(A_SHARDS) as usize)
         .time_to_live(nanos(entries * 2 * A_STEP))
-        .life(rule)
-        .life_on_read(|_, value| (value % 4 == 0).then_some(Duration::from_millis(300)))
-        .record_lives()
+        .ttl_with(rule)
+        .ttl_on_read(|_, value| (value % 4 == 0).then_some(Duration::from_millis(300)))
+        .record_ages()
         .clock(clock)
         .build()
         .expect("a plain configuration")
@@ -359,7 +359,7 @@ fn filling(power: u32) -> u64 {
 }
 
 /// A cache of one shard.
-fn one_shard(entries: u64, clock: &HandClock) -> Cache<u64, u64, Timed> {
+fn one_shard(entries: u64, clock: &ManualClock) -> Cache<u64, u64, Timed> {
     Cache::builder(Entries(entries as usize))
         .shards(1)
         .time_to_live(Duration::MAX)
@@ -425,7 +425,7 @@ fn one_key_whose_life_changes_for_ever_leaves_nothing_behind() {
 /// The most that is live while one key goes through a pattern, beside others.
 fn changed_for_ever(turns: u64, pattern: Pattern, others: u64, life: Duration) -> i64 {
     let birth = live();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = one_shard(others + 1, &clock);
     let mut random = Random::new(0);
     for key in 1..=others {
@@ -448,7 +448,7 @@ fn entries_with_centuries_to_live_take_what_they_should_and_go_in_time() {
     let _alone = alone();
     let entries = 16 * filling(if in_full() { 17 } else { 11 });
     let birth = live();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache: Cache<u64, u64, Timed> = Cache::builder(Entries(entries as usize / 16 * 17))
         .shards(16)
         .time_to_live(years(400))
@@ -485,7 +485,7 @@ fn all_entries_of_a_shard_that_end_at_once_go_bit_by_bit() {
     let _alone = alone();
     let entries = filling(if in_full() { 21 } else { 14 });
     let birth = live();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = one_shard(entries, &clock);
     let formula = formula::<Timed<Duel>>(entries, 1);
     let mut sizes = Vec::with_capacity(6);
@@ -546,7 +546,7 @@ fn any_life(random: &mut Random) -> Duration {
 fn covers<V: brimful::HeapSize>(name: &str, capacity: u64, value: impl Fn(u64, &mut Random) -> V) {
     let turnovers = if in_full() { 20 } else { 4 };
     let birth = live();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let builder = Cache::builder(Bytes(capacity)).time_to_live(Duration::MAX);
     let cache: Cache<u64, V, Weighed<Timed<Duel>>> =
         builder.clock(clock.clone()).build().expect("plain");
@@ -599,7 +599,7 @@ fn the_bytes_charged_cover_what_lives_take() {
 fn a_stretched_wheel_is_paid_for() {
     let _alone = alone();
     let birth = live();
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let buckets = if in_full() { 1 << 18 } else { 1 << 15 };
     let entries = buckets / 8 * 7 / 16 * 15 + 64;
     let capacity = Bytes::overhead::<u64, u64, Timed<Duel>>() * entries;

@@ -192,7 +192,7 @@ pub(crate) fn hear(left: Departed<'_, Key, Val>) {
         value: left.value.id,
         cause: left.cause,
         late: left.late.map(nanos),
-        lived: left.lived.map(nanos),
+        lived: left.age.map(nanos),
     };
     WORLD.with(|world| world.told.borrow_mut().push_back(told));
     visit(Site::Listener);

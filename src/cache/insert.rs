@@ -9,6 +9,7 @@ use crate::hash::Hashed;
 use crate::outbox::Outbox;
 use crate::reentry::Mark;
 use crate::shard::{Offer, Placed};
+use crate::unwind::drop_safely;
 use std::hash::{BuildHasher, Hash};
 
 impl<K, V, F, S> Cache<K, V, F, S>
@@ -142,7 +143,7 @@ where
     #[track_caller]
     pub fn extend(&self, entries: impl IntoIterator<Item = (K, V)>) {
         for (key, value) in entries {
-            drop(self.insert(key, value));
+            drop_safely(self.insert(key, value));
         }
     }
 }

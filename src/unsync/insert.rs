@@ -6,6 +6,7 @@ use crate::error::Refused;
 use crate::form::{Form, Weighed};
 use crate::policy::Slot;
 use crate::shard::{Offer, Placed};
+use crate::unwind::drop_safely;
 use std::hash::{BuildHasher, Hash};
 
 impl<K, V, F, S> Cache<K, V, F, S>
@@ -146,7 +147,7 @@ where
 {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         for (key, value) in entries {
-            drop(self.insert(key, value));
+            drop_safely(self.insert(key, value));
         }
     }
 }

@@ -14,8 +14,8 @@ mod entry;
 mod gather;
 mod insert;
 mod iter;
+mod lead;
 mod load;
-mod load_async;
 mod many;
 mod read;
 mod refresh;
@@ -24,6 +24,9 @@ mod time;
 
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
+pub use load::Load;
+pub use many::LoadMany;
+pub use refresh::LoadOrRefresh;
 pub use sweeper::Sweeper;
 pub use time::{IdleCache, RecordedCache, TimedCache};
 

@@ -97,12 +97,12 @@ impl<K, V> Told<K, V> {
         }
     }
 
-    /// With a clock only if someone will read it.
+    /// Where no entry has a life, the clock is read for the time of loads only.
     pub(crate) fn expiry(self, is_timed: bool) -> Expiry<K, V> {
         let source = match self.clock {
-            _ if !is_timed => Source::Unread,
             Some(clock) => clock,
-            None => Source::system(),
+            None if is_timed => Source::system(),
+            None => Source::system_if_any(),
         };
         Expiry {
             source,

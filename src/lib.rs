@@ -68,8 +68,8 @@ mod unwind;
 
 pub use builder::Builder;
 pub use cache::{
-    Cache, Drain, Entry, IdleCache, IntoIter, Iter, Keys, RecordedCache, Sweeper, TimedCache,
-    Values, WeighedCache,
+    Cache, Drain, Entry, IdleCache, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh,
+    RecordedCache, Sweeper, TimedCache, Values, WeighedCache,
 };
 pub use capacity::{Bytes, Capacity, Entries, HeapSize, Weight};
 pub use cause::{Cause, Departed};

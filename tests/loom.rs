@@ -918,7 +918,7 @@ fn a_waiter_that_gives_up_passes_an_offer_on() {
         let cache = counted::<Fifo>(2, 1);
         let failing = go(&cache, fails);
         let impatient = go(&cache, |cache| {
-            cache.try_get_or_insert_within(&7, Duration::ZERO, || Ok::<_, ()>(1))
+            cache.load(&7).within(Duration::ZERO, || Ok::<_, ()>(1))
         });
         let mine = cache.get_or_insert_with(&7, || 2);
         failing.join().unwrap();

@@ -86,7 +86,7 @@ fn hour(way: Way) -> Result<Hour, BuildError> {
                 let service = service.clone();
                 waits.set(!prices.contains_key(&good));
                 let load = move || service.ask(second);
-                prices.try_get_or_refresh_with(&good, load, |refresh| {
+                prices.load_or_refresh(&good).with(load, |refresh| {
                     pool.lock().expect("no one panics holding it").push(refresh);
                 })
             } else {

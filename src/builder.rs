@@ -365,7 +365,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// Of the loading calls ([`get_or_insert_with`](Cache::get_or_insert_with) and its
     /// relatives) that find a stale value one at a time loads, on its own thread, and returns
     /// what it loaded; all others, and all `get`s, have the stale value at once. With
-    /// [`get_or_refresh_with`](Cache::get_or_refresh_with) no call waits: it hands the
+    /// [`load_or_refresh`](Cache::load_or_refresh) no call waits: it hands the
     /// load to a thread pool or executor of yours. If a load fails, or what runs it is dropped,
     /// the value stays until its deadline, and the next loading call tries again, at once:
     /// a loader that wants a pause between tries keeps it itself.

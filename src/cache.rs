@@ -14,8 +14,8 @@ mod read;
 
 mod insert;
 
+mod lead;
 mod load;
-mod load_async;
 mod many;
 mod refresh;
 
@@ -30,6 +30,9 @@ mod sweeper;
 
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
+pub use load::Load;
+pub use many::LoadMany;
+pub use refresh::LoadOrRefresh;
 pub use sweeper::Sweeper;
 
 use crate::cause::Cause;

@@ -65,7 +65,9 @@ pub(crate) fn deadline(now: Moment, life: u64) -> Moment {
 /// quick. It must not call into a cache that it drives: that would ask it again.
 ///
 /// Without one a cache reads [`Instant`]: some 25 to 50 ns. On targets
-/// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock.
+/// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock. The same clock
+/// measures how long [loads](crate::Snapshot::load_time) take; without lives and without
+/// `Instant` they are not measured.
 ///
 /// ```
 /// use brimful::{Cache, Clock, Entries, Timed};
@@ -171,13 +173,22 @@ pub(crate) enum Source {
     /// The system's monotonic clock, since the cache was opened.
     System(Instant),
     Given(Box<dyn Clock>),
-    /// A cache without lives asks for no time.
-    Unread,
+    /// There is no clock: it is 0 always.
+    Absent,
 }
 
 impl Source {
     pub(crate) fn system() -> Self {
         Self::System(Instant::now())
+    }
+
+    /// The system's clock, but for targets where reading it panics.
+    pub(crate) fn system_if_any() -> Self {
+        if cfg!(all(target_family = "wasm", target_os = "unknown")) {
+            Self::Absent
+        } else {
+            Self::system()
+        }
     }
 
     #[inline]
@@ -188,7 +199,44 @@ impl Source {
                 since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
             }
             Self::Given(clock) => nanos(clock.now()).min(NEVER - 1),
-            Self::Unread => 0,
+            Self::Absent => 0,
+        }
+    }
+
+    /// Reads the clock, and leaves it to be told which moment that is.
+    #[inline]
+    pub(crate) fn read(&self) -> Reading {
+        match self {
+            Self::System(_) => Reading::System(Instant::now()),
+            Self::Given(_) | Self::Absent => Reading::Given(self.now()),
+        }
+    }
+
+    /// The moment of a reading of this clock.
+    #[inline]
+    pub(crate) fn moment(&self, reading: Reading) -> Moment {
+        match (self, reading) {
+            (Self::System(began), Reading::System(now)) => nanos(now.duration_since(*began)),
+            (_, Reading::Given(now)) => now,
+            _ => 0,
+        }
+    }
+}
+
+/// What a clock showed, to be compared with another reading of it.
+#[derive(Clone, Copy)]
+pub(crate) enum Reading {
+    System(Instant),
+    Given(Moment),
+}
+
+impl Reading {
+    /// The time since an earlier reading; none if the clock was set back.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        match (self, earlier) {
+            (Self::System(now), Self::System(then)) => now.saturating_duration_since(then),
+            (Self::Given(now), Self::Given(then)) => Duration::from_nanos(now.saturating_sub(then)),
+            _ => Duration::ZERO,
         }
     }
 }

@@ -183,17 +183,6 @@ pub enum LoadError<E> {
     TimedOut,
 }
 
-impl LoadError<std::convert::Infallible> {
-    /// This error, as one of a loader that can fail.
-    pub(crate) fn widened<E>(self) -> LoadError<E> {
-        match self {
-            Self::Failed(never) => match never {},
-            Self::Cycle => LoadError::Cycle,
-            Self::TimedOut => LoadError::TimedOut,
-        }
-    }
-}
-
 impl<E: fmt::Display> fmt::Display for LoadError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -118,9 +118,9 @@ impl<K, V> Told<K, V> {
     /// The expiry of a cache; it has a clock only if the entries have deadlines.
     pub(crate) fn expiry(self, is_timed: bool) -> Expiry<K, V> {
         let source = match self.clock {
-            _ if !is_timed => Source::Unread,
             Some(clock) => clock,
-            None => Source::system(),
+            None if is_timed => Source::system(),
+            None => Source::system_if_any(),
         };
         Expiry {
             source,

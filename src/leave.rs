@@ -303,36 +303,3 @@ impl<K, V> Batches<'_, K, V> {
         taken
     }
 }
-
-// What the loading rooms still say in place of `Panics`.
-pub(crate) type Panic = Box<dyn std::any::Any + Send>;
-
-pub(crate) fn first(kept: &mut Option<Panic>, new: Option<Panic>) {
-    let mut panics = Panics::from(kept.take());
-    panics.add(Panics::from(new));
-    *kept = panics.into();
-}
-
-pub(crate) fn dropped<T>(value: T) -> Option<Panic> {
-    let mut panics = Panics::none();
-    panics.drop(value);
-    panics.into()
-}
-
-pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
-}
-
-pub(crate) fn go_on(panic: Option<Panic>) {
-    Panics::from(panic).resume();
-}
-
-pub(crate) fn hand_value<T>(value: T, drop_others: impl FnOnce() -> Option<Panic>) -> T {
-    Panics::from(drop_others()).hand(value)
-}
-
-pub(crate) fn drop_apart<K, V>(key: K, value: V) -> Option<Panic> {
-    let mut panics = Panics::none();
-    panics.drop_pair(key, value);
-    panics.into()
-}

@@ -70,7 +70,9 @@ pub mod unsync;
 mod unwind;
 
 pub use builder::Builder;
-pub use cache::{Cache, Drain, Entry, IntoIter, Iter, Keys, Sweeper, Values};
+pub use cache::{
+    Cache, Drain, Entry, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh, Sweeper, Values,
+};
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};
 pub use clock::{Clock, ManualClock};

@@ -125,18 +125,6 @@ impl Panics {
     }
 }
 
-impl From<Option<Payload>> for Panics {
-    fn from(payload: Option<Payload>) -> Self {
-        Self(payload)
-    }
-}
-
-impl From<Panics> for Option<Payload> {
-    fn from(mut panics: Panics) -> Self {
-        panics.0.take()
-    }
-}
-
 impl Drop for Panics {
     #[inline]
     fn drop(&mut self) {

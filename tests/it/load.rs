@@ -858,7 +858,7 @@ fn a_caller_without_patience_is_told_and_the_leader_goes_on() {
         let value = cache.get_or_insert_with(&1, || {
             for most in [Duration::ZERO, Duration::from_millis(1)] {
                 let other = go(&cache, move |cache| {
-                    cache.try_get_or_insert_within(&1, most, || Err::<u64, ()>(()))
+                    cache.load(&1).within(most, || Err::<u64, ()>(()))
                 });
                 assert_eq!(other.join().unwrap(), Err(LoadError::TimedOut));
             }
@@ -875,7 +875,7 @@ fn patience_of_any_length_is_enough_for_a_load_of_ones_own() {
     let cache = cache();
     for (key, most) in [Duration::ZERO, Duration::MAX].into_iter().enumerate() {
         let key = key as u32;
-        let load = || cache.try_get_or_insert_within(&key, most, || Ok::<u64, ()>(3));
+        let load = || cache.load(&key).within(most, || Ok::<u64, ()>(3));
         assert_eq!((load(), load()), (Ok(3), Ok(3)));
     }
     assert_eq!(cache.stats().loads(), 2);
@@ -887,7 +887,7 @@ fn who_waits_long_enough_gets_the_value() {
         let cache = cache();
         let other = go(&cache, |cache| {
             until(|| cache.stats().misses() > 0);
-            cache.try_get_or_insert_within(&1, Duration::MAX, || Err::<u64, ()>(()))
+            cache.load(&1).within(Duration::MAX, || Err::<u64, ()>(()))
         });
         assert_eq!(load_until(&cache, 1, 1, 9), 9);
         assert_eq!(other.join().unwrap(), Ok(9));
@@ -907,7 +907,9 @@ fn impatience_never_loses_the_lead() {
                 })
             });
             let impatient = go(&cache, move |cache| {
-                cache.try_get_or_insert_within(&round, Duration::from_nanos(1), || Ok::<u64, ()>(1))
+                cache
+                    .load(&round)
+                    .within(Duration::from_nanos(1), || Ok::<u64, ()>(1))
             });
             let patient = cache.get_or_insert_with(&round, || 2);
             let told = impatient.join().unwrap();
@@ -991,7 +993,9 @@ fn a_key_that_the_loader_leaves_out_stays_absent_and_what_was_not_asked_for_too(
 #[test]
 fn a_loader_of_many_that_fails_or_panics_leaves_nothing() {
     let cache = cache();
-    let failed = cache.try_get_or_insert_many(&[1, 2], |_| Err::<Vec<(u32, u64)>, _>("no"));
+    let failed = cache
+        .load_many(&[1, 2])
+        .with(|_| Err::<Vec<(u32, u64)>, _>("no"));
     assert_eq!(failed, Err(LoadError::Failed("no")));
     let panic = panic_of(|| {
         cache.get_or_insert_many(&[1, 2], |_| -> Vec<(u32, u64)> { stop() });
@@ -1096,8 +1100,10 @@ fn two_calls_for_many_that_cross_do_not_hang() {
 fn a_loader_of_many_that_asks_for_one_of_its_own_keys_is_told() {
     ends(|| {
         let cache = cache();
-        let found = cache.try_get_or_insert_many(&[1, 2], |missing| {
-            let asked = cache.try_get_or_insert_many(&[2, 3], |m| Ok::<_, Infallible>(squares(m)));
+        let found = cache.load_many(&[1, 2]).with(|missing| {
+            let asked = cache
+                .load_many(&[2, 3])
+                .with(|m| Ok::<_, Infallible>(squares(m)));
             assert_eq!(asked, Err(LoadError::Cycle));
             assert_eq!(
                 cache.peek(&3),
@@ -1147,7 +1153,7 @@ fn many_keys_in_a_task() {
     let (gate, other, two, keys) = (Gate::default(), Gate::default(), 2, [1, 2, 3, 1]);
     let mut leader = task(&cache, &two, &other);
     assert!(leader.waits());
-    let mut many = Task::new(cache.try_get_or_insert_many_async(&keys, |_: Vec<&u32>| gate.pass()));
+    let mut many = Task::new(cache.load_many(&keys).future(|_: Vec<&u32>| gate.pass()));
     assert!(many.waits(), "its own load");
     let mut waiter = task(&cache, &keys[0], &Gate::default());
     assert!(waiter.waits());
@@ -1164,7 +1170,7 @@ fn many_keys_in_a_task() {
 fn a_task_that_loads_many_and_is_dropped_hands_over_each() {
     let cache = cache::<u64>();
     let (gate, keys) = (Gate::<Result<Vec<(u32, u64)>, &str>>::default(), [1, 2, 3]);
-    let mut many = Task::new(cache.try_get_or_insert_many_async(&keys, |_: Vec<&u32>| gate.pass()));
+    let mut many = Task::new(cache.load_many(&keys).future(|_: Vec<&u32>| gate.pass()));
     assert!(many.waits());
     let gates = [(); 2].map(|()| Gate::default());
     let mut waiters = [
@@ -1238,9 +1244,13 @@ fn futures_are_send_where_their_parts_are() {
     let cache = Cache::<String, Cell<u64>>::new(10);
     send(cache.get_or_insert_async("a", async { Cell::new(1) }));
     send(cache.try_get_or_insert_async("a", async { Err(()) }));
-    let none = async { Vec::<(String, Cell<u64>)>::new() };
+    let none = async { Ok::<_, ()>(Vec::<(String, Cell<u64>)>::new()) };
     let mut none = Some(none);
-    send(cache.get_or_insert_many_async(["a"], move |_| none.take().expect("once")));
+    send(
+        cache
+            .load_many(["a"])
+            .future(move |_| none.take().expect("once")),
+    );
 }
 
 const CALLERS: u64 = 1_000;

@@ -516,7 +516,7 @@ where
         let handed = Rc::new(Cell::new(None));
         let take = handed.clone();
         let spawn = move |chore| take.set(Some(Task::new(chore)));
-        let mut call = Task::new(self.cache.try_get_or_refresh_async(key, load, spawn));
+        let mut call = Task::new(self.cache.load_or_refresh(key).future(load, spawn));
         if !self.model.is_due(*key) {
             self.take_seat(who, *key, Run::Call(call), gate, None);
             return self.poll(who);

@@ -13,6 +13,7 @@ mod expiry;
 mod faults;
 mod floorplan;
 mod load;
+mod load_cost;
 mod load_model;
 mod own_policy;
 mod panics;
@@ -20,5 +21,3 @@ mod reentry;
 mod refresh;
 mod sweeper;
 mod traits;
-
-// The files of the bench name each other from the root of their crate.

@@ -793,7 +793,7 @@ struct Minds;
 
 impl Aside for Minds {
     fn before(call: &str) {
-        if matches!(call, "miss" | "admit" | "forget" | "victim" | "moved") {
+        if matches!(call, "announce" | "admit" | "forget" | "victim" | "moved") {
             visit(Site::Policy);
         }
     }

@@ -15,6 +15,30 @@ use std::sync::{Arc, Mutex};
 use std::thread::spawn;
 use std::time::Duration;
 
+/// A refreshing call whose loader cannot fail.
+macro_rules! refresh_with {
+    ($cache:expr, $key:expr, $load:expr, $spawn:expr) => {{
+        let load = $load;
+        let load = move || Ok::<_, std::convert::Infallible>(load());
+        $cache.load_or_refresh($key).with(load, $spawn).unwrap()
+    }};
+}
+
+/// A refreshing call of a task, whose loader cannot fail.
+macro_rules! refresh_async {
+    ($cache:expr, $key:expr, $load:expr, $spawn:expr) => {{
+        let (cache, key, load, spawn) = (&$cache, $key, $load, $spawn);
+        let load = async { Ok::<_, std::convert::Infallible>(load.await) };
+        async move {
+            cache
+                .load_or_refresh(key)
+                .future(load, spawn)
+                .await
+                .unwrap()
+        }
+    }};
+}
+
 const AGE: Duration = Duration::from_secs(60);
 const LIFE: Duration = Duration::from_secs(600);
 
@@ -73,7 +97,7 @@ fn the_first_to_meet_a_stale_value_loads_and_all_others_are_served() {
     assert_eq!(cache.get_many(&[1, 2]), [Some(10), Some(20)]);
     assert_eq!(cache.get_or_insert_with(&1, unneeded), 10);
     let patience = Duration::ZERO;
-    let loaded = cache.try_get_or_insert_within(&1, patience, || Err("not asked"));
+    let loaded = cache.load(&1).within(patience, || Err("not asked"));
     assert_eq!(loaded, Ok(10));
     assert_eq!(
         block_on(cache.get_or_insert_async(&1, async { unneeded() })),
@@ -176,9 +200,9 @@ fn without_an_age_nothing_is_stale() {
     cache.insert(1, 1);
     clock.advance(LIFE);
     assert_eq!(cache.get_or_insert_with(&1, unneeded), 1);
-    let value = cache.get_or_refresh_with(&1, unneeded, |_| unreachable!());
+    let value = refresh_with!(cache, &1, unneeded, |_| unreachable!());
     assert_eq!(value, 1);
-    assert_eq!(cache.get_or_refresh_with(&2, || 2, |_| unreachable!()), 2);
+    assert_eq!(refresh_with!(cache, &2, || 2, |_| unreachable!()), 2);
 }
 
 #[test]
@@ -276,7 +300,7 @@ fn stale_if_error_answers_with_what_is_there() {
     let (cache, clock) = stale_or(true);
     let fails = || Err("no route");
     assert_eq!(cache.try_get_or_insert_with(&1, fails), Ok(10));
-    let within = cache.try_get_or_insert_within(&1, Duration::ZERO, fails);
+    let within = cache.load(&1).within(Duration::ZERO, fails);
     assert_eq!(within, Ok(10));
     let task = cache.try_get_or_insert_async(&1, async { fails() });
     assert_eq!(block_on(task), Ok(10));
@@ -526,7 +550,7 @@ type Jobs = Mutex<Vec<Box<dyn FnOnce() + Send>>>;
 fn a_refresh_is_handed_over_once_and_the_value_served_at_once() {
     let (cache, _clock) = stale();
     let jobs = Jobs::default();
-    let ask = |n| cache.get_or_refresh_with(&1, move || n, |job| jobs.lock().unwrap().push(job));
+    let ask = |n| refresh_with!(cache, &1, move || n, |job| jobs.lock().unwrap().push(job));
     for n in 11..15 {
         assert_eq!(ask(n), 10);
     }
@@ -536,7 +560,7 @@ fn a_refresh_is_handed_over_once_and_the_value_served_at_once() {
     spawn(job).join().unwrap();
     assert_eq!(ask(99), 11);
     assert_eq!(counts(&cache), (1, 0, 1));
-    assert_eq!(cache.get_or_refresh_with(&9, || 90, |_| unreachable!()), 90);
+    assert_eq!(refresh_with!(cache, &9, || 90, |_| unreachable!()), 90);
     let stats = cache.stats();
     assert_eq!((stats.hits(), stats.misses()), (6, 1));
     cache.check();
@@ -545,27 +569,27 @@ fn a_refresh_is_handed_over_once_and_the_value_served_at_once() {
 #[test]
 fn a_refresh_that_is_never_run_is_given_up() {
     let (cache, _clock) = stale();
-    assert_eq!(cache.get_or_refresh_with(&1, unneeded, drop), 10);
+    assert_eq!(refresh_with!(cache, &1, unneeded, drop), 10);
     panic_of(|| {
-        let _ = cache.get_or_refresh_with(&1, unneeded, |_| stop());
+        let _ = refresh_with!(cache, &1, unneeded, |_| stop());
     });
     assert_eq!(
-        cache.get_or_refresh_with(
-            &1,
-            || stop(),
-            |job| {
-                spawn(job).join().unwrap_err();
-            }
-        ),
+        refresh_with!(cache, &1, || stop(), |job| {
+            spawn(job).join().unwrap_err();
+        }),
         10
     );
-    let failed = cache.try_get_or_refresh_with(&1, || Err("no route"), |job| job());
+    let failed = cache
+        .load_or_refresh(&1)
+        .with(|| Err("no route"), |job| job());
     assert_eq!(failed, Ok(10));
     assert_eq!(counts(&cache), (0, 4, 0));
     // On this thread, if one likes.
-    assert_eq!(cache.get_or_refresh_with(&1, || 11, |job| job()), 10);
+    assert_eq!(refresh_with!(cache, &1, || 11, |job| job()), 10);
     assert_eq!(cache.get(&1), Some(11));
-    let missing = cache.try_get_or_refresh_with(&9, || Err("no route"), |_| unreachable!());
+    let missing = cache
+        .load_or_refresh(&9)
+        .with(|| Err("no route"), |_| unreachable!());
     assert_eq!(missing, Err(LoadError::Failed("no route")));
     cache.check();
 }
@@ -574,12 +598,16 @@ fn a_refresh_that_is_never_run_is_given_up() {
 fn a_refresh_in_a_task_is_handed_over_or_given_up() {
     let (cache, _clock) = stale();
     let (gate, chores) = (Gate::default(), Mutex::new(Vec::new()));
-    let mut ask = Task::new(cache.get_or_refresh_async(&1, gate.pass(), |chore| {
+    let mut ask = Task::new(refresh_async!(cache, &1, gate.pass(), |chore| {
         chores.lock().unwrap().push(Task::new(chore));
     }));
     assert_eq!(ask.end(), 10);
-    let served =
-        Task::new(cache.get_or_refresh_async(&1, async { unneeded() }, |_| unreachable!()));
+    let served = Task::new(refresh_async!(
+        cache,
+        &1,
+        async { unneeded() },
+        |_| unreachable!()
+    ));
     assert_eq!({ served }.end(), 10);
     let mut chore = chores.lock().unwrap().pop().unwrap();
     assert!(chore.waits());
@@ -589,8 +617,7 @@ fn a_refresh_in_a_task_is_handed_over_or_given_up() {
     assert_eq!(cache.get(&1), Some(11));
     // Dropped before it is polled, and after; failed.
     for polls in 0..3 {
-        let ask = cache.try_get_or_refresh_async(
-            &2,
+        let ask = cache.load_or_refresh(&2).future(
             async move {
                 if polls < 2 {
                     std::future::pending::<()>().await;
@@ -607,7 +634,7 @@ fn a_refresh_in_a_task_is_handed_over_or_given_up() {
         assert_eq!(Task::new(ask).end(), Ok(20));
     }
     assert_eq!(counts(&cache), (1, 3, 1));
-    let missing = cache.get_or_refresh_async(&9, async { 90 }, |_| unreachable!());
+    let missing = refresh_async!(cache, &9, async { 90 }, |_| unreachable!());
     assert_eq!(Task::new(missing).end(), 90);
     cache.check();
 }
@@ -620,23 +647,17 @@ fn refreshes_on_tokio_and_on_threads() {
         runtime.block_on(async {
             let mut refresh = None;
             let spawn = |chore| refresh = Some(tokio::spawn(chore));
-            assert_eq!(
-                cache.get_or_refresh_async(&1, async { 11 }, spawn).await,
-                10
-            );
+            assert_eq!(refresh_async!(cache, &1, async { 11 }, spawn).await, 10);
             refresh.unwrap().await.unwrap();
             let mut refresh = None;
             let spawn = |job| refresh = Some(tokio::task::spawn_blocking(job));
-            assert_eq!(cache.get_or_refresh_with(&2, || 21, spawn), 20);
+            assert_eq!(refresh_with!(cache, &2, || 21, spawn), 20);
             refresh.unwrap().await.unwrap();
         });
         block_on(async {
             let mut refresh = None;
             let spawn = |chore| refresh = Some(std::thread::spawn(|| block_on(chore)));
-            assert_eq!(
-                cache.get_or_refresh_async(&3, async { 31 }, spawn).await,
-                30
-            );
+            assert_eq!(refresh_async!(cache, &3, async { 31 }, spawn).await, 30);
             refresh.unwrap().join().unwrap();
         });
         assert_eq!(cache.get_many(&[1, 2, 3]), [11, 21, 31].map(Some));
@@ -653,7 +674,7 @@ fn a_refresh_on_its_way_keeps_the_cache_and_leaves_nothing() {
         cache.insert("page".to_owned(), ledger.value(1));
         clock.advance(AGE);
         let (mut kept, new) = (None, ledger.value(2));
-        let page = cache.get_or_refresh_with("page", || new, |job| kept = Some(job));
+        let page = refresh_with!(cache, "page", || new, |job| kept = Some(job));
         assert_eq!(page.id, 1);
         if run {
             kept.unwrap()();
@@ -661,7 +682,7 @@ fn a_refresh_on_its_way_keeps_the_cache_and_leaves_nothing() {
     }
     let weak = Arc::downgrade(&cache);
     let (mut kept, new) = (None, ledger.value(2));
-    let page = cache.get_or_refresh_with("page", || new, |job| kept = Some(job));
+    let page = refresh_with!(cache, "page", || new, |job| kept = Some(job));
     drop((cache, page));
     assert!(weak.upgrade().is_some());
     kept.unwrap()();
@@ -680,7 +701,7 @@ fn a_refresh_asked_for_inside_of_a_load() {
         let loaded = cache.get_or_insert_with(&9, || {
             let load = move || other.get_or_insert_with(&9, unneeded) + 1;
             let spawn = |job| elsewhere = Some(spawn(job));
-            let stale = cache.get_or_refresh_with(&1, load, spawn);
+            let stale = refresh_with!(cache, &1, load, spawn);
             until(|| cache.stats().load_waits() == 1);
             stale + 80
         });
@@ -697,7 +718,7 @@ fn a_refresh_asked_for_inside_of_a_load() {
                 *tell.lock().unwrap() = Some(asked);
                 21
             };
-            cache.get_or_refresh_with(&2, load, |job| job())
+            refresh_with!(cache, &2, load, |job| job())
         });
         assert_eq!(*told.lock().unwrap(), Some(Err(LoadError::Cycle)));
     });
@@ -710,10 +731,12 @@ fn refreshing_futures_and_jobs_are_send() {
     }
     let cache = Arc::new(Cache::<String, std::cell::Cell<u64>>::new(10));
     let load = async { std::cell::Cell::new(1) };
-    drop(send(
-        cache.get_or_refresh_async("a", load, |chore| drop(send(chore))),
-    ));
-    cache.get_or_refresh_with("a", || std::cell::Cell::new(1), |job| drop(send(job)));
+    drop(send(refresh_async!(cache, "a", load, |chore| drop(send(
+        chore
+    )))));
+    refresh_with!(cache, "a", || std::cell::Cell::new(1), |job| drop(send(
+        job
+    )));
 }
 
 // ---- many ----
@@ -748,23 +771,23 @@ fn many_that_fail_are_answered_if_all_are_there() {
         let (cache, _clock) = stale_or(if_error);
         let load = |_: &[&u32]| Err::<Vec<(u32, u64)>, _>("no route");
         let failed = Err(LoadError::Failed("no route"));
-        let found = cache.try_get_or_insert_many(&[1, 2, 1], load);
+        let found = cache.load_many(&[1, 2, 1]).with(load);
         let stale = [10, 20, 10].map(Some).to_vec();
         assert_eq!(found, if if_error { Ok(stale) } else { failed.clone() });
-        assert_eq!(cache.try_get_or_insert_many(&[1, 9], load), failed);
-        let removed = cache.try_get_or_insert_many(&[1, 2], |_| {
+        assert_eq!(cache.load_many(&[1, 9]).with(load), failed);
+        let removed = cache.load_many(&[1, 2]).with(|_| {
             cache.remove(&2);
             Err::<Vec<(u32, u64)>, _>("no route")
         });
         assert_eq!(removed, failed);
         assert_eq!(cache.get(&1), Some(10));
         let load = |_: Vec<&u32>| async { Err::<Vec<(u32, u64)>, _>("no route") };
-        let found = block_on(cache.try_get_or_insert_many_async(&[1], load));
+        let found = block_on(cache.load_many(&[1]).future(load));
         let stale = vec![Some(10)];
         assert_eq!(found, if if_error { Ok(stale) } else { failed.clone() });
-        let load = |_: Vec<&u32>| async { vec![(1, 11)] };
-        let found = block_on(cache.get_or_insert_many_async(&[1], load));
-        assert_eq!(found, [Some(11)]);
+        let load = |_: Vec<&u32>| async { Ok::<_, ()>(vec![(1, 11)]) };
+        let found = block_on(cache.load_many(&[1]).future(load));
+        assert_eq!(found, Ok(vec![Some(11)]));
         cache.check();
     }
 }

@@ -25,7 +25,7 @@ mod time;
 
 use brimful::policy::{Duel, Fifo, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{
-    BuildError, Cache, Capacity, Cause, Entries, Form, LoadError, Updated, Weighed, Weight,
+    BuildError, Cache, Capacity, Cause, Entries, Form, LoadError, Unit, Updated, Weighed, Weight,
 };
 use loom::future::block_on;
 use loom::thread::{self, JoinHandle};
@@ -58,7 +58,7 @@ impl Hasher for Plain {
 
 type Fixed = BuildHasherDefault<Plain>;
 type Counted<P = Fifo> = Watched<Cache<u32, u32, P, Fixed>>;
-type Weighed<P = Fifo> = Watched<Cache<u32, u32, Weighed<P>, Fixed>>;
+type Weighted<P = Fifo> = Watched<Cache<u32, u32, Weighed<P>, Fixed>>;
 type Opened<P> = Arc<Watched<Cache<u32, u32, P, Fixed>>>;
 
 /// A cache whose listener counts what it is told. Values are their own weight.
@@ -83,7 +83,7 @@ impl<C> Drop for Watched<C> {
     }
 }
 
-fn open<C, P>(capacity: C, shards: usize) -> Opened<C::Form<P>>
+fn open<C, P>(capacity: C, shards: usize) -> Opened<<C::Form as Form>::With<P>>
 where
     C: Capacity<u32, u32>,
     P: Policy,
@@ -118,12 +118,12 @@ fn counted<P: Policy>(entries: usize, shards: usize) -> Arc<Counted<P>> {
     open::<_, P>(Entries(entries), shards)
 }
 
-fn weighed(capacity: u64, shards: usize) -> Arc<Weighed> {
+fn weighed(capacity: u64, shards: usize) -> Arc<Weighted> {
     open::<_, Fifo>(Weight(capacity, |_: &u32, v: &u32| u64::from(*v)), shards)
 }
 
 /// A capacity in weight and a limit on the number of entries.
-fn limited(capacity: u64, limit: usize, shards: usize) -> Arc<Weighed> {
+fn limited(capacity: u64, limit: usize, shards: usize) -> Arc<Weighted> {
     let weigh = |_: &u32, v: &u32| u64::from(*v);
     watched(|listener| {
         Cache::builder(Weight(capacity, weigh))
@@ -137,13 +137,18 @@ fn limited(capacity: u64, limit: usize, shards: usize) -> Arc<Weighed> {
 }
 
 /// The first keys that live in `shard`.
-fn keys<const N: usize, P: Policy>(cache: &Cache<u32, u32, P, Fixed>, shard: usize) -> [u32; N] {
+fn keys<const N: usize, P: Form>(cache: &Cache<u32, u32, P, Fixed>, shard: usize) -> [u32; N] {
     let mut found = (0..64).filter(|key| cache.shard_of(key) == shard);
     [(); N].map(|()| found.next().expect("64 keys reach both shards"))
 }
 
 /// What any thread may see at any moment.
-fn within<P: Policy>(cache: &Cache<u32, u32, P, Fixed>, capacity: u64) {
+/// Sets the capacity, in whatever unit.
+fn resize<P: Form>(cache: &Cache<u32, u32, P, Fixed>, capacity: u64) {
+    cache.set_capacity(P::Unit::of(capacity));
+}
+
+fn within<P: Form>(cache: &Cache<u32, u32, P, Fixed>, capacity: u64) {
     weighs(cache, capacity);
     let len = cache.len() as u64;
     assert!(len <= capacity, "{len} entries of {capacity}");
@@ -151,13 +156,13 @@ fn within<P: Policy>(cache: &Cache<u32, u32, P, Fixed>, capacity: u64) {
 
 /// It watches the weight alone: `len` by weight takes a lock of each shard, and with that
 /// models of three threads take minutes.
-fn weighs<P: Policy>(cache: &Cache<u32, u32, P, Fixed>, capacity: u64) {
+fn weighs<P: Form>(cache: &Cache<u32, u32, P, Fixed>, capacity: u64) {
     let weight = cache.weight();
     assert!(weight <= capacity, "weight {weight} of {capacity}");
 }
 
 /// When all is quiet: every invariant, and each departure was told once.
-fn settled<P: Policy>(cache: &Watched<Cache<u32, u32, P, Fixed>>) {
+fn settled<P: Form>(cache: &Watched<Cache<u32, u32, P, Fixed>>) {
     cache.check();
     let stats = cache.stats();
     let left: u64 = Cause::ALL.iter().map(|&c| stats.departures(c)).sum();
@@ -441,7 +446,7 @@ fn inserts_and_a_lowered_capacity() {
                 cache.insert(c, 1);
                 within(cache, 2);
             });
-            cache.set_capacity(lowered);
+            resize(&cache, lowered);
             within(&cache, lowered);
             writer.join().unwrap();
             within(&cache, lowered);
@@ -462,7 +467,7 @@ fn a_heavy_victim_and_a_lowered_capacity() {
                 cache.insert(2, 1);
                 within(cache, 4);
             });
-            cache.set_capacity(2);
+            resize(&cache, 2);
             within(&cache, 2);
             writer.join().unwrap();
             settled(&cache);
@@ -483,7 +488,7 @@ fn a_gatherer_and_a_lowered_capacity() {
                 cache.insert(a, 2);
                 within(cache, 4);
             });
-            cache.set_capacity(2);
+            resize(&cache, 2);
             within(&cache, 2);
             writer.join().unwrap();
             settled(&cache);
@@ -505,7 +510,7 @@ fn two_gatherers_and_a_lowered_capacity() {
                 weighs(cache, 6);
             })
         });
-        cache.set_capacity(2);
+        resize(&cache, 2);
         weighs(&cache, 2);
         for writer in writers {
             writer.join().unwrap();
@@ -521,17 +526,17 @@ fn a_lowered_and_a_raised_capacity() {
         let ([a], [b, c]) = (keys(&cache, 0), keys(&cache, 1));
         cache.insert(a, 1);
         cache.insert(b, 1);
-        let raiser = go(&cache, |cache| cache.set_capacity(3));
+        let raiser = go(&cache, |cache| resize(&cache, 3));
         let writer = go(&cache, move |cache| {
             cache.insert(c, 1);
             within(cache, 3);
         });
-        cache.set_capacity(1);
+        resize(&cache, 1);
         within(&cache, 3);
         raiser.join().unwrap();
         writer.join().unwrap();
         settled(&cache);
-        cache.capacity()
+        cache.capacity().amount()
     });
     assert_eq!(ends, BTreeSet::from([1, 3]));
 }
@@ -812,7 +817,7 @@ fn while_the_capacity_is_lowered_the_weight_never_rises() {
                 cache.insert(key, weight);
             }
             let watcher = go(&cache, |cache| [(); 4].map(|()| cache.weight()));
-            cache.set_capacity(lowered);
+            resize(&cache, lowered);
             within(&cache, lowered);
             let seen = watcher.join().unwrap();
             assert!(seen[0] <= 5, "{seen:?}");
@@ -837,7 +842,7 @@ fn a_value_that_grows_and_a_lowered_capacity() {
             within(cache, 5);
         });
         let watcher = go(&cache, |cache| within(cache, 5));
-        cache.set_capacity(2);
+        resize(&cache, 2);
         within(&cache, 2);
         grower.join().unwrap();
         watcher.join().unwrap();
@@ -916,7 +921,7 @@ fn a_waiter_that_gives_up_passes_an_offer_on() {
         let cache = counted::<Fifo>(2, 1);
         let failing = go(&cache, fails);
         let impatient = go(&cache, |cache| {
-            cache.try_get_or_insert_within(&7, Duration::ZERO, || Ok::<_, ()>(1))
+            cache.load(&7).within(Duration::ZERO, || Ok::<_, ()>(1))
         });
         let mine = cache.get_or_insert_with(&7, || 2);
         failing.join().unwrap();

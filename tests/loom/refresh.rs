@@ -213,14 +213,13 @@ fn a_refresh_that_is_handed_over() {
         cache.insert(7, 10);
         clock.advance(AGE);
         let mut elsewhere = None;
-        let served = cache.get_or_refresh_with(
-            &7,
-            || 11,
+        let served = cache.load_or_refresh(&7).with(
+            || Ok::<u64, ()>(11),
             |job| {
                 elsewhere = Some(loom::thread::spawn(job));
             },
         );
-        assert_eq!(served, 10);
+        assert_eq!(served, Ok(10));
         let writer = go(&cache, |cache| cache.insert(7, 5));
         let mine = cache.get_or_insert_with(&7, || unreachable!("it is being refreshed"));
         elsewhere.expect("it is due").join().unwrap();

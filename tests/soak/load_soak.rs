@@ -243,7 +243,7 @@ where
         let future = match self.random.below(4) {
             0 => {
                 let mut load = Some(load);
-                let many = cache.try_get_or_insert_many_async([key], move |missing| {
+                let many = cache.load_many([key]).future(move |missing| {
                     let key = missing[0].0;
                     let load = load.take();
                     async move {
@@ -260,7 +260,7 @@ where
                     site();
                     chores.borrow_mut().push((chore, gate));
                 };
-                Box::pin(cache.try_get_or_refresh_async(key, load, spawn))
+                Box::pin(cache.load_or_refresh(key).future(load, spawn))
             }
             _ => Box::pin(cache.try_get_or_insert_async(key, load)),
         };
@@ -336,19 +336,16 @@ where
                         site();
                         job();
                     };
-                    drop(self.cache.try_get_or_refresh_with(key, load, spawn));
+                    drop(self.cache.load_or_refresh(key).with(load, spawn));
                 }
             }
             (15, _) => {
                 let (key, value) = (self.key(), self.value());
                 // A thread that waits for one of these tasks would wait for ever.
-                drop(
-                    self.cache
-                        .try_get_or_insert_within(key, Duration::ZERO, || {
-                            site();
-                            Ok::<_, ()>(value)
-                        }),
-                );
+                drop(self.cache.load(key).within(Duration::ZERO, || {
+                    site();
+                    Ok::<_, ()>(value)
+                }));
             }
             _ => drop(self.cache.get_many(self.keys)),
         }

@@ -266,7 +266,6 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.get("b");
     /// assert_eq!(cache.stats().hit_ratio(), Some(0.5));
     /// ```
-    #[must_use]
     pub fn stats(&self) -> Snapshot {
         self.door.stats(once(self.shard.snapshot()))
     }

@@ -76,7 +76,7 @@ const NONE: Slot = Slot(usize::MAX);
 /// The 8 bits of a tag that a table compares before it looks at an entry: never 0.
 #[inline]
 fn fingerprint(tag: Tag) -> u8 {
-    tag.print() as u8
+    tag.fingerprint() as u8
 }
 
 /// An empty slot for an entry whose key is not there.

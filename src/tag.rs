@@ -46,12 +46,6 @@ impl Tag {
         self.bits() as u16
     }
 
-    /// The name by which `table.rs` still asks for the [`fingerprint`](Tag::fingerprint).
-    #[inline]
-    pub(crate) fn print(self) -> u16 {
-        self.fingerprint()
-    }
-
     /// The hash that a table of flights is keyed by: equal tags have equal hashes.
     ///
     /// Such a table takes its control byte from the top 7 bits of a `usize`, which has

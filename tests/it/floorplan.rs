@@ -15,10 +15,11 @@ const FLOORS: &[&[&str]] = &[
     &[
         "reentry", "hash", "budget", "stats", "outbox", "clock", "unwind",
     ],
-    &["expiry", "policy", "leave"],
-    &["config", "form", "flight"],
+    &["expiry", "policy", "leave", "flight"],
+    &["form"],
     &["table", "scale"],
     &["shard", "capacity"],
+    &["door"],
     &["cache", "unsync"],
     &["builder"],
 ];

@@ -797,6 +797,9 @@ impl Aside for Minds {
             visit(Site::Policy);
         }
     }
+    fn is_sound() -> bool {
+        false
+    }
 }
 
 /// User code panics under a lock at its n-th visit; what that unwinds is dropped

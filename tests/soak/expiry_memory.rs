@@ -155,7 +155,7 @@ fn a_warm_cache_allocates_nothing() {
             cache.get(&(n - n.min(7)));
             cache.set_ttl(&n, Duration::from_secs(n % 5 + 1));
             // So slow that lives end, and so fast that entries are evicted too.
-            clock.advance(Duration::from_micros(12));
+            clock.advance(Duration::from_micros(1_200_000 / entries()));
         }
     };
     for round in 0..4 {

@@ -37,7 +37,7 @@
 //! # Cost
 //!
 //! There are no cargo features, no background thread unless asked for, and no async runtime; the
-//! tree has 12 crates. `unsafe` is in two blocks of one file, which name instructions of the
+//! tree has 12 crates. `unsafe` is in three blocks of one file, which name instructions of the
 //! processor.
 
 mod budget;

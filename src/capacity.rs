@@ -150,7 +150,7 @@ mod sealed {
 }
 
 /// A shard of a large cache holds at least so many entries: then the shards are few
-/// enough for their heads to stay in a processor's cache, and a table is laid anew in
+/// enough for their heads to stay in a processor's cache, and a table is rebuilt in
 /// a moment.
 const LARGE: u64 = 5_800;
 

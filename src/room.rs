@@ -1,7 +1,7 @@
 //! Weights, and `Room`: what an entry is charged in each dimension of a bound.
 //!
 //! A weight is a `u64`, computed once per value (or mutation) outside the
-//! locks where that is possible, and stored; nobody weighs a value again to
+//! locks where that is possible, and stored; a value is never weighed again to
 //! find out what to give back, so accounting cannot drift.
 
 /// Says how heavy an entry is.

@@ -165,7 +165,7 @@ where
         (Boarding::Sought(Sought::Lead(leading)), None)
     }
 
-    /// Whether the value in `slot` is stale and not being loaded anew.
+    /// Whether the value in `slot` is stale and not being refreshed.
     pub(super) fn is_due(
         &self,
         shard: &mut Shard<K, V, F>,

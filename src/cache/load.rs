@@ -39,7 +39,7 @@ where
     /// its `load`, the others wait for it and get clones. If that `load` panics,
     /// one that waits runs its own; so does each in turn, until a value is there.
     /// Other keys never wait for it. A value that the cache refuses is returned all the same.
-    /// If the value is [stale](crate::Builder::refresh_after) and is not being loaded anew,
+    /// If the value is [stale](crate::Builder::refresh_after) and is not being refreshed,
     /// this call does.
     ///
     /// `load` runs on the caller's thread without any lock, and may use this and
@@ -54,13 +54,13 @@ where
     /// | during the load of a key | its callers get | is stored | later callers |
     /// |---|---|---|---|
     /// | `insert` of the key, or `entry(…).or_insert…` | what it loads | what was inserted | find that |
-    /// | an `insert` of the key that is refused | what it loads | nothing | load anew |
-    /// | `remove`, `remove_entry`, `remove_if` of the key | what it loads | nothing | load anew |
+    /// | an `insert` of the key that is refused | what it loads | nothing | load again |
+    /// | `remove`, `remove_entry`, `remove_if` of the key | what it loads | nothing | load again |
     /// | `update` of the key, whose [stale](crate::Builder::refresh_after) value was there | what it loads | what was updated | find that |
-    /// | `clear`, `drain`, `retain` | what it loads | nothing | load anew |
+    /// | `clear`, `drain`, `retain` | what it loads | nothing | load again |
     /// | other keys are evicted or removed | what it loads | what it loads | find it |
     /// | `set_capacity`, and the value fits | what it loads | what it loads | find it |
-    /// | `set_capacity`, and it is too heavy now | what it loads | nothing: refused | load anew |
+    /// | `set_capacity`, and it is too heavy now | what it loads | nothing: refused | load again |
     /// | the load fails, and the key was not written | one loads in its stead, the others wait for that one | | |
     /// | the load fails, and the key was written | start over from the look-up | | |
     ///

@@ -27,18 +27,18 @@
 //! ```
 //!
 //! The border (what small should hold, as a part of the shard) moves by the idea
-//! of ARC: who misses a key lately evicted from small would have liked small
+//! of ARC: a miss of a key lately evicted from small says that small should be
 //! larger. It may grow to the whole shard, and then the policy is a clock: safe
 //! where keys come back soon and once. The duel gives what ARC lacks: a key with
 //! a past longer than the ghosts takes the place of one in main that has none. A
 //! lead of one is no lead, so equal keys, as in a loop, leave each other alone. Each
-//! duel that an old key wins costs it one, so a past that nobody adds to wears off.
+//! duel that an old key wins costs it one, so a past that is not added to wears off.
 //! While a shard fills or grows, the oldest move on to main: that picks no keys,
 //! it only places them by age.
 //!
 //! There are no lists of ghosts. Small is a queue, so a key that entered not
 //! long before small's oldest, and is not here, was evicted from it: the age of
-//! its record tells, and an eviction from small of what nobody asked for, the most
+//! its record tells, and an eviction from small of what was not asked for, the most
 //! common one, touches no memory but the entry's. Evictions from main are told to
 //! the history. A ghost counts for as long as a list of `OF_SMALL` or `OF_MAIN` of
 //! the residents would hold it, given how evictions are shared between the queues.
@@ -88,7 +88,7 @@ const LEAST: u64 = ALL / 100;
 const STEP: f64 = 0.5;
 /// For how many evictions from small a key is its ghost, for each resident.
 const OF_SMALL: f64 = 0.2;
-/// The same for main.
+/// For how many evictions from main a key is its ghost, for each resident.
 const OF_MAIN: f64 = 0.1;
 /// Keys that the history remembers for each resident, in quarters.
 const KNOWN: usize = 9;
@@ -108,7 +108,7 @@ const SLACK: usize = 64;
 /// A small FIFO queue takes newcomers in, a main one keeps what proved itself.
 /// The border between them moves as keys come back that one or the other has
 /// just evicted (the rule of ARC), from a hundredth to the whole of the shard;
-/// and who leaves the small queue takes the place of the main queue's oldest if
+/// and an entry that leaves the small queue takes the place of the main queue's oldest if
 /// the history of both says that it is asked for more often.
 ///
 /// Wins on nearly all traffic: skewed, with scans and one-timers, loops wider
@@ -199,7 +199,7 @@ impl Duel {
         self.is_beyond_of(self.whole(), times)
     }
 
-    /// The same for a shard that holds so much.
+    /// Whether small is beyond `times` the border of a shard that holds `whole`.
     #[inline]
     fn is_beyond_of(&self, whole: u64, times: u64) -> bool {
         let border = (u128::from(whole) * u128::from(self.border)) >> ALL.ilog2();
@@ -254,7 +254,7 @@ impl Duel {
         }
     }
 
-    /// Room that nobody had to leave: if small holds too much, its oldest moves on.
+    /// Moves small's oldest on if small holds too much, where no entry had to leave for the room.
     #[inline(never)]
     fn overflow(&mut self, residents: &mut impl Residents<Mark>) {
         let times = if self.filled { 2 } else { 1 };
@@ -362,7 +362,7 @@ impl Duel {
     }
 
     /// Small's oldest goes to main (`None`), or duels for a place there. The many
-    /// that nobody asked for are out without a look at their past.
+    /// that were not asked for are out without a look at their past.
     #[inline]
     fn small_pays(
         &mut self,
@@ -400,8 +400,8 @@ impl Duel {
         Some(slot)
     }
 
-    /// The duel. Who cannot win, whoever the rival, is not shown one; a rival that
-    /// wins has one fewer to show the next time, so nobody wins for ever.
+    /// The duel. An entry that cannot win against any rival is not shown one; a rival that
+    /// wins has one fewer to show the next time, so none wins for ever.
     fn wins(&mut self, count: u32, rounds: &mut u32, residents: &mut impl Residents<Mark>) -> bool {
         if count <= MARGIN {
             return false;

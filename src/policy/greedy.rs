@@ -8,7 +8,7 @@
 //!            place(e)
 //! place(e):  e.due = age + life(e), e into the class of its life, at the back
 //! victim():  v = of the oldest of each class the one with the least due
-//!            if v.hits > 0, and not 64 were placed anew: v.frequency += v.hits, v.hits = 0, place(v), again
+//!            if v.hits > 0, and not 64 were placed again: v.frequency += v.hits, v.hits = 0, place(v), again
 //!            else: age = v.due, and v is the victim
 //! ```
 //!
@@ -27,7 +27,7 @@
 //! 4. Classes stand by name, none is empty, each knows the `due` of its oldest.
 //! 5. The holes of a ring outnumber its live items by 32 at most.
 //!
-//! An eviction compares the classes and places at most 64 entries anew, each
+//! An eviction compares the classes and places at most 64 entries again, each
 //! paid for by a hit. What is remembered of the past are counts in a sketch:
 //! misses at once, hits when the entry leaves. A shard of fewer than 64 entries
 //! has no sketch: it would tell noise.
@@ -50,7 +50,7 @@ use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
 /// The frequency of a newcomer; with 1, a hit weighs too much.
 const START: u8 = 2;
-/// The most entries that one eviction places anew.
+/// The most entries that one eviction places again.
 const PLACED_ANEW: usize = 64;
 /// Keys that the sketch remembers for each resident.
 const REMEMBERED: usize = 1;
@@ -70,7 +70,7 @@ const WHOLE: u32 = 52;
 /// LFU with dynamic ageing: of the entries asked for least often the oldest goes.
 ///
 /// Each entry lives for as long as its frequency earns it, and all age together
-/// with every eviction, so an old favourite that nobody asks for leaves in the
+/// with every eviction, so an old favourite that is not asked for leaves in the
 /// end: in a shard of `n` entries after at most some `64 n` misses. The past of
 /// newcomers is remembered in a sketch. Frequencies count by powers of two.
 ///
@@ -358,7 +358,7 @@ impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
         let Some(meta) = residents.meta(slot) else {
             return;
         };
-        // An entry that is admitted anew, since its key is being replaced, has a past.
+        // An entry that is admitted again, since its key is being replaced, has a past.
         let past = match meta.frequency {
             0 => (START + self.asked, 0),
             frequency => (frequency, meta.mark.bits() & !POSITION),

@@ -8,7 +8,6 @@ use crate::unwind::after_dropping;
 use hashbrown::Equivalent;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hash};
-use std::time::Instant;
 
 impl<K, V, F, S> Cache<K, V, F, S>
 where
@@ -88,11 +87,13 @@ where
 
     /// Runs a loader, and counts how it ends.
     fn loaded<E>(&mut self, load: impl FnOnce() -> Result<V, E>, stale: bool) -> Result<V, E> {
-        let began = Instant::now();
+        let source = &self.door.expiry.source;
+        let began = source.read();
         let loaded = load();
+        let took = source.read().since(began);
         let loads = self.shard.flights.loads();
         match &loaded {
-            Ok(_) => loads.landed(Some(began.elapsed()), stale),
+            Ok(_) => loads.landed(Some(took), stale),
             Err(_) => loads.failed(),
         }
         loaded

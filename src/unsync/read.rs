@@ -1,6 +1,7 @@
 //! Reading: by reference, with and without touching.
 
 use super::Cache;
+use crate::clock::Moment;
 use crate::form::{Form, Weighed, extra::Extra};
 use crate::policy::{Slot, Tag};
 use crate::table;
@@ -100,7 +101,15 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let now = self.now();
+        self.peek_entry_at(key, self.now())
+    }
+
+    /// The entry of a key that has not expired at `now`, for callers who have read the clock.
+    #[inline]
+    pub(super) fn peek_entry_at<Q>(&self, key: &Q, now: Moment) -> Option<&table::Entry<K, V, F>>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
         let is = |found: &K| key.equivalent(found);
         self.shard.peek(self.hash(key).tag(), is, now)
     }

@@ -94,7 +94,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let now = self.now();
-        let entry = self.peek_entry(key)?;
+        let entry = self.peek_entry_at(key, now)?;
         let left = Shard::<K, V, F>::time_left(&entry.extra, now);
         Some(duration(left))
     }

@@ -38,7 +38,8 @@ const SHARD: i64 = BUCKETS + 2 * KIB;
 /// Bytes of an entry `u64` to `u64` with a weight, in a table as full as they are
 /// by their choice of shards, with its places in rings, history and wheel.
 fn an_entry<P: Expiring>() -> i64 {
-    let entry = (size_of::<(u64, u64)>() + size_of::<P::Meta>() + 4).next_multiple_of(8);
+    let entry = (size_of::<(u64, u64)>() + size_of::<P::Meta>() + size_of::<P::Extra>() + 4)
+        .next_multiple_of(8);
     (entry as i64 + 1) * 10 / 7 + 20 + 8
 }
 

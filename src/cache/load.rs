@@ -218,6 +218,10 @@ where
     /// A task's call: `finish` makes a value of what `load` comes to, `then` the answer.
     ///
     /// Whatever takes `load` by value has room for it, so this is the one future that does.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` has room for its arguments twice"
+    )]
     fn loading<Q, Fut, E, T>(
         &self,
         key: &Q,

@@ -234,6 +234,10 @@ where
     /// # Ok::<(), brimful::BuildError>(())
     /// # }).unwrap();
     /// ```
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` has room for its arguments twice"
+    )]
     pub fn future<E>(
         self,
         load: impl Future<Output = Result<V, E>> + Send + 'static,

@@ -56,7 +56,12 @@ fn room(file: &Path) -> String {
 /// The code of a file: without comments and without the tests at its end.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap();
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let tests = [
+        "#[cfg(test)]\nmod tests",
+        "#[cfg(not(brimful_loom))]\nmod tests",
+    ];
+    let ends = tests.iter().filter_map(|tests| text.find(tests)).min();
+    let code = &text[..ends.unwrap_or(text.len())];
     code.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .collect::<Vec<_>>()

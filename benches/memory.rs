@@ -63,7 +63,7 @@ fn say_entries() {
 /// Longer than any run.
 const LIFE: Duration = Duration::from_secs(3_600);
 
-fn built(entries: u64) -> Builder<u64, u64, Entries> {
+fn built(entries: u64) -> Builder<u64, u64> {
     Cache::builder(Entries(entries as usize))
 }
 
@@ -72,7 +72,7 @@ fn lives<P: Form>(name: &str, cache: impl FnOnce(u64) -> Cache<u64, u64, P>) {
     measure_in(name, "u64 -> u64", 1_000_000, cache, |n| (n, n));
 }
 
-fn measure<K: Hash + Eq, V, P: Form>(
+fn measure<K: Hash + Eq, V, P: Policy>(
     name: &str,
     what: &str,
     entries: u64,

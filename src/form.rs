@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 ///
 /// | form | an entry carries, beside what its policy keeps | bytes | chosen by |
 /// |---|---|---|---|
-/// | a [`Policy`] `P` | nothing | 0 | [`Entries`](crate::Entries) |
+/// | a [`Policy`] `P` | nothing | 0 | [`Entries`] |
 /// | [`Timed<P>`](Timed) | its deadline | 8 | [`time_to_live`](crate::Builder::time_to_live), [`ttl_with`](crate::Builder::ttl_with) |
 /// | [`Aged<P>`](Aged) | its deadline, its idle deadline, the birth of its value | 24 | [`time_to_idle`](crate::Builder::time_to_idle), [`refresh_after`](crate::Builder::refresh_after) |
 /// | [`Weighed<F>`](Weighed), `F` one of these | its weight | 8 more | [`Weight`](crate::Weight), [`Bytes`](crate::Bytes) |
@@ -63,7 +63,7 @@ pub trait Form: Sized + sealed::Sealed {
     /// What the policy keeps in each entry.
     type Meta: Default;
 
-    /// The unit of the capacity: [`Entries`](crate::Entries), or [`Units`] of weight.
+    /// The unit of the capacity: [`Entries`], or [`Units`] of weight.
     type Unit: Unit;
 
     /// This form around another policy.

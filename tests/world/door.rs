@@ -115,12 +115,15 @@ impl<K, V, Q> dyn Door<K, V, Q> + '_ {
     }
 }
 
+/// Inserts with a weight and a time to live.
+type InsertBoth<C, K, V> = fn(&mut C, K, V, u64, Duration) -> Option<V>;
+
 /// A cache, and the calls that its type has beside those of all.
 pub(crate) struct Opened<C, K, V, Q = K> {
     cache: C,
     weights: Option<Weights<C, K, V, Q>>,
     lives: Option<Lives<C, K, V, Q>>,
-    both: Option<fn(&mut C, K, V, u64, Duration) -> Option<V>>,
+    both: Option<InsertBoth<C, K, V>>,
 }
 
 /// What only caches with weights have.
@@ -367,7 +370,7 @@ doors! { Cache:
         key: &Q,
         load: &mut dyn FnMut() -> V,
     ) -> Result<V, Refused<K, V>> {
-        Ok(self.cache.get_or_insert_with(key, || load()))
+        Ok(self.cache.get_or_insert_with(key, load))
     }
     fn entry(
         &mut self,
@@ -382,7 +385,7 @@ doors! { Cache:
         super::counted::part();
         Ok(match or {
             Or::Insert(make) => entry.or_insert(make()),
-            Or::InsertWith(load) => entry.or_insert_with(|| load()),
+            Or::InsertWith(load) => entry.or_insert_with(load),
             Or::Default => entry.or_default(),
         })
     }
@@ -429,8 +432,8 @@ doors! { unsync::Cache:
         key: &Q,
         load: &mut dyn FnMut() -> V,
     ) -> Result<V, Refused<K, V>> {
-        let found = self.cache.get_or_insert_with(key, || load());
-        found.map(|value| value.clone())
+        let found = self.cache.get_or_insert_with(key, load);
+        found.cloned()
     }
     fn entry(
         &mut self,
@@ -445,7 +448,7 @@ doors! { unsync::Cache:
         super::counted::part();
         let guard = match or {
             Or::Insert(make) => entry.or_insert(make())?,
-            Or::InsertWith(load) => entry.or_insert_with(|| load())?,
+            Or::InsertWith(load) => entry.or_insert_with(load)?,
             Or::Default => entry.or_default()?,
         };
         Ok(V::clone(&guard))

@@ -2,7 +2,7 @@
 //! trace, get-else-insert.
 
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
-use brimful::{BuildError, Cache, Cause, Entries, Weight};
+use brimful::{BuildError, Cache, Cause, Entries, Form, Weight};
 use clap::ValueEnum;
 use trace::Trace;
 use workers::side_by_side;
@@ -116,7 +116,7 @@ fn build_and_drive<P: Policy>(
 }
 
 /// Every request is a read: a hit, or a miss that puts the key in.
-fn drive<P: Policy>(trace: &Trace, cache: &Cache<u64, u64, P>) -> Score {
+fn drive<F: Form>(trace: &Trace, cache: &Cache<u64, u64, F>) -> Score {
     let (mut hits, mut size_hit, mut size_asked) = (0_u64, 0_u128, 0_u128);
     for request in &trace.requests {
         size_asked += u128::from(request.size);

@@ -13,7 +13,7 @@ use crate::form::{Form, Weighed};
 use crate::hash::RandomState;
 use crate::leave::Leave;
 use crate::policy::{Duel, Policy};
-use crate::scale::Scale;
+use crate::room::Scale;
 use crate::unit::{Bytes, Entries, Weight};
 use crate::unsync;
 use std::fmt;

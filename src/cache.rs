@@ -41,7 +41,7 @@ use crate::door::Door;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
 use crate::leave::Batches;
-use crate::outbox::Outbox;
+use crate::leave::outbox::Outbox;
 use crate::policy::Duel;
 use crate::reentry;
 use crate::room::Room;
@@ -315,7 +315,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
                     return false;
                 }
                 let mut shard = lock_at(shard, now);
-                most -= shard.work_off(floor, most, &self.door.budget, out, panics);
+                most -= shard.evict_over_capacity(floor, most, &self.door.budget, out, panics);
                 if most == 0 {
                     return true;
                 }
@@ -456,7 +456,7 @@ fn lock_at<K, V, F: Form>(
     now: Moment,
 ) -> MutexGuard<'_, Shard<K, V, F>> {
     let mut shard = shard.lock();
-    shard.hear(now);
+    shard.advance_clock(now);
     shard
 }
 

@@ -21,9 +21,8 @@ use crate::expiry::Expiry;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{Leave, Leaving};
-use crate::room::Room;
-use crate::scale::Scale;
-use crate::shard::{Offer, Placed, Shard};
+use crate::room::{Room, Scale};
+use crate::shard::{Inserted, Offer, Shard};
 use crate::stats::Snapshot;
 use crate::unit::Unit;
 use crate::unwind::{Panics, after_dropping_pair};
@@ -73,9 +72,14 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         }
     }
 
+    /// What an entry is charged. Calls the user's weigher.
     #[inline]
-    fn weigh(&self, key: &K, value: &V) -> u64 {
-        self.scale.weigh::<F>(key, value)
+    pub(crate) fn weigh(&self, key: &K, value: &V) -> u64 {
+        if F::WEIGHED {
+            self.scale.weigh(key, value)
+        } else {
+            1
+        }
     }
 
     /// An entry on its way in, with the weight and the time to live that the builder was told of.
@@ -139,11 +143,11 @@ fn offer<K, V>(hashed: Hashed, key: K, value: V, weight: u64, life: u64) -> Offe
 /// What an insert returns, once the lock is left: the older value, or what was refused.
 #[inline(always)]
 pub(crate) fn finish<K, V>(
-    placed: Placed,
+    placed: Inserted,
     leaving: &mut Leaving<'_, K, V>,
 ) -> Result<Option<V>, Refused<K, V>> {
     match placed {
-        Placed::Refused(reason) => leaving.hand_back(reason),
+        Inserted::Refused(reason) => leaving.hand_back(reason),
         _ => Ok(leaving.hand_over_value(Cause::Replaced)),
     }
 }
@@ -233,7 +237,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         let mut batches = self.leave.batches();
         let now = batches.panics().run(|| self.now()).unwrap_or(0);
         for shard in shards {
-            shard.hear(now);
+            shard.advance_clock(now);
             batches.drop_all(shard.finish());
         }
         batches.end();

@@ -14,11 +14,13 @@
 //! A call on one key opens a [`Leaving`]; one that empties shards, or parts of them, has
 //! [`Batches`].
 
+pub(crate) mod outbox;
+
 use crate::cause::{Cause, Departed, Listener};
 use crate::error::{Reason, Refused};
-use crate::outbox::{Departure, Outbox};
 use crate::sync::{AtomicU64, Ordering};
 use crate::unwind::{Panics, after_dropping};
+use outbox::{Departure, Outbox};
 use std::mem::needs_drop;
 
 pub(crate) struct Leave<K, V> {

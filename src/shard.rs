@@ -33,7 +33,7 @@ mod timer;
 mod wheel;
 
 pub(crate) use change::Changed;
-pub(crate) use insert::{Offer, Placed};
+pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 
 use crate::budget::Budget;
@@ -41,7 +41,7 @@ use crate::cause::{Cause, Times};
 use crate::clock::Moment;
 use crate::flight::Flights;
 use crate::form::{Form, extra::Extra};
-use crate::outbox::{Departure, Outbox};
+use crate::leave::outbox::{Departure, Outbox};
 use crate::policy::{Policy, Residents, Slot, Tag, Touch};
 use crate::room::Room;
 use crate::stats::{Counts, Snapshot};
@@ -144,7 +144,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             Touch::Mark => match self.table.find_mut(tag, is) {
                 Some(entry) if !deadline::is_expired(&entry.extra, self.now) => {
                     F::Policy::mark(&mut entry.meta);
-                    Self::use_of(&mut entry.extra, self.now, self.to_idle);
+                    Self::put_off(&mut entry.extra, self.now, self.to_idle);
                     self.counts.hit();
                     Some(entry)
                 }
@@ -168,7 +168,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             return None;
         };
         self.touch(slot);
-        self.used(slot);
+        self.put_off_idle(slot);
         self.counts.hit();
         Some(slot)
     }
@@ -217,20 +217,20 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// The slot of a key before a write: takes a few ripe items off the wheel first, and an
     /// expired entry leaves.
     #[inline]
-    pub(crate) fn claim(
+    pub(crate) fn slot_to_write(
         &mut self,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
         budget: &Budget,
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
-        self.work(budget, out);
+        self.expire_some(budget, out);
         let slot = self.table.slot(tag, is);
         self.unless_expired(slot, budget, out)
     }
 
     /// Takes the entry in `slot` out; the policy did not choose it.
-    pub(crate) fn leave(
+    pub(crate) fn remove(
         &mut self,
         slot: Slot,
         cause: Cause,
@@ -255,30 +255,30 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         if !F::TIMED && out.forgets(cause) {
             self.table.forget(slot);
-            return Some(self.without(weight, cause));
+            return Some(self.discharge(weight, cause));
         }
         let entry = self.table.take(slot)?;
-        Some(self.left(entry, cause, times, out))
+        Some(self.depart(entry, cause, times, out))
     }
 
     /// Counts an entry that was taken out; what it was charged.
     #[inline]
-    fn left(
+    fn depart(
         &mut self,
         entry: Entry<K, V, F>,
         cause: Cause,
         times: Times,
         out: &mut Outbox<K, V>,
     ) -> Room {
-        let room = self.without(entry.extra.weight(), cause);
-        self.part(&entry.extra, times);
+        let room = self.discharge(entry.extra.weight(), cause);
+        self.forget_item(&entry.extra, times);
         out.put(entry.key, entry.value, cause, times);
         room
     }
 
     /// An entry of this weight is held no more; what it was charged.
     #[inline]
-    fn without(&mut self, weight: u64, cause: Cause) -> Room {
+    fn discharge(&mut self, weight: u64, cause: Cause) -> Room {
         let room = charge::<F>(weight);
         self.release(room);
         self.counts.left(counted::<F>(weight), cause);

@@ -13,6 +13,7 @@ use std::fmt;
 /// let cache: Cache<u32, u32> = Cache::builder(Entries(4)).build()?;
 /// assert_eq!(cache.capacity(), Entries(4));
 /// cache.set_capacity(Entries(8));
+/// assert_eq!(cache.capacity().to_string(), "8 entries");
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 ///
@@ -66,6 +67,24 @@ pub struct Bytes(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Units(pub u64);
 
+impl fmt::Display for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} entries", self.0)
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0)
+    }
+}
+
+impl fmt::Display for Units {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} units", self.0)
+    }
+}
+
 impl From<Bytes> for Units {
     fn from(Bytes(bytes): Bytes) -> Self {
         Self(bytes)
@@ -73,7 +92,7 @@ impl From<Bytes> for Units {
 }
 
 /// What the capacity of a running cache is told in: [`Entries`] or [`Units`]. The trait is sealed.
-pub trait Unit: Copy + Eq + fmt::Debug + sealed::Sealed {
+pub trait Unit: Copy + Ord + fmt::Debug + fmt::Display + sealed::Sealed {
     /// So many of this unit. More entries than a `usize` holds are as many as it holds.
     fn of(amount: u64) -> Self;
 

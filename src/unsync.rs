@@ -110,10 +110,10 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 
     /// Tells the shard what time it is.
     #[inline]
-    fn hear(&mut self) {
+    fn advance_clock(&mut self) {
         if F::TIMED {
             let told = self.door.now().max(self.heard.load(Ordering::Relaxed));
-            self.shard.hear(told);
+            self.shard.advance_clock(told);
         }
     }
 
@@ -211,12 +211,13 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// ```
     pub fn set_capacity(&mut self, capacity: impl Into<F::Unit>) {
         let capacity = capacity.into().amount();
-        self.hear();
+        self.advance_clock();
         let budget = &self.door.budget;
         budget.set_capacity(capacity);
         self.door.leave.in_one_batch(|out, panics| {
             self.shard.set_share(capacity, panics);
-            self.shard.work_off(0, usize::MAX, budget, out, panics);
+            self.shard
+                .evict_over_capacity(0, usize::MAX, budget, out, panics);
         });
     }
 
@@ -233,7 +234,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// assert_eq!(cache.stats().departures(Cause::Cleared), 1);
     /// ```
     pub fn clear(&mut self) {
-        self.hear();
+        self.advance_clock();
         let mut batches = self.door.leave.batches();
         let mut tally = Tally::default();
         let taken = self
@@ -292,7 +293,7 @@ impl<K, V, F: Form, S> Drop for Cache<K, V, F, S> {
     /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped), or
     /// [`Expired`](Cause::Expired) if it was past its deadline.
     fn drop(&mut self) {
-        self.shard.hear(self.heard.load(Ordering::Relaxed));
+        self.shard.advance_clock(self.heard.load(Ordering::Relaxed));
         self.door.close(once(&mut self.shard));
     }
 }

@@ -6,7 +6,7 @@ use crate::error::Updated;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::Leaving;
-use crate::outbox::Outbox;
+use crate::leave::outbox::Outbox;
 use crate::policy::Slot;
 use crate::reentry::{self, Mark};
 use crate::shard::{Changed, Shard};
@@ -88,14 +88,14 @@ where
             let _mark = Mark::set_in_debug();
             let is = |found: &K| key.equivalent(found);
             let out = leaving.outbox();
-            let slot = shard.claim(hashed.tag(), is, &self.door.budget, out);
+            let slot = shard.slot_to_write(hashed.tag(), is, &self.door.budget, out);
             let entry = slot.and_then(|slot| shard.entry(slot));
             let stays = entry.is_some_and(|entry| !condition(&entry.key, &entry.value));
             if shard.flights.are_flying() && !stays {
                 shard.flights.detach(hashed.tag(), is);
             }
             if let (Some(slot), false) = (slot, stays) {
-                shard.leave(slot, Cause::Removed, &self.door.budget, out);
+                shard.remove(slot, Cause::Removed, &self.door.budget, out);
             }
         }
         Some(leaving)
@@ -144,7 +144,7 @@ where
             let mut shard = self.lock(hashed);
             let marked = Mark::set_in_debug();
             let out = leaving.outbox();
-            shard.work(&self.door.budget, out);
+            shard.expire_some(&self.door.budget, out);
             let found = shard.look_up(hashed.tag(), |found| key.equivalent(found));
             drop(marked);
             let _mark = Mark::set();
@@ -160,7 +160,7 @@ where
                 None => Changed::nothing(),
             }
         };
-        changed.settle(leaving)
+        changed.finish(leaving)
     }
 
     /// Changes the value in a slot, and gives it a new deadline.

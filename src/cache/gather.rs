@@ -20,11 +20,11 @@ use crate::clock::Moment;
 use crate::flight::Flight;
 use crate::form::Form;
 use crate::hash::Hashed;
-use crate::outbox::Outbox;
+use crate::leave::outbox::Outbox;
 use crate::policy::Slot;
 use crate::reentry::Mark;
 use crate::room::Room;
-use crate::shard::{Offer, Placed, Shard};
+use crate::shard::{Inserted, Offer, Shard};
 use crate::sync::Arc;
 use std::hash::{BuildHasher, Hash};
 
@@ -50,7 +50,7 @@ where
         mut need: Room,
         now: Moment,
         out: &mut Outbox<K, V>,
-    ) -> Placed {
+    ) -> Inserted {
         let gatherer = self.door.budget.gather();
         let mut reservation = gatherer.reserve();
         let mut spare = true;
@@ -60,7 +60,7 @@ where
             let mut home = lock_at(self.shard(hashed), now);
             let _mark = Mark::set_in_debug();
             match home.insert_for(flight, offer, &mut reservation, out) {
-                Placed::NeedsRoom(_) => spare = false,
+                Inserted::NeedsRoom(_) => spare = false,
                 placed => return placed,
             }
             need = Room {

@@ -6,9 +6,9 @@ use crate::door;
 use crate::error::Refused;
 use crate::form::{Form, Weighed};
 use crate::hash::Hashed;
-use crate::outbox::Outbox;
+use crate::leave::outbox::Outbox;
 use crate::reentry::Mark;
-use crate::shard::{Offer, Placed};
+use crate::shard::{Inserted, Offer};
 use crate::unwind::drop_safely;
 use std::hash::{BuildHasher, Hash};
 
@@ -116,7 +116,7 @@ where
         hashed: Hashed,
         offer: &mut Offer<K, V>,
         out: &mut Outbox<K, V>,
-    ) -> Placed {
+    ) -> Inserted {
         let now = self.now();
         let placed = {
             let mut shard = lock_at(self.shard(hashed), now);
@@ -127,7 +127,7 @@ where
             shard.insert(offer, &mut reservation, out)
         };
         match placed {
-            Placed::NeedsRoom(need) => self.gather(hashed, offer, None, need, now, out),
+            Inserted::NeedsRoom(need) => self.gather(hashed, offer, None, need, now, out),
             placed => placed,
         }
     }

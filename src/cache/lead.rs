@@ -33,10 +33,10 @@ use crate::flight::chain::{Chain, Cycle, Wait};
 use crate::flight::{Asked, Flight, Joined};
 use crate::form::Form;
 use crate::hash::Hashed;
-use crate::outbox::Outbox;
+use crate::leave::outbox::Outbox;
 use crate::policy::{Slot, Tag};
 use crate::reentry::{self, Mark};
-use crate::shard::{Offer, Placed, Shard};
+use crate::shard::{Inserted, Offer, Shard};
 use crate::stats::Loads;
 use crate::sync::{self, Arc, Mutex};
 use crate::unwind::{Panics, after_dropping};
@@ -143,7 +143,7 @@ where
         match found {
             Some(slot) if !due => {
                 shard.touch(slot);
-                shard.used(slot);
+                shard.put_off_idle(slot);
                 if let Some(entry) = shard.entry(slot) {
                     let value = Sought::Value(entry.value.clone());
                     return (Boarding::Sought(value), Some(own));
@@ -203,7 +203,7 @@ where
             let _mark = Mark::set_in_debug();
             landing.enter(&mut shard, flight, &mut reservation, out)
         };
-        if let Placed::NeedsRoom(need) = placed {
+        if let Inserted::NeedsRoom(need) = placed {
             landing.bring_key();
             self.gather(hashed, &mut landing.offer, Some(flight), need, now, out);
         }
@@ -440,7 +440,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
             landing.bring_key();
         }
         if let Some((key, value)) = &landing.offer.pair {
-            landing.offer.weight = cache.door.scale.weigh::<F>(key, value);
+            landing.offer.weight = cache.door.weigh(key, value);
             landing.offer.life = cache.door.expiry.life(key, value);
         }
         landing
@@ -461,7 +461,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
         flight: &Arc<Flight<K, V>>,
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
-    ) -> Placed
+    ) -> Inserted
     where
         K: Eq,
     {
@@ -470,7 +470,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
         };
         let Some(key) = shard.flights.lift(self.offer.tag, flight) else {
             self.value = Some(value);
-            return Placed::Present;
+            return Inserted::Present;
         };
         self.offer.pair = Some((key, value));
         let Lifted { shard, landing, .. } = &mut Lifted {

@@ -267,7 +267,7 @@ where
                     _ if led.is_some() => missing.again.extend(led.map(|led| (wanted.place, led))),
                     (Some(slot), _) if !due => {
                         shard.touch(slot);
-                        shard.used(slot);
+                        shard.put_off_idle(slot);
                         let entry = shard.entry(slot);
                         found[wanted.place] = entry.map(|entry| entry.value.clone());
                     }

@@ -190,7 +190,7 @@ where
         self.door.leave.in_one_batch(|out, _| {
             let mut shard = lock_at(shard, now);
             let _mark = Mark::set_in_debug();
-            let Some(slot) = shard.claim(hashed.tag(), is, &self.door.budget, out) else {
+            let Some(slot) = shard.slot_to_write(hashed.tag(), is, &self.door.budget, out) else {
                 return false;
             };
             if ttl.is_zero() && shard.flights.are_flying() {

@@ -10,10 +10,9 @@ use crate::cause::Cause;
 use crate::error::Updated;
 use crate::form::{Form, extra::Extra};
 use crate::leave::Leaving;
-use crate::outbox::Outbox;
+use crate::leave::outbox::Outbox;
 use crate::policy::{Policy, Slot};
-use crate::room::Room;
-use crate::scale::Scale;
+use crate::room::{Room, Scale};
 use crate::unwind::Panics;
 
 /// What became of a value changed in place, and the closure's result, which is not dropped
@@ -37,7 +36,7 @@ impl<R> Changed<R> {
     }
 
     /// Tells what left, outside the lock, then goes on with the panic or answers.
-    pub(crate) fn settle<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
+    pub(crate) fn finish<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
         let mut panics = self.panics;
         panics.add(leaving.tell_and_drop());
         match panics.hand(self.result) {
@@ -108,12 +107,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
         };
         let panics = &mut changed.panics;
         changed.result = panics.run(|| change(&entry.key, &mut entry.value));
-        let weight = panics.run(|| scale.weigh::<F>(&entry.key, &entry.value));
+        let weight = panics.run(|| match F::WEIGHED {
+            true => scale.weigh(&entry.key, &entry.value),
+            false => 1,
+        });
         // The policy is asked here: its panic waits as well.
         let settled = panics.run(|| {
             let stayed = weight.is_some_and(|weight| self.recharge(slot, weight, budget, out));
             if !stayed {
-                self.leave(slot, Cause::Refused, budget, out);
+                self.remove(slot, Cause::Refused, budget, out);
             }
             stayed
         });
@@ -160,7 +162,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let mut panics = Panics::none();
             let kept = panics.run(|| keep(&entry.key, &mut entry.value));
             if kept == Some(false) {
-                self.leave(slot, Cause::Removed, budget, out);
+                self.remove(slot, Cause::Removed, budget, out);
                 continue;
             }
             panics.add(self.change(slot, scale, budget, |_, _| (), out).panics);

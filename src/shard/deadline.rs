@@ -10,7 +10,7 @@
 use crate::cause::{Cause, Times};
 use crate::clock::{FOREVER, Moment, NEVER, TICK};
 use crate::form::{Form, extra::Extra};
-use crate::outbox::Departure;
+use crate::leave::outbox::Departure;
 use crate::table::Entry;
 
 use super::wheel::{Bucket, NOWHERE};

@@ -13,7 +13,7 @@ use super::{Shard, deadline};
 use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
 use crate::form::Form;
-use crate::outbox::Outbox;
+use crate::leave::outbox::Outbox;
 use crate::policy::{Policy, Slot};
 use crate::room::Room;
 use crate::unwind::Panics;
@@ -108,7 +108,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     ///
     /// A policy that panics is not asked for that victim: the bound comes first,
     /// and the panic is kept for later.
-    pub(crate) fn work_off(
+    pub(crate) fn evict_over_capacity(
         &mut self,
         floor: u64,
         most: usize,
@@ -141,7 +141,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let slot = self.table.slot_from(0, None)?;
         let entry = self.table.take(slot)?;
         let (cause, times) = deadline::cause_and_times(&entry.extra, Cause::Evicted, self.now);
-        Some(self.left(entry, cause, times, out))
+        Some(self.depart(entry, cause, times, out))
     }
 
     /// Evicts one entry, but never `keep`; its room, if there was one.

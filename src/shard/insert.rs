@@ -15,7 +15,7 @@ use crate::cause::{Cause, Times};
 use crate::error::Reason;
 use crate::flight::Flight;
 use crate::form::{Form, extra::Extra};
-use crate::outbox::Outbox;
+use crate::leave::outbox::Outbox;
 use crate::policy::MOST_LIVE;
 use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
@@ -47,7 +47,7 @@ impl<K: Eq, V> Offer<K, V> {
 }
 
 /// What became of an offer.
-pub(crate) enum Placed {
+pub(crate) enum Inserted {
     /// It is in; an older value under its key is in the outbox as `Replaced`.
     Stored(Slot),
     /// It is the last in the outbox, as `Refused` (or `Expired`, if its time to live is zero),
@@ -69,14 +69,14 @@ impl<K, V, F: Form> Shard<K, V, F> {
         offer: &mut Offer<K, V>,
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
-    ) -> Placed
+    ) -> Inserted
     where
         K: Eq,
     {
         self.policy.prefetch(offer.tag);
-        self.work(reservation.budget(), out);
+        self.expire_some(reservation.budget(), out);
         if self.flights.are_flying() {
-            self.make_way(offer);
+            self.detach_written(offer);
         }
         if self.table.needs_rebuild() || self.table.len() >= MOST_LIVE {
             self.prepare(reservation, out);
@@ -95,11 +95,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
             Err(vacant) => Err(vacant),
         };
         match found {
-            Ok(_) if offer.only_if_absent => Placed::Present,
+            Ok(_) if offer.only_if_absent => Inserted::Present,
             Ok(slot) => self.replace(slot, weight, offer, reservation, out),
             Err(vacant) => {
                 let Some((key, value)) = offer.pair.take() else {
-                    return Placed::Present;
+                    return Inserted::Present;
                 };
                 // This comes before anything is written: an atomic change waits until all that
                 // was written has reached the processor's cache.
@@ -134,16 +134,16 @@ impl<K, V, F: Form> Shard<K, V, F> {
         offer: &mut Offer<K, V>,
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
-    ) -> Placed
+    ) -> Inserted
     where
         K: Eq,
     {
         let tag = offer.tag;
         if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
-            return Placed::Present;
+            return Inserted::Present;
         }
         let placed = self.insert(offer, reservation, out);
-        if let (Some(flight), false) = (flight, matches!(placed, Placed::NeedsRoom(_))) {
+        if let (Some(flight), false) = (flight, matches!(placed, Inserted::NeedsRoom(_))) {
             self.flights.remove(tag, flight);
         }
         placed
@@ -153,7 +153,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// writes where the key is not there, and it is.
     #[cold]
     #[inline(never)]
-    pub(super) fn make_way(&mut self, offered: &Offer<K, V>)
+    pub(super) fn detach_written(&mut self, offered: &Offer<K, V>)
     where
         K: Eq,
     {
@@ -191,7 +191,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.table.paid();
         self.hold(paid);
         self.counts.entered(counted::<F>(paid.weight));
-        self.begin(slot, life, true);
+        self.set_deadlines(slot, life, true);
         self.policy.admit(slot, tag, &mut self.table);
     }
 
@@ -211,25 +211,25 @@ impl<K, V, F: Form> Shard<K, V, F> {
         offer: &mut Offer<K, V>,
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
-    ) -> Placed {
+    ) -> Inserted {
         let before = self.weight_at(slot);
         if !self.reweigh(slot, weight, self.floor, reservation, out) {
-            return Placed::NeedsRoom(Room {
+            return Inserted::NeedsRoom(Room {
                 weight: weight - before,
                 entries: 0,
             });
         }
         self.counts.left(counted::<F>(before), Cause::Replaced);
         self.counts.entered(counted::<F>(weight));
-        let times = self.part_replaced(slot);
+        let times = self.times_of_replaced(slot);
         if let (Some(entry), Some((key, value))) = (self.table.get_mut(slot), offer.pair.take()) {
             let old = std::mem::replace(&mut entry.value, value);
             out.put(key, old, Cause::Replaced, times);
-            self.begin(slot, offer.life, false);
+            self.set_deadlines(slot, offer.life, false);
         }
         self.reordered(slot, before, weight);
         self.touch(slot);
-        Placed::Stored(slot)
+        Inserted::Stored(slot)
     }
 
     #[cold]
@@ -238,20 +238,20 @@ impl<K, V, F: Form> Shard<K, V, F> {
         offer: &mut Offer<K, V>,
         budget: &Budget,
         out: &mut Outbox<K, V>,
-    ) -> Placed
+    ) -> Inserted
     where
         K: Eq,
     {
         let slot = self.table.slot(offer.tag, |key| offer.has(key));
         let slot = self.unless_expired(slot, budget, out);
         if slot.is_some() && offer.only_if_absent {
-            return Placed::Present;
+            return Inserted::Present;
         }
         if let Some(slot) = slot {
-            self.leave(slot, Cause::Replaced, budget, out);
+            self.remove(slot, Cause::Replaced, budget, out);
         }
         let Some((key, value)) = offer.pair.take() else {
-            return Placed::Present;
+            return Inserted::Present;
         };
         let (cause, reason) = if fits(offer.weight, budget) {
             (Cause::Expired, Reason::ZeroTtl)
@@ -262,7 +262,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         };
         self.counts.refused_outright(cause);
         out.keep(key, value, cause, Times::of_refused(cause));
-        Placed::Refused(reason)
+        Inserted::Refused(reason)
     }
 }
 
@@ -280,13 +280,13 @@ struct Unpaid<'a, K, V, F: Form> {
 
 impl<K, V, F: Form> Unpaid<'_, K, V, F> {
     #[inline]
-    fn pay(self, reservation: &mut Reservation<'_>, out: &mut Outbox<K, V>) -> Placed {
+    fn pay(self, reservation: &mut Reservation<'_>, out: &mut Outbox<K, V>) -> Inserted {
         let (tag, weight) = (self.offer.tag, weight_of::<K, V, F>(self.offer));
         let need = charge::<F>(weight);
         let shard = &mut *self.shard;
         let free = reservation.covers(need) || shard.expire_for(need, reservation, out);
         if !free && !shard.may_pay(shard.floor) {
-            return Placed::NeedsRoom(need);
+            return Inserted::NeedsRoom(need);
         }
         shard.announce(tag, weight);
         // This is asked before room is paid, which a panic would lose.
@@ -295,7 +295,7 @@ impl<K, V, F: Form> Unpaid<'_, K, V, F> {
             reservation.pay(need);
         } else if !shard.evict_for(need, reservation, out) {
             shard.announced = Some(tag);
-            return Placed::NeedsRoom(need);
+            return Inserted::NeedsRoom(need);
         }
         if is_ghost {
             shard.counts.ghost_hit();
@@ -303,7 +303,7 @@ impl<K, V, F: Form> Unpaid<'_, K, V, F> {
         let (slot, life) = (self.slot, self.offer.life);
         let mut paid = ManuallyDrop::new(self);
         paid.shard.admit(slot, tag, need, life);
-        Placed::Stored(slot)
+        Inserted::Stored(slot)
     }
 }
 

@@ -30,7 +30,7 @@ use crate::cause::{Cause, Times};
 use crate::clock::{Moment, NEVER, deadline};
 use crate::expiry::Expiry;
 use crate::form::{Form, extra::Extra};
-use crate::outbox::{Departure, Outbox};
+use crate::leave::outbox::{Departure, Outbox};
 use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
 use crate::stats::{Ages, Lateness};
@@ -84,7 +84,7 @@ pub(crate) struct Work {
 impl<K, V, F: Form> Shard<K, V, F> {
     /// Advances this shard's time, unless the clock went back.
     #[inline]
-    pub(crate) fn hear(&mut self, told: Moment) {
+    pub(crate) fn advance_clock(&mut self, told: Moment) {
         if F::TIMED && told > self.now {
             self.now = told;
         }
@@ -110,7 +110,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
         if F::TIMED && self.is_expired(self.table.get(slot?)?) {
-            self.leave(slot?, Cause::Expired, budget, out);
+            self.remove(slot?, Cause::Expired, budget, out);
             return None;
         }
         slot
@@ -118,7 +118,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// Accounts for an entry that was removed: its wheel item, if any, is now stale.
     #[inline]
-    pub(super) fn part(&mut self, extra: &F::Extra, times: Times) {
+    pub(super) fn forget_item(&mut self, extra: &F::Extra, times: Times) {
         if !F::TIMED {
             return;
         }
@@ -131,7 +131,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// The times of a value that is about to be replaced.
     #[inline]
-    pub(super) fn part_replaced(&mut self, slot: Slot) -> Times {
+    pub(super) fn times_of_replaced(&mut self, slot: Slot) -> Times {
         if !F::TIMED {
             return Times::UNKNOWN;
         }
@@ -182,7 +182,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Sets the deadlines of the value in `slot`: that of a new entry, or one that replaces
     /// an older value.
     #[inline]
-    pub(super) fn begin(&mut self, slot: Slot, life: u64, is_new: bool) {
+    pub(super) fn set_deadlines(&mut self, slot: Slot, life: u64, is_new: bool) {
         if !F::TIMED {
             return;
         }
@@ -195,7 +195,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             };
             entry.extra.set_deadline(stamp(deadline(now, life), bucket));
             entry.extra.set_birth(now);
-            Self::use_of(&mut entry.extra, now, to_idle);
+            Self::put_off(&mut entry.extra, now, to_idle);
         }
         self.schedule(slot);
     }
@@ -203,18 +203,18 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Puts the idle deadline off after a use. It is later than before, so the wheel
     /// need not know.
     #[inline]
-    pub(crate) fn used(&mut self, slot: Slot) {
+    pub(crate) fn put_off_idle(&mut self, slot: Slot) {
         let (now, to_idle) = (self.now, self.to_idle);
         if F::AGED {
             if let Some(entry) = self.table.get_mut(slot) {
-                Self::use_of(&mut entry.extra, now, to_idle);
+                Self::put_off(&mut entry.extra, now, to_idle);
             }
         }
     }
 
     /// Puts the idle deadline of an entry off.
     #[inline]
-    pub(super) fn use_of(extra: &mut F::Extra, now: Moment, to_idle: u64) {
+    pub(super) fn put_off(extra: &mut F::Extra, now: Moment, to_idle: u64) {
         if F::AGED {
             extra.set_idle_deadline(now.saturating_add(to_idle));
         }
@@ -272,7 +272,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         };
         let asked = changed.panics.run(|| expiry.life(&entry.key, &entry.value));
         if let Some(life) = asked {
-            self.used(slot);
+            self.put_off_idle(slot);
             changed
                 .panics
                 .run(|| self.set_life(slot, life, budget, out));
@@ -292,7 +292,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             self.expire_now(slot);
             // Should the policy panic, the wheel must know where to find the entry.
             self.schedule(slot);
-            self.leave(slot, Cause::Expired, budget, out);
+            self.remove(slot, Cause::Expired, budget, out);
         } else {
             self.set_deadline_in(slot, life);
             self.schedule(slot);
@@ -451,7 +451,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// Takes a few ripe items off the wheel, before a write does its own work.
     #[inline]
-    pub(crate) fn work(&mut self, budget: &Budget, out: &mut Outbox<K, V>) {
+    pub(crate) fn expire_some(&mut self, budget: &Budget, out: &mut Outbox<K, V>) {
         if F::TIMED && self.has_ripe() {
             let mut units = A_FEW;
             // The reservation gives the room back to the budget.
@@ -596,7 +596,7 @@ impl Tally {
 #[cfg(test)]
 #[cfg(not(brimful_loom))]
 mod tests {
-    use super::super::{Offer, Placed};
+    use super::super::{Inserted, Offer};
     use super::*;
     use crate::clock::FOREVER;
     use crate::form::Timed;
@@ -631,14 +631,14 @@ mod tests {
             let placed = self
                 .shard
                 .insert(&mut offer, &mut reservation, &mut self.out);
-            assert!(matches!(placed, Placed::Stored(_)));
+            assert!(matches!(placed, Inserted::Stored(_)));
         }
 
         fn remove(&mut self, key: u64) {
             let is = |found: &u64| *found == key;
             let slot = self.shard.slot(Tag::of(key), is).unwrap();
             let (budget, out) = (&self.budget, &mut self.out);
-            self.shard.leave(slot, Cause::Removed, budget, out);
+            self.shard.remove(slot, Cause::Removed, budget, out);
         }
 
         fn items(&self) -> usize {

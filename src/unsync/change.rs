@@ -70,16 +70,16 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.hear();
+        self.advance_clock();
         let tag = self.hash(key).tag();
         let is = |found: &K| key.equivalent(found);
         let budget = &self.door.budget;
         let mut leaving = self.door.leave.open();
         let out = leaving.outbox();
-        if let Some(slot) = self.shard.claim(tag, is, budget, out) {
+        if let Some(slot) = self.shard.slot_to_write(tag, is, budget, out) {
             let entry = self.shard.entry(slot)?;
             if condition(&entry.key, &entry.value) {
-                self.shard.leave(slot, Cause::Removed, budget, out);
+                self.shard.remove(slot, Cause::Removed, budget, out);
             }
         }
         Some(leaving)
@@ -128,13 +128,13 @@ where
         let Self { shard, door, .. } = self;
         let mut leaving = door.leave.open();
         let out = leaving.outbox();
-        shard.work(&door.budget, out);
+        shard.expire_some(&door.budget, out);
         let change = |_: &K, value: &mut V| change(value);
         let mut changed = shard.change(slot, &door.scale, &door.budget, change, out);
         if F::TIMED && changed.stayed {
             shard.renew(slot, &door.expiry, &door.budget, out, &mut changed);
         }
-        changed.settle(leaving)
+        changed.finish(leaving)
     }
 
     /// Keeps the entries for which `keep` answers `true`; the others leave with
@@ -147,7 +147,7 @@ where
     /// assert_eq!(cache.len(), 5);
     /// ```
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        self.hear();
+        self.advance_clock();
         let Self { shard, door, .. } = self;
         door.leave.in_one_batch(|out, panics| {
             panics.add(shard.retain(&door.scale, &door.budget, &mut keep, out));

@@ -5,7 +5,7 @@ use crate::door;
 use crate::error::Refused;
 use crate::form::{Form, Weighed};
 use crate::policy::Slot;
-use crate::shard::{Offer, Placed};
+use crate::shard::{Inserted, Offer};
 use crate::unwind::drop_safely;
 use std::hash::{BuildHasher, Hash};
 
@@ -73,14 +73,14 @@ where
         &mut self,
         offer: &mut Offer<K, V>,
     ) -> Result<(Slot, Option<V>), Refused<K, V>> {
-        self.hear();
+        self.advance_clock();
         let mut leaving = self.door.leave.open();
         let placed = {
             let mut reservation = self.door.budget.reserve();
             self.shard.insert(offer, &mut reservation, leaving.outbox())
         };
         let stored = match placed {
-            Placed::Stored(slot) => Some(slot),
+            Inserted::Stored(slot) => Some(slot),
             _ => None,
         };
         let old = door::finish(placed, &mut leaving)?;

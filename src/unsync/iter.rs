@@ -63,7 +63,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 
     fn take_all(&mut self) -> Vec<(K, V)> {
-        self.hear();
+        self.advance_clock();
         let mut batches = self.door.leave.batches();
         let mut tally = Tally::default();
         let taken = self

@@ -106,7 +106,7 @@ where
 
     /// Where the stale value is that stands in for one whose load has failed.
     fn stale_slot(&mut self, stale: bool, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        self.hear();
+        self.advance_clock();
         let stands_in = stale && self.door.expiry.stale_if_error;
         stands_in.then(|| self.shard.slot(tag, is)).flatten()
     }

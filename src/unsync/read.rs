@@ -126,7 +126,7 @@ where
 
     #[inline]
     pub(super) fn look_up_tag(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        self.hear();
+        self.advance_clock();
         self.shard.look_up(tag, is)
     }
 

@@ -120,12 +120,12 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.hear();
+        self.advance_clock();
         let tag = self.hash(key).tag();
         let is = |found: &K| key.equivalent(found);
         let Self { shard, door, .. } = self;
         door.leave.in_one_batch(|out, _| {
-            let slot = shard.claim(tag, is, &door.budget, out);
+            let slot = shard.slot_to_write(tag, is, &door.budget, out);
             if let Some(slot) = slot {
                 shard.set_life(slot, nanos(ttl), &door.budget, out);
             }
@@ -209,7 +209,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn sweep(&mut self, limit: usize) -> Swept {
-        self.hear();
+        self.advance_clock();
         let Self { shard, door, .. } = self;
         let expired = door.leave.in_one_batch(|out, panics| {
             let work = shard.sweep(limit, &door.budget, out);

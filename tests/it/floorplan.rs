@@ -12,12 +12,10 @@ use std::path::{Path, PathBuf};
 /// From the ground up.
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "processor", "room", "unit", "cause", "error"],
-    &[
-        "reentry", "hash", "budget", "stats", "outbox", "clock", "unwind",
-    ],
+    &["reentry", "hash", "budget", "stats", "clock", "unwind"],
     &["expiry", "policy", "leave", "flight"],
     &["form"],
-    &["table", "scale"],
+    &["table"],
     &["shard", "capacity"],
     &["door"],
     &["cache", "unsync"],

@@ -88,6 +88,7 @@ pub use sieve::Sieve;
 
 /// What a hit may change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Touch {
     /// The entry's meta, by [`Policy::mark`], and nothing else: a hit costs what
     /// finding the entry costs.

@@ -166,18 +166,19 @@ impl<K, V, F: Form> Table<K, V, F> {
         let home = self.home(tag);
         let found = self.find_in_group(home, tag, &mut is);
         if found.is_none() && self.has_overflowed(home) {
-            return self.search_beyond(home, tag, is);
+            return self.search_beyond(home, tag, &mut is);
         }
         found
     }
 
-    /// Goes on with a search in the groups beyond the home group.
+    /// Goes on with a search in the groups beyond the home group. Few searches get here, so one
+    /// function serves all that is searched for.
     #[inline(never)]
     fn search_beyond(
         &self,
         home: usize,
         tag: Tag,
-        mut is: impl FnMut(&Entry<K, V, F>) -> bool,
+        is: &mut dyn FnMut(&Entry<K, V, F>) -> bool,
     ) -> Option<usize> {
         let mut group = home;
         loop {
@@ -186,7 +187,7 @@ impl<K, V, F: Form> Table<K, V, F> {
             if group == home {
                 return None;
             }
-            let found = self.find_in_group(group, tag, &mut is);
+            let found = self.find_in_group(group, tag, &mut *is);
             if found.is_some() || !self.has_overflowed(group) {
                 return found;
             }
@@ -214,7 +215,7 @@ impl<K, V, F: Form> Table<K, V, F> {
         if !self.has_overflowed(home) {
             return None;
         }
-        let index = self.search_beyond(home, tag, is)?;
+        let index = self.search_beyond(home, tag, &mut is)?;
         self.entries.get_mut(index)?.as_mut()
     }
 

@@ -653,7 +653,7 @@ mod tests {
             for key in 1..=others {
                 alone.insert(key, life);
             }
-            let (turns, mut looks) = (20_000, 0);
+            let (turns, mut looks) = (8_000, 0);
             for _ in 0..turns {
                 alone.insert(0, 1 << 40);
                 let before = alone.items();

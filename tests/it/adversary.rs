@@ -24,7 +24,7 @@
 //! Zipf, nor would they for an empty cache, which is then still 5 points behind: what
 //! is popular shows only with time.
 //!
-//! `BRIMFUL_STREAMS`: how many mixtures (default 4); from 150 on all that is known is
+//! `BRIMFUL_STREAMS`: how many mixtures (default 2); from 150 on all that is known is
 //! tried as well, and not some of it. `BRIMFUL_SEED`: other streams and hashers than
 //! those of every run; the seed is printed.
 
@@ -360,7 +360,7 @@ const AFTER: [(f64, f64); 2] = [(4.0, 4.5), (10.5, 6.0)];
 const ALL: u64 = 150;
 
 fn streams() -> u64 {
-    count("BRIMFUL_STREAMS", 4)
+    count("BRIMFUL_STREAMS", 2)
 }
 
 /// The streams of every run, or others.

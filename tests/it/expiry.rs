@@ -11,7 +11,7 @@ use crate::world::Bounded;
 use crate::world::around::{Around, Aside};
 use crate::world::watchdog::{patience, sweepers_alone};
 use crate::world::{Random, count, done};
-use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
+use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy, S3Fifo, Sieve};
 use brimful::{
     Aged, BuildError, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, ManualClock,
     Reason, Swept, Timed, Updated, Weighed, Weight, unsync,
@@ -801,13 +801,7 @@ fn fault_40_what_has_ended_goes_before_what_lives() {
         assert!(cache.stats().departures(Cause::Evicted) >= 1);
         cache.check();
     }
-    full::<Duel>();
-    full::<S3Fifo>();
-    full::<Sieve>();
-    full::<Lru>();
-    full::<Fifo>();
-    full::<Lfu>();
-    full::<Gdsf>();
+    every_policy!(full);
 }
 
 #[test]
@@ -1907,13 +1901,7 @@ fn a_full_cache_reads_nothing_that_has_ended_and_loses_nothing() {
             assert!(left > steps / 200, "{left} {cause}");
         }
     }
-    run::<Duel>(1);
-    run::<S3Fifo>(2);
-    run::<Sieve>(3);
-    run::<Lru>(4);
-    run::<Fifo>(5);
-    run::<Lfu>(6);
-    run::<Gdsf>(7);
+    every_policy!(run, 1);
 }
 
 /// The type that a builder without lives has by default.

@@ -10,7 +10,7 @@
 //! It also runs where values grow stale and end: time goes on by steps, and a loading
 //! call that meets a stale value refreshes it, itself or by a future that is handed over.
 //!
-//! - `BRIMFUL_FLIGHTS`: how many sequences (default 200; the full run 100,000).
+//! - `BRIMFUL_FLIGHTS`: how many sequences (default 100; the full run 100,000).
 //!
 //! Covers faults 7, 43 and 67 to 71 of `tests/FAULTS.md`.
 
@@ -643,7 +643,7 @@ where
 
 #[test]
 fn flights_agree_with_the_model() {
-    let cases = count("BRIMFUL_FLIGHTS", 200) as u32;
+    let cases = count("BRIMFUL_FLIGHTS", 100) as u32;
     proptest!(ProptestConfig { cases, ..ProptestConfig::default() }, |(
         steps in vec(step(), 1..80), shards in 1..3_usize, ages: bool, stale_if_error: bool
     )| run(&steps, shards, ages, stale_if_error));

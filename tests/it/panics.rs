@@ -23,9 +23,7 @@ use crate::world::door::{
 use crate::world::panics::{Blown, at, hush};
 use crate::world::scale::{child, scenario};
 use crate::world::{Random, count, env, seed};
-use brimful::policy::{
-    Duel, Fifo, Gdsf, Lfu, Lru, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch,
-};
+use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy, Residents, Sieve, Slot, Tag, Touch};
 use brimful::{Cause, Snapshot};
 use std::any::Any;
 use std::cell::Cell;
@@ -580,9 +578,13 @@ fn a_round(index: u64, tally: &mut Tally) -> u64 {
     let open: Open = match index % 6 {
         0 => open::<Fused<Lru>>,
         1 => open::<Fused<Duel>>,
-        2 => half::<Lfu>,
+        #[cfg(brimful_full)]
+        2 => half::<brimful::policy::Lfu>,
+        #[cfg(not(brimful_full))]
+        2 => half::<AtRandom>,
         3 => half::<AtRandom>,
-        4 => other_half::<S3Fifo>,
+        #[cfg(brimful_full)]
+        4 => other_half::<brimful::policy::S3Fifo>,
         _ => other_half::<Gdsf>,
     };
     let mut door = Door::open(plan, open);

@@ -24,16 +24,19 @@ fn fifo_evicts_the_oldest_whatever_is_done_to_it() {
 }
 
 #[test]
+#[cfg(brimful_full)]
 fn sieve_evicts_whom_its_paper_says_whatever_is_done_to_it() {
     drive(7, any_config(Order::Sieve));
 }
 
 #[test]
+#[cfg(brimful_full)]
 fn s3_fifo_evicts_whom_its_queues_say_whatever_is_done_to_it() {
     drive(7, any_config(Order::S3Fifo));
 }
 
 #[test]
+#[cfg(brimful_full)]
 fn lfu_evicts_who_is_due_first_whatever_is_done_to_it() {
     drive(7, any_config(Order::Lfu));
 }
@@ -63,8 +66,11 @@ fn any_order(n: u64) -> Order {
     let orders = [
         Order::Lru,
         Order::Fifo,
+        #[cfg(brimful_full)]
         Order::Sieve,
+        #[cfg(brimful_full)]
         Order::S3Fifo,
+        #[cfg(brimful_full)]
         Order::Lfu,
         Order::Gdsf,
         Order::Duel,

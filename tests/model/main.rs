@@ -26,7 +26,7 @@
 //! operations and configurations. `rig`, `wary`: cache and model side by side. `run`,
 //! `cases`: random cases, and shrinking. `found`: what was once found, in a few lines each.
 //!
-//! `BRIMFUL_MODEL_OPS`: operations in all (default 200,000; the full run is
+//! `BRIMFUL_MODEL_OPS`: operations in all (default 120,000; the full run is
 //! 10,000,000). `BRIMFUL_SEED`: replays a run; a failure prints the seed of its
 //! case, and the operations that are left of it after shrinking.
 //! Covers faults 26 to 30, 44, 46, 47, 50, 63, 65 and 76 of `tests/FAULTS.md`.

@@ -8,7 +8,9 @@ use crate::pile::Order;
 use crate::time::{Watched, ask};
 use crate::world::counted::{Key, Spread, Val, hear, weigh};
 use crate::world::door::{Counted, Opened};
-use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
+use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy};
+#[cfg(brimful_full)]
+use brimful::policy::{Lfu, S3Fifo, Sieve};
 use brimful::{BuildError, Builder, Cache, Capacity, Entries, ManualClock, Weight, unsync};
 use std::time::Duration;
 
@@ -17,10 +19,15 @@ pub(crate) fn open(config: &Config, clock: &ManualClock) -> Face {
         Order::Lru => both::<Lru>(config, clock),
         Order::Duel => both::<Duel>(config, clock),
         Order::Fifo => even::<Fifo>(config, clock),
+        #[cfg(brimful_full)]
         Order::S3Fifo => even::<S3Fifo>(config, clock),
         Order::Gdsf => even::<Gdsf>(config, clock),
+        #[cfg(brimful_full)]
         Order::Sieve => odd::<Sieve>(config, clock),
+        #[cfg(brimful_full)]
         Order::Lfu => odd::<Lfu>(config, clock),
+        #[cfg(not(brimful_full))]
+        order => unreachable!("{order:?} is compiled by `--cfg brimful_full` alone"),
     })
 }
 
@@ -96,6 +103,7 @@ macro_rules! forms {
 
 forms!(both: both both both both both both);
 forms!(even: locks alone locks alone locks alone);
+#[cfg(brimful_full)]
 forms!(odd: alone locks alone locks alone locks);
 
 fn with<C: Capacity<Key, Val>, P: Policy>(

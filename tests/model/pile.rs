@@ -5,6 +5,7 @@ use crate::time::{BEAT, NEVER, seen_after};
 use std::collections::HashSet;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(brimful_full), allow(dead_code, reason = "only some are compiled"))]
 pub(crate) enum Order {
     Lru,
     Fifo,

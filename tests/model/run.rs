@@ -73,7 +73,7 @@ pub(crate) fn shrunk(config: &Config, ops: &[Op], (mut at, mut text): (usize, St
 
 /// Of all operations asked for, so many hundredths.
 pub(crate) fn budget(hundredths: usize) -> usize {
-    let all = count("BRIMFUL_MODEL_OPS", 200_000);
+    let all = count("BRIMFUL_MODEL_OPS", 120_000);
     all as usize / 100 * hundredths
 }
 

@@ -336,7 +336,7 @@ fn lives_of_every_kind_leave_memory_as_it_was() {
     let (inserts, entries) = if in_full() {
         ([40_000_000, 30_000_000, 30_000_000], 16 * A_SHARDS)
     } else {
-        ([300_000; 3], A_SHARDS / 2)
+        ([120_000; 3], A_SHARDS / 2)
     };
     let mut faults = Vec::new();
     faults.extend(soak(inserts[0], entries, false, timed).faults("timed"));
@@ -404,7 +404,7 @@ fn sooner_and_later(cache: &Cache<u64, u64, Timed>, random: &mut Random) {
 #[test]
 fn one_key_whose_life_changes_for_ever_leaves_nothing_behind() {
     let _alone = alone();
-    let turns = if in_full() { 3_000_000 } else { 6_000 };
+    let turns = if in_full() { 3_000_000 } else { 2_500 };
     let patterns: [(&str, Pattern); 4] = [
         ("set and removed", set_and_removed),
         ("set over itself", set_over_itself),

@@ -9,7 +9,7 @@
 //! the call, as often as the statistics say; and the next calls answer right.
 //! Processes of their own show that two panics at once never abort.
 //!
-//! Scale: `BRIMFUL_PANICS` caught panics (default 5,000; the full run 100,000).
+//! Scale: `BRIMFUL_PANICS` caught panics (default 3,000; the full run 100,000).
 //! Replay: `BRIMFUL_SEED` (printed), and `BRIMFUL_ROUND` for one round of it.
 //! Covers faults 1 to 8, 27, 44 and 62 of `tests/FAULTS.md`.
 
@@ -479,7 +479,7 @@ fn next_calls_are_right(door: &mut Door, key: u32) {
 // ---- random rounds ----
 
 fn goal() -> u64 {
-    count("BRIMFUL_PANICS", 5_000)
+    count("BRIMFUL_PANICS", 3_000)
 }
 
 /// Whether the long forms run.

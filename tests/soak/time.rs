@@ -336,7 +336,7 @@ fn lives_of_every_kind_leave_memory_as_it_was() {
     let (inserts, entries) = if in_full() {
         ([40_000_000, 30_000_000, 30_000_000], 16 * A_SHARDS)
     } else {
-        ([200_000; 3], A_SHARDS / 2)
+        ([300_000; 3], A_SHARDS / 2)
     };
     let mut faults = Vec::new();
     faults.extend(soak(inserts[0], entries, false, timed).faults("timed"));

@@ -9,7 +9,7 @@
 //! ledgers: no value is lost or told twice, and nothing panics or hangs.
 //!
 //! `BRIMFUL_POLICY_OPS`: operations for each wrong policy and kind of cache
-//! (default 800; the full run 3,000). `BRIMFUL_SEED` replays a run; the seed is printed.
+//! (default 500; the full run 3,000). `BRIMFUL_SEED` replays a run; the seed is printed.
 //! Covers faults 27, 28 and 60 of `tests/FAULTS.md`.
 
 use crate::world::counted::{Id, Key, Val, WORLD, new_world, told};
@@ -463,7 +463,7 @@ fn torment_in_all_kinds<P: Policy + 'static>(seed: u64) {
 
 /// Random operations; after each, the bound and the ledgers.
 fn torment(open: fn(Plan) -> Counted, plan: Plan, seed: u64) {
-    let ops = count("BRIMFUL_POLICY_OPS", 800);
+    let ops = count("BRIMFUL_POLICY_OPS", 500);
     new_world();
     let mut door = open(plan);
     let mut random = Random(seed);

@@ -68,6 +68,9 @@ pub(crate) struct Model {
     pub(crate) clock: u64,
     /// Whether it can't be said which shards were told the time in this call.
     pub(crate) some_told: bool,
+    /// Whether anything left in the current call: then room may have been gathered, though all
+    /// that left had expired, and shards that were visited in vain were told the time.
+    pub(crate) some_left: bool,
     /// Departures of this call that were told and not yet explained.
     pub(crate) told: VecDeque<Told>,
     /// Ghosts that each shard recalled in this call, not yet explained.
@@ -110,6 +113,7 @@ impl Model {
             records: matches!(config.form(), Extras::Idles | Extras::WeighedRecords),
             clock: 0,
             some_told: false,
+            some_left: false,
             told: VecDeque::new(),
             recalled: vec![0; shards],
             blurred: false,

@@ -59,6 +59,7 @@ impl Rig {
     pub(crate) fn hear(&mut self) -> &mut Model {
         self.model.told = WORLD.with(|world| world.told.take());
         let model = &mut self.model;
+        model.some_left = model.piles.len() > 1 && !model.told.is_empty();
         if self.door.stats().ghost_hits() > model.ghost_hits.iter().sum() {
             for (shard, before) in model.ghost_hits.iter_mut().enumerate() {
                 let now = self.door.shard_stats(shard).ghost_hits();
@@ -546,7 +547,8 @@ impl Rig {
         let unexplained = model.recalled.iter().sum::<u64>();
         assert_eq!(unexplained, 0, "a ghost that never was");
         model.blurred = false;
-        if std::mem::take(&mut model.some_told) && model.lives.is_some() {
+        let (told, left) = (&mut model.some_told, &mut model.some_left);
+        if std::mem::take(told) | std::mem::take(left) && model.lives.is_some() {
             // From here on all were told.
             self.door.next_deadline();
             model.tell_all();

@@ -11,7 +11,7 @@
 //! with lives the reading of the system's clock, which `clock` counts alone.
 
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
-use brimful::{Cache, Entries, IdleCache, RecordedCache, TimedCache, Weight};
+use brimful::{Aged, Cache, Entries, Form, Timed, Weight};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ fn hit<P: Policy>(count: u64) {
 }
 
 /// A hit of a loading call.
-fn loading<P: Policy>(cache: &Cache<u64, u64, P>, count: u64) {
+fn loading<F: Form>(cache: &Cache<u64, u64, F>, count: u64) {
     cache.extend((0..capacity()).map(|key| (key, key)));
     let mut keys = Keys::new();
     let mut loads = 0_u64;
@@ -140,7 +140,7 @@ fn weighted<P: Policy>(count: u64) {
 /// Longer than any run.
 const LIFE: Duration = Duration::from_secs(3_600);
 
-fn timed<P: Policy>() -> TimedCache<u64, u64, P> {
+fn timed<P: Policy>() -> Cache<u64, u64, Timed<P>> {
     Cache::builder(Entries(capacity() as usize))
         .policy::<P>()
         .time_to_live(LIFE)
@@ -160,7 +160,7 @@ fn timed_hit<P: Policy>(count: u64) {
 }
 
 fn idle_hit<P: Policy>(count: u64) {
-    let cache: IdleCache<u64, u64, P> = Cache::builder(Entries(capacity() as usize))
+    let cache: Cache<u64, u64, Aged<P>> = Cache::builder(Entries(capacity() as usize))
         .policy::<P>()
         .time_to_idle(LIFE)
         .build()
@@ -175,7 +175,7 @@ fn idle_hit<P: Policy>(count: u64) {
 }
 
 /// Values that grow stale, though not in any run.
-fn refreshed<P: Policy>() -> RecordedCache<u64, u64, P> {
+fn refreshed<P: Policy>() -> Cache<u64, u64, Aged<P>> {
     Cache::builder(Entries(capacity() as usize))
         .policy::<P>()
         .refresh_after(LIFE)

@@ -16,7 +16,7 @@
 mod over;
 
 use brimful::policy::{Duel, Gdsf, Policy};
-use brimful::{Bytes, Cache, WeighedCache, Weight};
+use brimful::{Bytes, Cache, Weighed, Weight};
 use criterion::{Criterion, criterion_group, criterion_main};
 use over::{Lane, Tail, Trace, drive, each_policy, filled, scatter, short, sized};
 use std::hint::black_box;
@@ -99,7 +99,7 @@ fn weighted(criterion: &mut Criterion) {
 }
 
 /// Room for [`ENTRIES`] of a mean weight, where a value is its weight.
-fn by_weight<P: Policy>() -> WeighedCache<u64, u64, P> {
+fn by_weight<P: Policy>() -> Cache<u64, u64, Weighed<P>> {
     let room = (sized(ENTRIES) as f64 * WEIGHTS.mean()) as u64;
     let cache = Cache::builder(Weight(room, |_: &u64, value: &u64| *value)).policy::<P>();
     cache.build().expect("a plain configuration")
@@ -107,11 +107,11 @@ fn by_weight<P: Policy>() -> WeighedCache<u64, u64, P> {
 
 fn unique_weights<P: Policy>(lane: &mut Lane<'_>, policy: &str)
 where
-    WeighedCache<u64, u64, P>: Sync,
+    Cache<u64, u64, Weighed<P>>: Sync,
 {
     lane.run(&format!("{policy}/unique/weight"), || {
         let weights = &*WEIGHTS;
-        let insert = |cache: &WeighedCache<u64, u64, P>, position| {
+        let insert = |cache: &Cache<u64, u64, Weighed<P>>, position| {
             black_box(cache.insert(scatter(position), weights.at(position)));
         };
         let cache = by_weight();
@@ -122,12 +122,12 @@ where
 
 fn asked_for_weights<P: Policy>(lane: &mut Lane<'_>, policy: &str, trace: &Trace)
 where
-    WeighedCache<u64, u64, P>: Sync,
+    Cache<u64, u64, Weighed<P>>: Sync,
 {
     let name = format!("{policy}/get_or_insert-{}/weight", trace.name());
     lane.run(&name, || {
         let (keys, weights) = (trace.drawn(), &*WEIGHTS);
-        let ask = move |cache: &WeighedCache<u64, u64, P>, position| {
+        let ask = move |cache: &Cache<u64, u64, Weighed<P>>, position| {
             let key = keys.at(position);
             black_box(cache.get_or_insert_with(&key, || weights.at(key)));
         };
@@ -143,11 +143,11 @@ fn unique_buffers(lane: &mut Lane<'_>) {
         let lengths = &*LENGTHS;
         let overhead = Bytes::overhead::<u64, Box<[u8]>, Duel>() as f64;
         let room = sized(ENTRIES) as f64 * (lengths.mean() + overhead);
-        let insert = |cache: &WeighedCache<u64, Box<[u8]>>, position| {
+        let insert = |cache: &Cache<u64, Box<[u8]>, Weighed>, position| {
             let buffer = vec![1; lengths.at(position) as usize];
             black_box(cache.insert(scatter(position), buffer.into_boxed_slice()));
         };
-        let cache = WeighedCache::bytes(room as u64);
+        let cache = Cache::bytes(room as u64);
         drive(3 * sized(ENTRIES), |position| insert(&cache, position));
         (cache, insert)
     });

@@ -10,7 +10,7 @@
 mod over;
 
 use brimful::policy::{Duel, Policy};
-use brimful::{Builder, Bytes, Cache, Entries};
+use brimful::{Builder, Bytes, Cache, Entries, Form};
 use over::{cache, each_policy, is_wanted, sized};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use std::alloc::System;
@@ -54,7 +54,7 @@ fn say_entries() {
     });
     lives("recorded", |entries| {
         let builder = built(entries).time_to_live(LIFE);
-        builder.record_lives().build().expect("plain")
+        builder.record_ages().build().expect("plain")
     });
     let overhead = Bytes::overhead::<u64, u64, Duel>();
     println!("a Bytes capacity charges {overhead} for an entry u64 -> u64, payload included");
@@ -63,12 +63,12 @@ fn say_entries() {
 /// Longer than any run.
 const LIFE: Duration = Duration::from_secs(3_600);
 
-fn built(entries: u64) -> Builder<u64, u64, Entries> {
+fn built(entries: u64) -> Builder<u64, u64> {
     Cache::builder(Entries(entries as usize))
 }
 
 /// What lives cost in each entry, by their form.
-fn lives<P: Policy>(name: &str, cache: impl FnOnce(u64) -> Cache<u64, u64, P>) {
+fn lives<P: Form>(name: &str, cache: impl FnOnce(u64) -> Cache<u64, u64, P>) {
     measure_in(name, "u64 -> u64", 1_000_000, cache, |n| (n, n));
 }
 
@@ -81,7 +81,7 @@ fn measure<K: Hash + Eq, V, P: Policy>(
     measure_in(name, what, entries, cache::<K, V, P>, entry);
 }
 
-fn measure_in<K: Hash + Eq, V, P: Policy>(
+fn measure_in<K: Hash + Eq, V, P: Form>(
     name: &str,
     what: &str,
     entries: u64,

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use brimful::policy::{Duel, Lru, Meta, Policy, Residents, Slot, Tag, Touch};
+use brimful::policy::{Duel, Lru, Policy, Residents, Slot, Tag, Touch};
 use brimful::{BuildError, Cache, Updated, Weight};
 
 /// Evicts whomever the dice hit.
@@ -51,8 +51,6 @@ struct Seat {
     turn: u64,
     hit: bool,
 }
-
-impl Meta for Seat {}
 
 impl<const HEAVY: u64> Policy for HeavyFirst<HEAVY> {
     type Meta = Seat;

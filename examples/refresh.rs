@@ -10,7 +10,7 @@
 //!   but nobody is told of an error;
 //! - the same, loaded elsewhere: nobody waits but for the very first answer.
 //!
-//! The hour is lived by hand: `HandClock` moves only when told. What is handed over runs here
+//! The hour is lived by hand: `ManualClock` moves only when told. What is handed over runs here
 //! between two seconds; a service would give it to a thread pool, as in
 //! `|refresh| pool.spawn(refresh)`.
 
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use brimful::{BuildError, Cache, Entries, HandClock, LoadError, RecordedCache};
+use brimful::{Aged, BuildError, Cache, Entries, LoadError, ManualClock};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -61,17 +61,17 @@ enum Way {
     Elsewhere,
 }
 
-fn prices(way: Way, clock: HandClock) -> Result<RecordedCache<u32, Price>, BuildError> {
+fn prices(way: Way, clock: ManualClock) -> Result<Cache<u32, Price, Aged>, BuildError> {
     let prices = Cache::builder(Entries(1_000)).clock(clock);
     if way == Way::Live {
-        return prices.time_to_live(MINUTE).record_lives().build();
+        return prices.time_to_live(MINUTE).record_ages().build();
     }
     let prices = prices.refresh_after(MINUTE).time_to_live(10 * MINUTE);
     prices.stale_if_error().build()
 }
 
 fn hour(way: Way) -> Result<Hour, BuildError> {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let prices = Arc::new(prices(way, clock.clone())?);
     let service = Arc::new(Service::default());
     let pool: Mutex<Vec<Box<dyn FnOnce() + Send>>> = Mutex::default();
@@ -86,7 +86,7 @@ fn hour(way: Way) -> Result<Hour, BuildError> {
                 let service = service.clone();
                 waits.set(!prices.contains_key(&good));
                 let load = move || service.ask(second);
-                prices.try_get_or_refresh_with(&good, load, |refresh| {
+                prices.load_or_refresh(&good).with(load, |refresh| {
                     pool.lock().expect("no one panics holding it").push(refresh);
                 })
             } else {

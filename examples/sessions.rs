@@ -9,7 +9,7 @@
 //! it in `sweep`, which a service would call from its timer (see `brimful::guide::who_removes_it`
 //! for tokio) or leave to `Cache::sweeper`.
 //!
-//! The day below is lived by hand: `HandClock` moves only when told, so the same code that runs
+//! The day below is lived by hand: `ManualClock` moves only when told, so the same code that runs
 //! behind a server is tested without waiting.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use brimful::{BuildError, Cache, Cause, Clock, Departed, Entries, HandClock, RecordedCache};
+use brimful::{Aged, BuildError, Cache, Cause, Clock, Departed, Entries, ManualClock};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -41,7 +41,7 @@ type Token = u64;
 type Ends = Arc<Mutex<BTreeMap<Cause, (u32, Duration)>>>;
 
 struct Sessions {
-    live: RecordedCache<Token, Arc<Session>>,
+    live: Cache<Token, Arc<Session>, Aged>,
     ends: Ends,
     next: Mutex<Token>,
 }
@@ -53,13 +53,13 @@ impl Sessions {
         let live = Cache::builder(Entries(most))
             .time_to_live(ABSOLUTE)
             .time_to_idle(IDLE)
-            .record_lives()
+            .record_ages()
             .clock(clock)
             .on_departure(move |left: Departed<'_, Token, Arc<Session>>| {
                 let mut log = log.lock().expect("no one panics holding it");
                 let (sessions, longest) = log.entry(left.cause).or_default();
                 *sessions += 1;
-                *longest = left.lived.unwrap_or_default().max(*longest);
+                *longest = left.age.unwrap_or_default().max(*longest);
             })
             .build()?;
         Ok(Self {
@@ -130,7 +130,7 @@ impl Sessions {
 }
 
 /// A day: `visitors` come every minute for ten hours. Some leave, some forget to.
-fn day(sessions: &Sessions, clock: &HandClock, visitors: u32) {
+fn day(sessions: &Sessions, clock: &ManualClock, visitors: u32) {
     let mut open = Vec::new();
     for minute in 0..24 * 60 {
         let knocks = if minute < 600 { visitors } else { 0 };
@@ -155,7 +155,7 @@ fn day(sessions: &Sessions, clock: &HandClock, visitors: u32) {
 }
 
 fn main() -> Result<(), BuildError> {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let sessions = Sessions::new(10_000, clock.clone())?;
     day(&sessions, &clock, 20);
 
@@ -168,7 +168,7 @@ fn main() -> Result<(), BuildError> {
         }
     }
     let stats = sessions.live.stats();
-    let lives = stats.lives().cloned().unwrap_or_default();
+    let lives = stats.ages().cloned().unwrap_or_default();
     println!("\nhow long sessions lasted");
     for (most, number) in lives.iter() {
         println!("up to {:>6.1} h {number:>9}", most.as_secs_f64() / 3_600.0);
@@ -191,14 +191,14 @@ fn main() -> Result<(), BuildError> {
 mod tests {
     use super::*;
 
-    fn store(most: usize) -> (Sessions, HandClock) {
-        let clock = HandClock::new();
+    fn store(most: usize) -> (Sessions, ManualClock) {
+        let clock = ManualClock::new();
         let sessions = Sessions::new(most, clock.clone()).unwrap();
         (sessions, clock)
     }
 
     /// Requests every ten minutes; says how long the session lasted.
-    fn lasts(sessions: &Sessions, clock: &HandClock, token: Token) -> Duration {
+    fn lasts(sessions: &Sessions, clock: &ManualClock, token: Token) -> Duration {
         let began = clock.now();
         while sessions.request(token).is_some() {
             clock.advance(10 * MINUTE);

@@ -1,14 +1,14 @@
-//! The hard bound: one `Budget` for all shards, and a `Hand` to carry room.
+//! The hard bound: one `Budget` for all shards, and a `Reservation` to carry room.
 //!
 //! ```text
-//! used = what the shards hold + what is in hands        used <= capacity, always
+//! used = what the shards hold + what is reserved        used <= capacity, always
 //!
 //! to add an entry (under its shard's lock):
 //!     draw its room, or what there is of it: used += room, only while the sum stays
 //!         <= capacity
-//!     own victims pay for the rest: their room goes into the hand, not back to the
-//!         budget, until the hand holds enough, or the budget has all that is missing
-//!     else gather: one gatherer at a time; while it gathers, nobody else takes from
+//!     own victims pay for the rest: their room goes into the reservation, not back to the
+//!         budget, until the reservation holds enough, or the budget has all that is missing
+//!     else gather: one gatherer at a time; while it gathers, no other call takes from
 //!         the budget, so room that it frees cannot be snatched away
 //! after an entry is unlinked: used -= room
 //! ```
@@ -18,12 +18,14 @@
 //!    unlinked, so it is never less than what is resident.
 //! 2. `used` rises only by a compare-exchange that saw the sum within the
 //!    capacity. Replacing a victim by an entry of equal room does not touch it.
-//! 3. All takes happen under some shard's lock or by the one gatherer. Whoever
+//! 3. All takes happen under some shard's lock or by the one gatherer. A call that
 //!    lowers the capacity keeps gatherers out and passes through every shard's
 //!    lock once, so no take can have seen the old capacity afterwards.
-//! 4. A hand gives back what it holds when dropped: room is never lost.
+//! 4. A reservation gives back what it holds when dropped: room is never lost.
+//! 5. A budget that is `alone` is changed under `&mut` of its cache, so no other thread
+//!    reads or writes its words meanwhile.
 //!
-//! The budget does not know who holds what: shards do. Entries that are not limited in
+//! The budget does not know which shard holds what: shards do. Entries that are not limited in
 //! number it does not count: each change of a word that all processors share costs.
 
 use crate::room::Room;
@@ -33,13 +35,15 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
 struct Pool {
     capacity: AtomicU64,
     used: AtomicU64,
+    alone: bool,
 }
 
 impl Pool {
-    fn new(capacity: u64) -> Self {
+    fn new(capacity: u64, alone: bool) -> Self {
         Self {
             capacity: AtomicU64::new(capacity),
             used: AtomicU64::new(0),
+            alone,
         }
     }
 
@@ -64,6 +68,10 @@ impl Pool {
             }
             let taken = most.min(free);
             let after = used + taken;
+            if self.alone {
+                self.used.store(after, Ordering::Relaxed);
+                return taken;
+            }
             match self
                 .used
                 .compare_exchange_weak(used, after, Ordering::AcqRel, Ordering::Relaxed)
@@ -76,33 +84,51 @@ impl Pool {
 
     #[inline]
     fn give(&self, room: u64) {
-        if room > 0 {
-            let before = self.used.fetch_sub(room, Ordering::AcqRel);
-            debug_assert!(before >= room, "gave back {room} of {before}");
+        if room == 0 {
+            return;
         }
+        let before = if self.alone {
+            let before = self.used.load(Ordering::Relaxed);
+            self.used.store(before - room, Ordering::Relaxed);
+            before
+        } else {
+            self.used.fetch_sub(room, Ordering::AcqRel)
+        };
+        debug_assert!(before >= room, "gave back {room} of {before}");
     }
 }
 
 pub(crate) struct Budget {
     weight: Pool,
-    /// Only where entries are limited beside the weight: else nobody counts them here.
+    /// Only where entries are limited beside the weight: else they are not counted here.
     entries: Option<Pool>,
     gathering: AtomicBool,
     gatherer: Mutex<()>,
 }
 
 impl Budget {
-    /// A budget of so much weight and, if limited, so many entries.
+    /// A budget of so much weight and, if limited, so many entries, for shards that threads
+    /// share.
     pub(crate) fn new(weight: u64, entries: Option<u64>) -> Self {
+        Self::with(weight, entries, false)
+    }
+
+    /// A budget for one shard, which its owner changes alone (under `&mut`): by loads and
+    /// stores, where shared ones need locked instructions. Nothing gathers here.
+    pub(crate) fn alone(weight: u64, entries: Option<u64>) -> Self {
+        Self::with(weight, entries, true)
+    }
+
+    fn with(weight: u64, entries: Option<u64>, alone: bool) -> Self {
         Self {
-            weight: Pool::new(weight),
-            entries: entries.map(Pool::new),
+            weight: Pool::new(weight, alone),
+            entries: entries.map(|entries| Pool::new(entries, alone)),
             gathering: AtomicBool::new(false),
             gatherer: Mutex::new(()),
         }
     }
 
-    /// The weight that entries and hands hold now: one load, never over.
+    /// The weight that entries and reservations hold now: one load, never over.
     #[inline]
     pub(crate) fn weight(&self) -> u64 {
         self.weight.used()
@@ -156,17 +182,17 @@ impl Budget {
         pool.map_or(most, |entries| entries.take(least, most))
     }
 
-    /// An empty hand of an ordinary caller.
+    /// An empty reservation of an ordinary caller.
     #[inline]
-    pub(crate) fn hand(&self) -> Hand<'_> {
-        Hand {
+    pub(crate) fn reserve(&self) -> Reservation<'_> {
+        Reservation {
             budget: self,
             room: Room::NONE,
             gathers: false,
         }
     }
 
-    /// Waits until nobody else gathers or changes the capacity.
+    /// Waits until no other call gathers or changes the capacity.
     pub(crate) fn exclude_gatherers(&self) -> MutexGuard<'_, ()> {
         self.gatherer.lock()
     }
@@ -189,9 +215,9 @@ pub(crate) struct Gatherer<'a> {
 }
 
 impl<'a> Gatherer<'a> {
-    /// The gatherer's hand, which may take while others may not.
-    pub(crate) fn hand(&self) -> Hand<'a> {
-        Hand {
+    /// The gatherer's reservation, which may take while others may not.
+    pub(crate) fn reserve(&self) -> Reservation<'a> {
+        Reservation {
             budget: self.budget,
             room: Room::NONE,
             gathers: true,
@@ -206,13 +232,13 @@ impl Drop for Gatherer<'_> {
 }
 
 /// Room on its way from victims or the budget to an entry. It counts as used.
-pub(crate) struct Hand<'a> {
+pub(crate) struct Reservation<'a> {
     budget: &'a Budget,
     room: Room,
     gathers: bool,
 }
 
-impl Hand<'_> {
+impl Reservation<'_> {
     #[inline]
     pub(crate) fn budget(&self) -> &Budget {
         self.budget
@@ -228,22 +254,22 @@ impl Hand<'_> {
         self.room.covers(need)
     }
 
-    /// Puts a victim's room into the hand.
+    /// Puts a victim's room into the reservation.
     #[inline]
     pub(crate) fn receive(&mut self, room: Room) {
         self.room = self.room.plus(room);
     }
 
-    /// Pays `need` out of the hand, which covers it.
+    /// Pays `need` out of the reservation, which covers it.
     #[inline]
     pub(crate) fn pay(&mut self, need: Room) {
         self.room = self.room.minus(need);
     }
 
-    /// Whether the hand covers `need`, with what it lacks taken from the budget if
+    /// Whether the reservation covers `need`, with what it lacks taken from the budget if
     /// all of that is free: at most one atomic change for each dimension of the bound.
     #[inline]
-    pub(crate) fn complete(&mut self, need: Room) -> bool {
+    pub(crate) fn take_all(&mut self, need: Room) -> bool {
         if !self.room.covers(need) && self.may_take() {
             let short = self.room.short_of(need);
             self.room.weight += self.budget.weight.take(short.weight, short.weight);
@@ -265,13 +291,13 @@ impl Hand<'_> {
     #[inline(never)]
     fn draw_free(&mut self, need: Room) {
         if self.may_take() {
-            self.fill(need);
+            self.take_some(need);
         }
     }
 
-    /// Takes what `need` lacks, or what is free if that is less, and says whether the hand
+    /// Takes what `need` lacks, or what is free if that is less, and says whether the reservation
     /// covers it. A gatherer keeps it until it does.
-    pub(crate) fn fill(&mut self, need: Room) -> bool {
+    pub(crate) fn take_some(&mut self, need: Room) -> bool {
         let short = self.room.short_of(need);
         self.room.weight += self.budget.weight.take(1, short.weight);
         if self.room.weight >= need.weight {
@@ -280,14 +306,14 @@ impl Hand<'_> {
         self.room.covers(need)
     }
 
-    /// While someone gathers, the budget's free room is theirs alone.
+    /// While a call gathers, the budget's free room is that call's alone.
     #[inline]
     fn may_take(&self) -> bool {
         self.gathers || !self.budget.gathering.load(Ordering::Acquire)
     }
 }
 
-impl Drop for Hand<'_> {
+impl Drop for Reservation<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.room != Room::NONE {
@@ -306,56 +332,78 @@ mod tests {
     }
 
     #[test]
-    fn a_hand_takes_what_is_free_and_gives_back_what_is_left() {
+    fn a_reservation_takes_what_is_free_and_gives_back_what_is_left() {
         let budget = Budget::new(10, None);
-        let mut hand = budget.hand();
-        assert!(hand.complete(weight(7)));
-        hand.pay(weight(5));
-        assert!(!hand.complete(weight(8)), "all that is missing or nothing");
+        let mut reservation = budget.reserve();
+        assert!(reservation.take_all(weight(7)));
+        reservation.pay(weight(5));
+        assert!(
+            !reservation.take_all(weight(8)),
+            "all that is missing or nothing"
+        );
         assert_eq!(budget.weight(), 7);
-        assert!(!hand.fill(weight(8)), "what there is");
+        assert!(!reservation.take_some(weight(8)), "what there is");
         assert_eq!(budget.weight(), 10);
-        drop(hand);
+        drop(reservation);
         assert_eq!(budget.weight(), 5);
         budget.give(weight(5));
         assert_eq!(budget.weight(), 0);
     }
 
     #[test]
+    fn a_budget_alone_counts_as_a_shared_one_does() {
+        for budget in [Budget::new(10, Some(3)), Budget::alone(10, Some(3))] {
+            let mut reservation = budget.reserve();
+            let need = Room {
+                weight: 4,
+                entries: 1,
+            };
+            assert!(reservation.take_all(need));
+            reservation.pay(need);
+            assert!(reservation.take_all(need));
+            assert!(!budget.reserve().take_all(need), "8 of 10 are in use");
+            assert_eq!((budget.weight(), budget.entries()), (8, Some(2)));
+            drop(reservation);
+            budget.give(need);
+            assert_eq!((budget.weight(), budget.entries()), (0, Some(0)));
+        }
+    }
+
+    #[test]
     fn while_one_gathers_nobody_else_takes() {
         let budget = Budget::new(10, Some(3));
         let gatherer = budget.gather();
-        assert!(!budget.hand().complete(weight(1)));
+        assert!(!budget.reserve().take_all(weight(1)));
         let need = Room {
             weight: 10,
             entries: 1,
         };
-        assert!(gatherer.hand().complete(need));
+        assert!(gatherer.reserve().take_all(need));
         drop(gatherer);
-        assert!(budget.hand().complete(need));
+        assert!(budget.reserve().take_all(need));
         assert_eq!((budget.weight(), budget.entries()), (0, Some(0)));
     }
 
     #[test]
     fn a_lowered_capacity_lets_nothing_in_until_it_is_worked_off() {
         let budget = Budget::new(10, None);
-        let mut hand = budget.hand();
-        assert!(hand.complete(weight(8)));
+        let mut reservation = budget.reserve();
+        assert!(reservation.take_all(weight(8)));
         budget.set_capacity(5);
         assert!(budget.is_over());
-        assert!(!budget.hand().complete(weight(1)));
-        drop(hand);
+        assert!(!budget.reserve().take_all(weight(1)));
+        drop(reservation);
         assert!(!budget.is_over());
-        assert!(budget.hand().complete(weight(5)));
+        assert!(budget.reserve().take_all(weight(5)));
     }
 
     #[test]
     fn the_largest_weights_neither_wrap_nor_pass() {
         let budget = Budget::new(u64::MAX, None);
-        let mut hand = budget.hand();
-        assert!(hand.complete(weight(u64::MAX)));
-        assert!(!budget.hand().complete(weight(1)));
-        hand.pay(weight(u64::MAX));
+        let mut reservation = budget.reserve();
+        assert!(reservation.take_all(weight(u64::MAX)));
+        assert!(!budget.reserve().take_all(weight(1)));
+        reservation.pay(weight(u64::MAX));
         budget.give(weight(u64::MAX));
         assert_eq!(budget.weight(), 0);
     }

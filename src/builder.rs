@@ -1,16 +1,20 @@
 //! `Builder` and the short forms: from a capacity to a cache. No default,
 //! nothing unbounded.
 
-use crate::cache::{Cache, WeighedCache};
-use crate::capacity::HeapSize;
-use crate::capacity::{Bytes, Capacity, Entries, Limits, Weight, default_shards};
+use crate::budget::Budget;
+use crate::cache::Cache;
+use crate::capacity::{Capacity, HeapSize, Limits, default_shards};
 use crate::cause::{Cause, Departed, Listener};
 use crate::clock::{Clock, Source};
-use crate::config::Config;
+use crate::door::Door;
 use crate::error::{BuildError, MOST_SHARDS};
 use crate::expiry::Told;
+use crate::form::{Form, Weighed};
 use crate::hash::RandomState;
-use crate::policy::{Duel, Forever, Life, Meta, Policy, Records};
+use crate::leave::Leave;
+use crate::policy::{Duel, Policy};
+use crate::room::Scale;
+use crate::unit::{Bytes, Entries, Weight};
 use crate::unsync;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -19,11 +23,13 @@ use std::time::Duration;
 
 /// Builds a [`Cache`] or an [`unsync::Cache`]; see [`Cache::builder`].
 ///
+/// Its calls choose the [`Form`] of the cache, in any order: `F` is what entries carry so far.
+///
 /// ```
 /// use brimful::policy::Sieve;
-/// use brimful::{Bytes, Cache, Cause, WeighedCache};
+/// use brimful::{Bytes, Cache, Cause, Weighed};
 ///
-/// let cache: WeighedCache<String, Vec<u8>, Sieve> = Cache::builder(Bytes(1 << 20))
+/// let cache: Cache<String, Vec<u8>, Weighed<Sieve>> = Cache::builder(Bytes(1 << 20))
 ///     .policy::<Sieve>()
 ///     .entry_limit(1_000)
 ///     .shards(8)
@@ -33,72 +39,87 @@ use std::time::Duration;
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder<K, V, C, P = Duel, S = RandomState, L = Forever> {
-    capacity: C,
+pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
+    limits: Limits<K, V>,
     entry_limit: Option<usize>,
     shards: Option<usize>,
     listener: Option<Listener<K, V>>,
     told: Told<K, V>,
     hasher: S,
-    policy: PhantomData<fn() -> (P, L)>,
+    form: PhantomData<fn() -> F>,
 }
 
-/// What the entries carry: a weight outside, a life inside, then what the policy keeps.
-type Form<K, V, C, P, L> = <C as Capacity<K, V>>::Form<<L as Life>::Form<P>>;
-
-type Shared<K, V, C, P, S, L> = Cache<K, V, Form<K, V, C, P, L>, S>;
-type Owned<K, V, C, P, S, L> = unsync::Cache<K, V, Form<K, V, C, P, L>, S>;
-
-impl<K, V, C> Builder<K, V, C> {
-    pub(crate) fn new(capacity: C) -> Self {
+impl<K, V, F: Form> Builder<K, V, F> {
+    pub(crate) fn new(capacity: impl Capacity<K, V, Form = F>) -> Self {
         Self {
-            capacity,
+            limits: capacity.limits(),
             entry_limit: None,
             shards: None,
             listener: None,
             told: Told::nothing(),
             hasher: RandomState::default(),
-            policy: PhantomData,
+            form: PhantomData,
         }
     }
 }
 
-impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
-    /// Chooses who is evicted first; [`Duel`] if left out.
-    pub fn policy<P2: Policy>(self) -> Builder<K, V, C, P2, S, L> {
-        self.form()
+impl<K, V, F: Form, S> Builder<K, V, F, S> {
+    /// Chooses the policy, which says which entry is evicted first; [`Duel`] if left out.
+    ///
+    /// ```
+    /// use brimful::policy::Lru;
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache: Cache<&str, u32, Lru> = Cache::builder(Entries(2)).policy::<Lru>().build()?;
+    /// cache.extend([("a", 1), ("b", 2)]);
+    /// cache.get("a");
+    /// cache.insert("c", 3);
+    /// assert!(!cache.contains_key("b"));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn policy<P: Policy>(self) -> Builder<K, V, F::With<P>, S> {
+        self.formed()
     }
 
-    /// The same, as another type.
-    fn form<P2, L2>(self) -> Builder<K, V, C, P2, S, L2> {
+    /// This builder, for another form.
+    fn formed<G: Form>(self) -> Builder<K, V, G, S> {
         Builder {
-            capacity: self.capacity,
+            limits: self.limits,
             entry_limit: self.entry_limit,
             shards: self.shards,
             listener: self.listener,
             told: self.told,
             hasher: self.hasher,
-            policy: PhantomData,
+            form: PhantomData,
         }
     }
 
     /// Chooses the hasher; seeded `ahash` if left out. A weak one (the
-    /// identity) is mixed, so that keys still spread; one without a seed lets
-    /// whoever chooses the keys make them collide.
-    pub fn hasher<S2>(self, hasher: S2) -> Builder<K, V, C, P, S2, L> {
+    /// identity) is mixed, so that keys still spread. With one that has no seed, keys
+    /// chosen by an attacker may collide.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::hash::RandomState;
+    ///
+    /// let cache = Cache::builder(Entries(100)).hasher(RandomState::new()).build()?;
+    /// cache.insert("a", 1);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn hasher<S2>(self, hasher: S2) -> Builder<K, V, F, S2> {
         Builder {
-            capacity: self.capacity,
+            limits: self.limits,
             entry_limit: self.entry_limit,
             shards: self.shards,
             listener: self.listener,
             told: self.told,
             hasher,
-            policy: self.policy,
+            form: self.form,
         }
     }
 
-    /// Is told of every value that leaves, exactly once, with its cause: after
-    /// the locks are released, and before the value is returned or dropped. It
+    /// Sets the listener, which is called exactly once for every value that leaves, with its
+    /// cause: after the locks are released, and before the value is returned or dropped. It
     /// runs on the thread whose call made the value leave, may call into any
     /// cache, and clones what it wants to keep.
     ///
@@ -128,15 +149,16 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
         self
     }
 
-    /// The same, told with what time has to say: how late the removal of an expired
-    /// value came, and how long a value lived where that is
-    /// [recorded](Builder::record_lives). A cache has one listener, the one given last.
+    /// Sets a listener that also hears of time: how late the removal of an expired
+    /// value came, and the age of a value where that is
+    /// [recorded](Builder::record_ages). Otherwise it is as [`listener`](Builder::listener); a
+    /// cache has one, the one given last.
     ///
     /// ```
-    /// use brimful::{Cache, Cause, Departed, Entries, HandClock};
+    /// use brimful::{Cache, Cause, Departed, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let cache = Cache::builder(Entries(10))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .clock(clock.clone())
@@ -161,6 +183,14 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// Fixes the number of shards, from 1 to 65,536. With 1 the order of
     /// eviction is exact as a whole; each costs some 400 bytes. If left out: by
     /// capacity and processors, at most 512.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::<&str, u32>::builder(Entries(1_000)).shards(1).build()?;
+    /// assert_eq!(cache.shards(), 1);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self
@@ -168,26 +198,36 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
 
     /// Limits the number of entries beside their weight or bytes. With such a
     /// limit a weight of 0 is charged as 0.
+    ///
+    /// ```
+    /// use brimful::{Cache, Weight};
+    ///
+    /// let weigh = |_: &u32, text: &&str| text.len() as u64;
+    /// let cache = Cache::builder(Weight(100, weigh)).entry_limit(2).build()?;
+    /// cache.extend([(1, ""), (2, ""), (3, "")]);
+    /// assert_eq!((cache.len(), cache.weight()), (2, 0));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn entry_limit(mut self, entries: usize) -> Self {
         self.entry_limit = Some(entries);
         self
     }
 
-    /// Entries end so long after their value was stored or changed. A cache of type
-    /// [`TimedCache`](crate::TimedCache).
+    /// Entries expire so long after their value was stored or changed. The form becomes
+    /// [`Timed`](crate::Timed).
     ///
     /// [`Duration::MAX`], and what is longer than 584 years, means never: for a
-    /// cache whose lives are all given at [`insert_with_ttl`](Cache::insert_with_ttl).
+    /// cache whose times to live are all given at [`insert_with_ttl`](Cache::insert_with_ttl).
     /// Zero lets nothing in.
     ///
-    /// Lives are kept to the nanosecond at their beginning and rounded up to a tick
-    /// of 1,024 ns at their end: none is cut short, none is a tick too long.
+    /// A deadline is rounded up to a tick of 1,024 ns: no entry expires early, none is a tick
+    /// too late.
     ///
     /// ```
-    /// use brimful::{Cache, Entries, TimedCache};
+    /// use brimful::{Cache, Entries, Timed};
     /// use std::time::Duration;
     ///
-    /// let cache: TimedCache<&str, u32> = Cache::builder(Entries(1_000))
+    /// let cache: Cache<&str, u32, Timed> = Cache::builder(Entries(1_000))
     ///     .time_to_live(Duration::from_secs(60))
     ///     .build()?;
     /// cache.insert("a", 1);
@@ -195,37 +235,48 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// assert!(cache.ttl("b") <= cache.ttl("a"));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn time_to_live(mut self, life: Duration) -> Builder<K, V, C, P, S, L::Ending>
-    where
-        L: Life,
-    {
+    pub fn time_to_live(mut self, life: Duration) -> Builder<K, V, F::Timed, S> {
         self.told.to_live = Some(life);
-        self.form()
+        self.formed()
     }
 
-    /// Entries end so long after their last use, as [`get`](Cache::get),
+    /// Entries expire so long after their last use, as [`get`](Cache::get),
     /// [`view`](Cache::view) and what else counts as one, or after their value was
-    /// stored or changed. Whatever else ends them still does: the earlier end
-    /// counts. A cache of type [`IdleCache`](crate::IdleCache).
+    /// stored or changed. A time to live counts beside it: the earlier deadline
+    /// holds. The form becomes [`Aged`](crate::Aged).
     ///
     /// [`Duration::MAX`] means never; zero lets nothing in.
-    pub fn time_to_idle(mut self, life: Duration) -> Builder<K, V, C, P, S, L::Idling>
-    where
-        L: Life,
-    {
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let sessions = Cache::builder(Entries(100))
+    ///     .time_to_idle(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// sessions.extend([("ann", 1), ("bob", 2)]);
+    /// clock.advance(Duration::from_secs(40));
+    /// sessions.get("ann");
+    /// clock.advance(Duration::from_secs(40));
+    /// assert!(sessions.contains_key("ann") && !sessions.contains_key("bob"));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn time_to_idle(mut self, life: Duration) -> Builder<K, V, F::Aged, S> {
         self.told.to_idle = Some(life);
-        self.form()
+        self.formed()
     }
 
-    /// A rule for each entry's life: from the moment at which its value is stored,
-    /// replaced, or changed by [`update`](Cache::update). It takes the place of
-    /// time to live where it answers `Some`; where it answers `None`, that counts.
-    /// An explicit life takes the place of both.
+    /// Sets a rule for each entry's time to live: from the moment at which its value is
+    /// stored, replaced, or changed by [`update`](Cache::update). It takes the place of
+    /// [`time_to_live`](Builder::time_to_live) where it answers `Some`; where it answers
+    /// `None`, that counts. An explicit time to live takes the place of both.
     ///
     /// It is called once for each value without any lock, but after a change in
     /// place under the lock of one shard: then it must not call into any brimful
     /// cache and panics if it does. If it panics after a change, the value keeps
-    /// the life it had.
+    /// the deadline it had.
     ///
     /// ```
     /// use brimful::{Cache, Entries};
@@ -234,7 +285,7 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// // What was not found may be there soon.
     /// let pages = Cache::builder(Entries(1_000))
     ///     .time_to_live(Duration::from_secs(600))
-    ///     .life(|_: &u32, page: &Option<String>| {
+    ///     .ttl_with(|_: &u32, page: &Option<String>| {
     ///         page.is_none().then_some(Duration::from_secs(5))
     ///     })
     ///     .build()?;
@@ -244,68 +295,94 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// assert!(pages.ttl(&2) >= Some(Duration::from_secs(500)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn life(
+    pub fn ttl_with(
         mut self,
         rule: impl Fn(&K, &V) -> Option<Duration> + Send + Sync + 'static,
-    ) -> Builder<K, V, C, P, S, L::Ending>
-    where
-        L: Life,
-    {
+    ) -> Builder<K, V, F::Timed, S> {
         self.told.rule = Some(Box::new(rule));
-        self.form()
+        self.formed()
     }
 
-    /// A rule that each read of an entry asks (`get`, `view`, `get_or_insert_with`
-    /// and the `or_…` calls of `entry`, when they find it): `Some` gives it a new
-    /// life from now, whoever gave it the old one; `None` leaves it as it is. Zero
-    /// ends it with this read.
+    /// Sets a rule that each read of an entry asks (`get`, `view`, `get_or_insert_with`
+    /// and the `or_…` calls of `entry`, when they find it): `Some` gives it a new time to
+    /// live from now, whatever gave it the old one; `None` leaves it as it is. With zero the
+    /// entry ends with this read.
     ///
-    /// It runs under the lock of one shard: it must be quick, and it panics if it
+    /// The rule runs under the lock of one shard: it must be quick, and it panics if it
     /// calls into any brimful cache.
-    pub fn life_on_read(
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::time::Duration;
+    ///
+    /// // A code that can be used once.
+    /// let codes = Cache::builder(Entries(100))
+    ///     .ttl_on_read(|_: &u32, _: &&str| Some(Duration::ZERO))
+    ///     .build()?;
+    /// codes.insert(1, "c0de");
+    /// assert_eq!(codes.get(&1), Some("c0de"));
+    /// assert_eq!(codes.get(&1), None);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn ttl_on_read(
         mut self,
         rule: impl Fn(&K, &V) -> Option<Duration> + Send + Sync + 'static,
-    ) -> Builder<K, V, C, P, S, L::Ending>
-    where
-        L: Life,
-    {
+    ) -> Builder<K, V, F::Timed, S> {
         self.told.rule_on_read = Some(Box::new(rule));
-        self.form()
+        self.formed()
     }
 
     /// Keeps with each entry when its value came: then the listener given to
-    /// [`on_departure`](Builder::on_departure) hears how long it lived, and
-    /// [`Snapshot::lives`](crate::Snapshot::lives) has a histogram. A cache of type
-    /// [`RecordedCache`](crate::RecordedCache).
-    pub fn record_lives(self) -> Builder<K, V, C, P, S, Records> {
-        self.form()
+    /// [`on_departure`](Builder::on_departure) hears its age, and
+    /// [`Snapshot::ages`](crate::Snapshot::ages) has a histogram. The form becomes
+    /// [`Aged`](crate::Aged).
+    ///
+    /// ```
+    /// use brimful::{Cache, Departed, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .record_ages()
+    ///     .clock(clock.clone())
+    ///     .on_departure(|left: Departed<'_, &str, u32>| {
+    ///         assert_eq!(left.age, Some(Duration::from_secs(3)));
+    ///     })
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(3));
+    /// cache.remove("a");
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn record_ages(self) -> Builder<K, V, F::Aged, S> {
+        self.formed()
     }
 
     /// Values are *stale* from this age on, counted from when they were stored or
     /// replaced: every call still finds them, and the first loading call that does
-    /// loads the value anew. A cache of type [`RecordedCache`](crate::RecordedCache).
+    /// loads the value again. The form becomes [`Aged`](crate::Aged).
     ///
     /// Of the loading calls ([`get_or_insert_with`](Cache::get_or_insert_with) and its
     /// relatives) that find a stale value one at a time loads, on its own thread, and returns
     /// what it loaded; all others, and all `get`s, have the stale value at once. With
-    /// [`get_or_refresh_with`](Cache::get_or_refresh_with) nobody waits: it hands the
+    /// [`load_or_refresh`](Cache::load_or_refresh) no call waits: it hands the
     /// load to a thread pool or executor of yours. If a load fails, or what runs it is dropped,
-    /// the value stays until its life ends, and the next loading call tries again, at once:
+    /// the value stays until its deadline, and the next loading call tries again, at once:
     /// a loader that wants a pause between tries keeps it itself.
     /// What a load brings takes the place of the stale value, which leaves as
     /// [`Replaced`](Cause::Replaced), unless the key was written meanwhile.
     ///
     /// Give a [`time_to_live`](Builder::time_to_live) too, and a longer one, for values
-    /// that nobody asks for, or whose loads keep failing: without, they stay, stale.
+    /// that are not asked for, or whose loads keep failing: without, they stay, stale.
     /// [`update`](Cache::update) and [`set_ttl`](Cache::set_ttl) make no value younger.
-    /// [`Duration::MAX`] means never stale; zero, always: each loading call loads, if nobody
-    /// else does. [`Snapshot::refreshes`](crate::Snapshot::refreshes) counts.
+    /// [`Duration::MAX`] means never stale; zero, always: each loading call loads, if no
+    /// other does. [`Snapshot::refreshes`](crate::Snapshot::refreshes) counts.
     ///
     /// ```
-    /// use brimful::{Cache, Entries, HandClock};
+    /// use brimful::{Cache, Entries, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let rates = Cache::builder(Entries(100))
     ///     .refresh_after(Duration::from_secs(60))
     ///     .time_to_live(Duration::from_secs(600))
@@ -318,14 +395,14 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
     /// assert_eq!(rates.get_or_insert_with("EUR", || unreachable!()), 109);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn refresh_after(mut self, age: Duration) -> Builder<K, V, C, P, S, Records> {
+    pub fn refresh_after(mut self, age: Duration) -> Builder<K, V, F::Aged, S> {
         self.told.refresh_after = Some(age);
-        self.form()
+        self.formed()
     }
 
-    /// A loading call whose own load of a [stale](Builder::refresh_after) value fails returns
-    /// the value that is still there, and the error is dropped: log it in the loader. If
-    /// none is there any more, the error is returned, as it always is without this.
+    /// Lets a loading call whose own load of a [stale](Builder::refresh_after) value fails
+    /// return the value that is still there; the error is dropped: log it in the loader. If
+    /// no value is there any more, the error is returned, as it always is without this.
     ///
     /// A panic of the loader reaches its caller in any case.
     ///
@@ -347,59 +424,75 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
         self
     }
 
-    /// The clock that lives are measured by; [`Instant`](std::time::Instant) if left out. See [`Clock`].
+    /// Sets the clock by which entries expire; [`Instant`](std::time::Instant) if left out.
+    /// See [`Clock`].
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(61));
+    /// assert_eq!(cache.get("a"), None);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.told.clock = Some(Source::Given(Box::new(clock)));
         self
     }
 
-    /// Builds a cache to be shared by threads.
+    /// Builds a cache that threads share.
     ///
     /// # Errors
     /// If the configuration makes no sense; see [`BuildError`].
-    pub fn build(self) -> Result<Shared<K, V, C, P, S, L>, BuildError>
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache: Cache<String, u32> = Cache::builder(Entries(100)).build()?;
+    /// assert!(Cache::<u32, u32>::builder(Entries(100)).shards(0).build().is_err());
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn build(self) -> Result<Cache<K, V, F, S>, BuildError>
     where
-        C: Capacity<K, V>,
-        P: Policy,
         S: BuildHasher,
-        L: Life,
     {
-        Ok(Cache::open(self.config()?))
+        self.check()?;
+        let shards = self.count_shards()?;
+        Ok(Cache::open(self.door(Budget::new), shards))
     }
 
     /// Builds a cache for one owner, without locks.
     ///
     /// # Errors
-    /// If the configuration makes no sense; see [`BuildError`].
-    pub fn build_unsync(self) -> Result<Owned<K, V, C, P, S, L>, BuildError>
+    /// If the configuration makes no sense; see [`BuildError`]. One shard is all it may ask for.
+    ///
+    /// ```
+    /// use brimful::{Entries, unsync};
+    ///
+    /// let cache: unsync::Cache<String, u32> = unsync::Cache::builder(Entries(100)).build_unsync()?;
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn build_unsync(self) -> Result<unsync::Cache<K, V, F, S>, BuildError>
     where
-        C: Capacity<K, V>,
-        P: Policy,
         S: BuildHasher,
-        L: Life,
     {
         if let Some(asked) = self.shards.filter(|&shards| shards != 1) {
             return Err(BuildError::ShardsWithoutLocks { asked });
         }
-        Ok(unsync::Cache::open(self.config()?))
+        self.check()?;
+        Ok(unsync::Cache::open(self.door(Budget::alone)))
     }
 
-    fn config(self) -> Result<Config<K, V, S>, BuildError>
-    where
-        C: Capacity<K, V>,
-        P: Policy,
-        L: Life,
-    {
-        const {
-            assert!(
-                !(L::TIMED && <P::Meta as Meta>::TIMED),
-                "the policy names lives already: leave out either those or the builder's"
-            );
-        }
-        let limits = self.capacity.limits::<L::Form<P>>();
-        let is_timed = <<L::Form<P> as Policy>::Meta as Meta>::TIMED;
-        if self.told.clock.is_some() && !is_timed {
-            return Err(BuildError::NoLives);
+    /// Whether the configuration makes sense.
+    fn check(&self) -> Result<(), BuildError> {
+        if self.told.clock.is_some() && !F::TIMED {
+            return Err(BuildError::NoDeadlines);
         }
         if self.told.stale_if_error && self.told.refresh_after.is_none() {
             return Err(BuildError::NeverStale);
@@ -407,34 +500,40 @@ impl<K, V, C, P, S, L> Builder<K, V, C, P, S, L> {
         if self.entry_limit == Some(0) {
             return Err(BuildError::EntryLimitZero);
         }
-        if let (Some(capacity), Some(limit)) = (limits.counted, self.entry_limit) {
+        if let (Some(capacity), Some(limit)) = (self.limits.entries(), self.entry_limit) {
             return Err(BuildError::EntryLimitOnEntries { capacity, limit });
         }
-        Ok(Config {
-            shards: shards(&limits, self.shards, self.entry_limit)?,
-            capacity: limits.weight,
-            entry_limit: self.entry_limit,
-            weigher: limits.weigher,
-            expiry: self.told.expiry(is_timed),
-            listener: self.listener,
-            hasher: self.hasher,
-        })
+        Ok(())
     }
-}
 
-fn shards<K, V>(
-    limits: &Limits<K, V>,
-    asked: Option<usize>,
-    entry_limit: Option<usize>,
-) -> Result<usize, BuildError> {
-    let entries = match entry_limit {
-        Some(limit) => Some(limits.entries.unwrap_or(u64::MAX).min(limit as u64)),
-        None => limits.entries,
-    };
-    match asked {
-        Some(asked) if asked == 0 || asked > MOST_SHARDS => Err(BuildError::Shards { asked }),
-        Some(asked) => Ok(asked),
-        None => Ok(default_shards(limits.weight, entries)),
+    /// What the cache has at its door, with its budget.
+    fn door(self, budget: impl FnOnce(u64, Option<u64>) -> Budget) -> Door<K, V, F, S> {
+        let overhead = self.limits.overhead::<F>();
+        Door {
+            budget: budget(
+                self.limits.amount,
+                self.entry_limit.map(|limit| limit as u64),
+            ),
+            scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
+            expiry: self.told.expiry(F::TIMED),
+            leave: Leave::new(self.listener),
+            entry_limit: self.entry_limit,
+            hasher: self.hasher,
+            form: PhantomData,
+        }
+    }
+
+    fn count_shards(&self) -> Result<usize, BuildError> {
+        match self.shards {
+            Some(asked) if asked == 0 || asked > MOST_SHARDS => Err(BuildError::Shards { asked }),
+            Some(asked) => Ok(asked),
+            None => {
+                let by_capacity = self.limits.likely_entries::<F>();
+                let by_limit = self.entry_limit.map(|limit| limit as u64);
+                let likely = by_capacity.into_iter().chain(by_limit).min();
+                Ok(default_shards(self.limits.amount, likely))
+            }
+        }
     }
 }
 
@@ -443,11 +542,19 @@ impl<K, V> Cache<K, V> {
     ///
     /// A capacity of 0 is legal: a cache that keeps nothing. No memory is
     /// reserved for entries.
+    ///
+    /// ```
+    /// use brimful::Cache;
+    ///
+    /// let cache: Cache<String, u32> = Cache::new(10_000);
+    /// cache.insert("a".to_string(), 1);
+    /// assert_eq!(cache.get("a"), Some(1));
+    /// ```
     pub fn new(entries: usize) -> Self {
         built(Self::builder(Entries(entries)).build())
     }
 
-    /// The way to a policy, hasher, listener or number of shards of your choice.
+    /// A builder, for a policy, hasher, listener or number of shards of your choice.
     ///
     /// ```
     /// use brimful::policy::Lru;
@@ -468,20 +575,20 @@ impl<K, V> Cache<K, V> {
     /// ```
     ///
     /// ```compile_fail,E0308
-    /// use brimful::{Bytes, Cache, Entries, WeighedCache};
-    /// let cache: WeighedCache<String, String> = Cache::builder(Entries(10_000)).build().unwrap();
+    /// use brimful::{Bytes, Cache, Entries, Weighed};
+    /// let cache: Cache<String, String, Weighed> = Cache::builder(Entries(10_000)).build().unwrap();
     /// ```
     ///
     /// ```
-    /// use brimful::{Bytes, Cache, WeighedCache};
-    /// let cache: WeighedCache<String, String> = Cache::builder(Bytes(10_000)).build().unwrap();
+    /// use brimful::{Bytes, Cache, Weighed};
+    /// let cache: Cache<String, String, Weighed> = Cache::builder(Bytes(10_000)).build().unwrap();
     /// ```
-    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C> {
+    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C::Form> {
         Builder::new(capacity)
     }
 }
 
-impl<K, V> WeighedCache<K, V> {
+impl<K, V> Cache<K, V, Weighed> {
     /// A cache of at most so much weight; `weigher` says how heavy an entry is.
     ///
     /// ```
@@ -520,19 +627,45 @@ impl<K, V> WeighedCache<K, V> {
 
 impl<K, V> unsync::Cache<K, V> {
     /// A cache of at most `entries` entries. 0 is legal: it keeps nothing.
+    ///
+    /// ```
+    /// use brimful::unsync::Cache;
+    ///
+    /// let mut cache: Cache<String, u32> = Cache::new(10_000);
+    /// cache.insert("a".to_string(), 1);
+    /// assert_eq!(cache.get("a"), Some(&1));
+    /// ```
     pub fn new(entries: usize) -> Self {
         built(Self::builder(Entries(entries)).build_unsync())
     }
 
-    /// The same builder as [`brimful::Cache::builder`](crate::Cache::builder);
+    /// A builder, as that of [`brimful::Cache::builder`](crate::Cache::builder);
     /// end it with [`build_unsync`](Builder::build_unsync).
-    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C> {
+    ///
+    /// ```
+    /// use brimful::policy::Lru;
+    /// use brimful::{Entries, unsync::Cache};
+    ///
+    /// let mut cache = Cache::builder(Entries(2)).policy::<Lru>().build_unsync()?;
+    /// cache.insert(1, "one");
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn builder<C: Capacity<K, V>>(capacity: C) -> Builder<K, V, C::Form> {
         Builder::new(capacity)
     }
 }
 
-impl<K, V> unsync::WeighedCache<K, V> {
+impl<K, V> unsync::Cache<K, V, Weighed> {
     /// A cache of at most so much weight; `weigher` says how heavy an entry is.
+    ///
+    /// ```
+    /// use brimful::unsync::Cache;
+    ///
+    /// let mut cache = Cache::weighted(1_000, |_: &u32, words: &Vec<&str>| words.len() as u64);
+    /// cache.insert(1, vec!["a"; 600]);
+    /// cache.insert(2, vec!["b"; 600]);
+    /// assert_eq!(cache.weight(), 600);
+    /// ```
     pub fn weighted(
         capacity: u64,
         weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
@@ -541,6 +674,14 @@ impl<K, V> unsync::WeighedCache<K, V> {
     }
 
     /// A cache of at most so many bytes; see [`Bytes`].
+    ///
+    /// ```
+    /// use brimful::unsync::Cache;
+    ///
+    /// let mut cache = Cache::bytes(64 << 20);
+    /// cache.insert("/index".to_string(), vec![0_u8; 10_000]);
+    /// assert!(cache.weight() > 10_000);
+    /// ```
     pub fn bytes(capacity: u64) -> Self
     where
         K: HeapSize,
@@ -554,10 +695,10 @@ fn built<T>(cache: Result<T, BuildError>) -> T {
     cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
 }
 
-impl<K, V, C: fmt::Debug, P, S, L> fmt::Debug for Builder<K, V, C, P, S, L> {
+impl<K, V, F: Form, S> fmt::Debug for Builder<K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("capacity", &self.capacity)
+            .field("capacity", &self.limits)
             .field("entry_limit", &self.entry_limit)
             .field("shards", &self.shards)
             .field("listens", &self.listener.is_some())

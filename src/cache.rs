@@ -1,4 +1,4 @@
-//! `Cache`: shards behind locks, one budget, one way out.
+//! `Cache`: a door, and shards behind locks.
 //!
 //! Every call has the same form: check the thread's mark, weigh and hash
 //! without a lock, open the way out, lock one shard, let the core do its work,
@@ -7,41 +7,48 @@
 //! another, and it alone holds a second kind of lock (the gatherer's), always
 //! taken first.
 //!
-//! Children add an ability each.
+//! Each file under `cache/` adds one group of methods.
+
+// In the order in which the methods are shown; the blank lines keep them in it.
+mod read;
+
+mod insert;
+
+mod lead;
+mod load;
+mod many;
+mod refresh;
 
 mod change;
 mod entry;
-mod gather;
-mod insert;
 mod iter;
-mod load;
-mod load_async;
-mod many;
-mod read;
-mod refresh;
-mod sweeper;
+
 mod time;
+
+mod gather;
+mod sweeper;
 
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
+pub use load::Load;
+pub use many::LoadMany;
+pub use refresh::LoadOrRefresh;
 pub use sweeper::Sweeper;
-pub use time::{IdleCache, RecordedCache, TimedCache};
 
-use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::clock::Moment;
-use crate::config::Config;
-use crate::expiry::Expiry;
+use crate::door::Door;
+use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
-use crate::leave::Leave;
-use crate::outbox::Outbox;
-use crate::policy::{Duel, Meta, Policy, Weighed};
+use crate::leave::Batches;
+use crate::leave::outbox::Outbox;
+use crate::policy::Duel;
 use crate::reentry;
 use crate::room::Room;
-use crate::scale::Scale;
 use crate::shard::{Shard, Tally};
 use crate::stats::Snapshot;
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use crate::unit::Unit;
 use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::fmt;
@@ -69,14 +76,14 @@ const A_BATCH: usize = 256;
 ///
 /// Each call locks one shard, reads too, so calls on keys of different shards don't
 /// meet. A hit holds the lock for some 10 ns and the clone of the value.
-/// Weighers and rules for lives (at insert), loaders, listeners and the drop of keys and
+/// Weighers and rules for times to live (at insert), loaders, listeners and the drop of keys and
 /// values run without any lock and may call back into this or any other cache. Under the
 /// lock of one shard run `Eq` of keys, `Clone` of a hit, and the closures of
 /// [`view`](Cache::view), [`update`](Cache::update), [`remove_if`](Cache::remove_if),
 /// [`retain`](Cache::retain) and [`Entry::and_modify`], with the weigher and the rule
 /// that follow a change, and the rule for reads; these must not call into any brimful
-/// cache. Under the lock of one load runs `Clone` of what was loaded, for those who
-/// waited. The closures panic if
+/// cache. Under the lock of one load runs `Clone` of what was loaded, for the callers
+/// that waited. The closures panic if
 /// they do; `Eq` and `Clone` panic in debug builds and may deadlock otherwise.
 ///
 /// # Panics
@@ -118,109 +125,142 @@ const A_BATCH: usize = 256;
 /// ```
 /// let pages: brimful::Cache<String, u64> = brimful::Cache::new(100);
 /// ```
-pub struct Cache<K, V, P: Policy = Duel, S = RandomState> {
-    shards: Box<[Apart<K, V, P>]>,
-    hasher: S,
-    scale: Scale<K, V>,
-    budget: Budget,
-    leave: Leave<K, V>,
-    entry_limit: Option<usize>,
-    expiry: Expiry<K, V>,
+pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
+    shards: Box<[CachePadded<K, V, F>]>,
+    door: Door<K, V, F, S>,
     /// The shard with which the next sweep begins.
     next_swept: AtomicU64,
     bells: sweeper::Bells,
 }
 
-/// A [`Cache`] whose entries have weights: of capacity
-/// [`Weight`](crate::Weight) or [`Bytes`](crate::Bytes).
-pub type WeighedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Weighed<P>, S>;
-
-impl<K, V, P: Policy, S> Cache<K, V, P, S> {
-    pub(crate) fn open(config: Config<K, V, S>) -> Self
+impl<K, V, F: Form, S> Cache<K, V, F, S> {
+    pub(crate) fn open(door: Door<K, V, F, S>, shards: usize) -> Self
     where
         S: BuildHasher,
     {
-        let shards = config.shards;
-        let share = share(config.capacity, shards);
+        let share = share(door.budget.capacity(), shards);
         let shard = |index: usize| {
-            let seed = config.hasher.hash_one(index);
-            let to_idle = config.expiry.to_idle;
-            Apart(Mutex::new(Shard::new(share, shards == 1, seed, to_idle)))
+            let (seed, to_idle) = (door.seed(index), door.expiry.to_idle);
+            CachePadded(Mutex::new(Shard::new(share, shards == 1, seed, to_idle)))
         };
         Self {
             shards: (0..shards).map(shard).collect(),
-            budget: Budget::new(config.capacity, config.entry_limit.map(|n| n as u64)),
-            scale: Scale::new(config.weigher, config.entry_limit),
-            leave: Leave::new(config.listener),
-            entry_limit: config.entry_limit,
-            expiry: config.expiry,
+            door,
             next_swept: AtomicU64::new(0),
             bells: sweeper::Bells::none(),
-            hasher: config.hasher,
         }
     }
 
-    /// How many entries are resident. Exact when nobody else is writing; never more
-    /// than the capacity. Entries past the end of their life count until a write or a
+    /// How many entries are resident. Exact when no other thread is writing; never more
+    /// than the capacity. Entries past their deadline count until a write or a
     /// sweep has taken them out.
     ///
     /// One atomic load for caches that count entries or limit them: there, room on its
     /// way to an entry counts as used. Else O(shards), with one lock at a time.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(2);
+    /// cache.extend([("a", 1), ("b", 2), ("c", 3)]);
+    /// assert_eq!(cache.len(), 2);
+    /// ```
+    #[track_caller]
     pub fn len(&self) -> usize {
         reentry::check();
-        let counted = self.counted().unwrap_or_else(|| {
+        let counted = self.door.counted().unwrap_or_else(|| {
             let each = self.shards.iter().map(|shard| shard.lock().len() as u64);
             // Each weighs something, so of the two figures the lesser is never over.
-            each.sum::<u64>().min(self.budget.weight())
+            each.sum::<u64>().min(self.door.budget.weight())
         });
         counted as usize
     }
 
-    /// How many entries are resident, where the budget counts them.
-    fn counted(&self) -> Option<u64> {
-        if weighed::<P>() {
-            self.budget.entries()
-        } else {
-            Some(self.budget.weight())
-        }
-    }
-
     /// Whether no entry is resident: one atomic load.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// assert!(cache.is_empty());
+    /// cache.insert("a", 1);
+    /// assert!(!cache.is_empty());
+    /// ```
+    #[track_caller]
     pub fn is_empty(&self) -> bool {
         reentry::check();
-        // Where nobody counts them, each weighs something.
-        self.counted().unwrap_or_else(|| self.budget.weight()) == 0
+        // Where they are not counted, each weighs something.
+        self.door
+            .counted()
+            .unwrap_or_else(|| self.door.budget.weight())
+            == 0
     }
 
     /// The weight of all resident entries, in the cache's unit: one atomic
-    /// load. Exact when nobody else is writing; never more than the capacity.
+    /// load. Exact when no other thread is writing; never more than the capacity.
     /// Room on its way to an entry counts as used.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &&str, text: &&str| text.len() as u64);
+    /// cache.insert("a", "seventeen letters");
+    /// assert_eq!(cache.weight(), 17);
+    /// ```
+    #[track_caller]
     pub fn weight(&self) -> u64 {
         reentry::check();
-        self.budget.weight()
+        self.door.budget.weight()
     }
 
-    /// The capacity, in the unit the cache was built with.
-    pub fn capacity(&self) -> u64 {
-        self.budget.capacity()
+    /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Units};
+    ///
+    /// let counted: Cache<u32, u32> = Cache::new(100);
+    /// assert_eq!(counted.capacity(), Entries(100));
+    /// let weighed = Cache::weighted(4_096, |_: &u32, text: &String| text.len() as u64);
+    /// assert_eq!(weighed.capacity(), Units(4_096));
+    /// ```
+    pub fn capacity(&self) -> F::Unit {
+        self.door.capacity()
     }
 
     /// The most entries, if the builder named a limit beside the capacity.
+    ///
+    /// ```
+    /// use brimful::{Bytes, Cache};
+    ///
+    /// let builder = Cache::<String, String>::builder(Bytes(1 << 20)).entry_limit(100);
+    /// assert_eq!(builder.build()?.entry_limit(), Some(100));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn entry_limit(&self) -> Option<usize> {
-        self.entry_limit
+        self.door.entry_limit
     }
 
     /// The number of shards, fixed at construction.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::<u32, u32>::builder(Entries(1_000)).shards(8).build()?;
+    /// assert_eq!(cache.shards(), 8);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
 
     /// The hasher.
+    ///
+    /// ```
+    /// use std::hash::BuildHasher;
+    ///
+    /// let cache = brimful::Cache::<&str, u32>::new(100);
+    /// assert_eq!(cache.hasher().hash_one("a"), cache.hasher().hash_one("a"));
+    /// ```
     pub fn hasher(&self) -> &S {
-        &self.hasher
+        &self.door.hasher
     }
 
-    /// Changes the capacity, in the unit the cache was built with.
+    /// Changes the capacity: to so many [`Entries`](crate::Entries), or to so many
+    /// [`Units`](crate::Units) of weight or [`Bytes`](crate::Bytes) where entries are weighed.
     ///
     /// When the call returns, the new bound holds. A raise takes effect at
     /// once. A lowered capacity is published first; from then on nothing is let
@@ -230,28 +270,32 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     ///
     /// O(shards), and O(entries) that must leave. Short locks: entries are told
     /// and dropped in batches, outside of them.
-    pub fn set_capacity(&self, capacity: u64) {
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::new(100);
+    /// cache.extend((0..100).map(|n| (n, n)));
+    /// cache.set_capacity(Entries(10));
+    /// assert_eq!(cache.len(), 10);
+    /// ```
+    #[track_caller]
+    pub fn set_capacity(&self, capacity: impl Into<F::Unit>) {
         reentry::check();
+        let capacity = capacity.into().amount();
         let share = share(capacity, self.shards.len());
-        let mut panics = Panics::none();
+        let mut batches = self.door.leave.batches();
         {
-            let _alone = self.budget.exclude_gatherers();
-            self.budget.set_capacity(capacity);
+            let _alone = self.door.budget.exclude_gatherers();
+            self.door.budget.set_capacity(capacity);
             for shard in &self.shards {
-                // Also the barrier after which nobody can have seen the old capacity.
-                shard.lock().set_share(share, &mut panics);
+                // Also the barrier after which no thread can have seen the old capacity.
+                shard.lock().set_share(share, batches.panics());
             }
         }
         let now = self.now();
-        loop {
-            let mut leaving = self.leave.open();
-            let more = self.work_off(share, now, leaving.outbox(), &mut panics);
-            panics.add(leaving.settle_quietly());
-            if !more {
-                break;
-            }
-        }
-        panics.resume();
+        while batches.run(|out, panics| self.work_off(share, now, out, panics)) {}
+        batches.end();
     }
 
     /// Evicts a batch of what is over a lowered capacity; says whether there may
@@ -263,15 +307,15 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
         out: &mut Outbox<K, V>,
         panics: &mut Panics,
     ) -> bool {
-        let _alone = self.budget.exclude_gatherers();
+        let _alone = self.door.budget.exclude_gatherers();
         let mut most = A_BATCH;
         for floor in [share, 0] {
             for shard in &self.shards {
-                if !self.budget.is_over() {
+                if !self.door.budget.is_over() {
                     return false;
                 }
                 let mut shard = lock_at(shard, now);
-                most -= shard.work_off(floor, most, &self.budget, out, panics);
+                most -= shard.evict_over_capacity(floor, most, &self.door.budget, out, panics);
                 if most == 0 {
                     return true;
                 }
@@ -281,49 +325,65 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     /// Takes every entry out, with cause [`Cleared`](Cause::Cleared), or
-    /// [`Expired`](Cause::Expired) if it was past the end of its life.
+    /// [`Expired`](Cause::Expired) if it was past its deadline.
     ///
     /// An entry whose insert returned before this call began is gone when it
     /// returns. Shards are emptied one after another in O(1) each under their
     /// lock; entries are told and dropped outside. Memory of the tables goes back.
+    ///
+    /// ```
+    /// use brimful::{Cache, Cause};
+    ///
+    /// let cache = Cache::new(100);
+    /// cache.insert("a", 1);
+    /// cache.clear();
+    /// assert_eq!(cache.stats().departures(Cause::Cleared), 1);
+    /// ```
+    #[track_caller]
     pub fn clear(&self) {
         reentry::check();
         let now = self.now();
-        let mut panics = Panics::none();
+        let mut batches = self.door.leave.batches();
         for shard in &self.shards {
-            self.let_all_go(shard, now, Cause::Cleared, &mut panics);
+            self.let_all_go(shard, now, Cause::Cleared, &mut batches);
         }
-        panics.resume();
+        batches.end();
     }
 
     /// Empties a shard, and tells and drops what was in it.
     fn let_all_go(
         &self,
-        shard: &Mutex<Shard<K, V, P>>,
+        shard: &Mutex<Shard<K, V, F>>,
         now: Moment,
         cause: Cause,
-        panics: &mut Panics,
+        batches: &mut Batches<'_, K, V>,
     ) {
-        let taken = lock_at(shard, now).empty(cause, &self.budget, panics);
-        if !P::Meta::TIMED {
-            panics.add(self.leave.all(taken));
-            return;
+        let taken = lock_at(shard, now).empty(cause, &self.door.budget, batches.panics());
+        if !F::TIMED {
+            return batches.drop_all(taken);
         }
         let mut tally = Tally::default();
-        let told = self.leave.all(taken.inspect(|left| tally.note(left)));
+        batches.drop_all(taken.inspect(|left| tally.note(left)));
         shard.lock().recount(&tally, cause);
-        panics.add(told);
     }
 
-    /// What time it is, where entries have lives. The clock is the user's: ask it
-    /// before the lock.
+    /// What time it is, where entries have deadlines: to be asked before the lock.
     #[inline]
     fn now(&self) -> Moment {
-        if P::Meta::TIMED { self.expiry.now() } else { 0 }
+        self.door.now()
     }
 
     /// Gives unused memory of the tables back to the allocator. O(entries),
     /// one shard locked at a time.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(1_000_000);
+    /// cache.extend((0..1_000).map(|n| (n, n)));
+    /// cache.retain(|&n, _| n < 10);
+    /// cache.shrink_to_fit();
+    /// assert_eq!(cache.len(), 10);
+    /// ```
+    #[track_caller]
     pub fn shrink_to_fit(&self) {
         reentry::check();
         for shard in &self.shards {
@@ -332,20 +392,31 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     /// The statistics of all shards in sum. O(shards), one lock at a time.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// cache.get("a");
+    /// cache.get("b");
+    /// assert_eq!(cache.stats().hit_ratio(), Some(0.5));
+    /// ```
+    #[track_caller]
     pub fn stats(&self) -> Snapshot {
         reentry::check();
-        let mut sum = Snapshot::default();
-        for shard in &self.shards {
-            sum.add(&shard.lock().snapshot());
-        }
-        sum.weight = self.budget.weight();
-        sum.len = self.counted().unwrap_or(sum.len);
-        sum.capacity = self.budget.capacity();
-        sum.listener_panics = self.leave.panics();
-        sum
+        let shards = self.shards.iter();
+        self.door.stats(shards.map(|shard| shard.lock().snapshot()))
     }
 
     /// The statistics of one shard, or `None` if there is none of that number.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// let shard = cache.shard_of("a");
+    /// assert_eq!(cache.shard_stats(shard).map(|stats| stats.inserts()), Some(1));
+    /// assert!(cache.shard_stats(cache.shards()).is_none());
+    /// ```
+    #[track_caller]
     pub fn shard_stats(&self, shard: usize) -> Option<Snapshot> {
         reentry::check();
         Some(self.shards.get(shard)?.lock().snapshot())
@@ -353,34 +424,24 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 
     /// Proves every invariant of every room from scratch; O(entries).
     ///
-    /// For tests, when nobody else is using the cache.
+    /// For tests, when no other thread is using the cache.
     ///
     /// # Panics
     /// If an invariant does not hold.
     #[doc(hidden)]
     pub fn check(&self) {
-        let held = self
-            .shards
-            .iter()
-            .map(|shard| shard.lock().check())
-            .fold(Room::NONE, Room::plus);
-        assert_eq!(held.weight, self.budget.weight(), "weight held and used");
-        assert!(self.budget.weight() <= self.budget.capacity(), "weight");
-        if let Some(entries) = self.budget.entries() {
-            assert_eq!(held.entries, entries, "entries held and used");
-            assert!(Some(entries as usize) <= self.entry_limit, "entries");
-        }
+        let shards = self.shards.iter().map(|shard| shard.lock().check());
+        self.door.check(shards.fold(Room::NONE, Room::plus));
     }
 }
 
-/// Keeps neighbours out of each other's cache lines (which processors fetch in
-/// pairs): a lock taken here is no traffic there. A power of two is also
-/// quicker to step over.
+/// A shard padded to two cache lines (processors prefetch them in pairs), so that taking its
+/// lock does not slow down its neighbours. A power of two is also quicker to step over.
 #[repr(align(128))]
-struct Apart<K, V, P: Policy>(Mutex<Shard<K, V, P>>);
+struct CachePadded<K, V, F: Form>(Mutex<Shard<K, V, F>>);
 
-impl<K, V, P: Policy> std::ops::Deref for Apart<K, V, P> {
-    type Target = Mutex<Shard<K, V, P>>;
+impl<K, V, F: Form> std::ops::Deref for CachePadded<K, V, F> {
+    type Target = Mutex<Shard<K, V, F>>;
 
     #[inline]
     fn deref(&self) -> &Self::Target {
@@ -390,18 +451,13 @@ impl<K, V, P: Policy> std::ops::Deref for Apart<K, V, P> {
 
 /// Locks a shard and tells it what time it is.
 #[inline]
-fn lock_at<K, V, P: Policy>(
-    shard: &Mutex<Shard<K, V, P>>,
+fn lock_at<K, V, F: Form>(
+    shard: &Mutex<Shard<K, V, F>>,
     now: Moment,
-) -> MutexGuard<'_, Shard<K, V, P>> {
+) -> MutexGuard<'_, Shard<K, V, F>> {
     let mut shard = shard.lock();
-    shard.hear(now);
+    shard.advance_clock(now);
     shard
-}
-
-/// Whether the entries of a policy carry a weight.
-fn weighed<P: Policy>() -> bool {
-    P::Meta::WEIGHED
 }
 
 /// A shard's fair share of a capacity.
@@ -409,31 +465,40 @@ fn share(capacity: u64, shards: usize) -> u64 {
     capacity / shards as u64
 }
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     #[inline]
     fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> Hashed {
-        Hashed::new(&self.hasher, key)
+        self.door.hash(key)
     }
 
     #[inline]
-    fn shard(&self, hashed: Hashed) -> &Mutex<Shard<K, V, P>> {
+    #[track_caller]
+    fn shard(&self, hashed: Hashed) -> &Mutex<Shard<K, V, F>> {
         reentry::check();
         &self.shards[hashed.shard(self.shards.len())]
     }
 
     /// Locks the shard of a key, and tells it what time it is.
     #[inline]
-    fn lock(&self, hashed: Hashed) -> MutexGuard<'_, Shard<K, V, P>> {
+    #[track_caller]
+    fn lock(&self, hashed: Hashed) -> MutexGuard<'_, Shard<K, V, F>> {
         let shard = self.shard(hashed);
         lock_at(shard, self.now())
     }
 
     /// The shard that this key belongs to, from 0 up to [`shards`](Cache::shards).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert!(cache.shard_of("a") < cache.shards());
+    /// ```
+    #[must_use]
     pub fn shard_of<Q>(&self, key: &Q) -> usize
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -442,56 +507,41 @@ where
     }
 }
 
-impl<K, V, P: Policy, S> fmt::Debug for Cache<K, V, P, S> {
+impl<K, V, F: Form, S> fmt::Debug for Cache<K, V, F, S> {
     /// Prints the figures, not the entries: nothing is asked of `K` and `V`,
     /// and nothing is locked. So `len` is missing where it takes locks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut figures = f.debug_struct("Cache");
-        if let Some(len) = self.counted() {
-            figures.field("len", &len);
-        }
-        figures
-            .field("weight", &self.budget.weight())
-            .field("capacity", &self.budget.capacity())
-            .field("shards", &self.shards.len())
-            .finish_non_exhaustive()
+        let mut figures = self.door.figures(self.door.counted(), f);
+        figures.field("shards", &self.shards.len());
+        figures.finish_non_exhaustive()
     }
 }
 
-impl<K, V, P: Policy, S> Drop for Cache<K, V, P, S> {
+impl<K, V, F: Form, S> Drop for Cache<K, V, F, S> {
     /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped), or
     /// [`Expired`](Cause::Expired) if it was past its end.
     fn drop(&mut self) {
-        if self.leave.is_silent() {
-            return;
-        }
-        let mut panics = Panics::none();
-        let now = panics.run(|| self.now()).unwrap_or(0);
-        for shard in &mut self.shards {
-            let shard = shard.0.get_mut();
-            shard.hear(now);
-            panics.add(self.leave.all(shard.finish()));
-        }
-        panics.resume();
+        let shards = self.shards.iter_mut();
+        self.door.close(shards.map(|shard| shard.0.get_mut()));
     }
 }
 
 // No user code runs between two state changes, so a panic leaves nothing half
 // done that a later caller could see.
-impl<K, V, P, S> UnwindSafe for Cache<K, V, P, S>
+impl<K, V, F, S> UnwindSafe for Cache<K, V, F, S>
 where
     K: UnwindSafe,
     V: UnwindSafe,
-    P: Policy,
+    F: Form,
     S: UnwindSafe,
 {
 }
 
-impl<K, V, P, S> RefUnwindSafe for Cache<K, V, P, S>
+impl<K, V, F, S> RefUnwindSafe for Cache<K, V, F, S>
 where
     K: UnwindSafe + RefUnwindSafe,
     V: UnwindSafe + RefUnwindSafe,
-    P: Policy,
+    F: Form,
     S: RefUnwindSafe,
 {
 }
@@ -503,6 +553,43 @@ mod tests {
 
     #[test]
     fn a_shard_takes_512_bytes_at_most() {
-        assert!(size_of::<Apart<u64, u64, Duel>>() <= 512);
+        assert!(size_of::<CachePadded<u64, u64, Duel>>() <= 512);
+    }
+
+    #[test]
+    fn a_call_from_under_a_lock_panics_where_it_was_made() {
+        use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+        use std::sync::Mutex;
+
+        static MADE: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
+        let this = std::thread::current().id();
+        let before = take_hook();
+        set_hook(Box::new(move |info| match info.location() {
+            Some(made) if std::thread::current().id() == this => {
+                MADE.lock()
+                    .unwrap()
+                    .push((made.file().to_owned(), made.line()));
+            }
+            _ => before(info),
+        }));
+        let cache = Cache::new(10);
+        cache.insert(1, 1);
+        let calls: [&dyn Fn(); 3] = [
+            &|| {
+                cache.insert(2, 2);
+            },
+            &|| {
+                cache.get(&1);
+            },
+            &|| cache.clear(),
+        ];
+        for call in calls {
+            let viewed = catch_unwind(AssertUnwindSafe(|| cache.view(&1, |_, _| call())));
+            assert!(viewed.is_err());
+        }
+        let made = MADE.lock().unwrap();
+        assert!(made.iter().all(|(file, _)| file == file!()), "{made:?}");
+        assert_eq!(made.len(), calls.len());
+        cache.check();
     }
 }

@@ -1,179 +1,156 @@
-//! Capacities with their unit in the type, and how many shards they ask for.
-//!
-//! A count can't be passed where bytes are meant, and a weight brings its
-//! weigher along: neither compiles otherwise.
+//! Capacities: what each unit asks of a cache, and how many shards.
 
 mod heap_size;
 
-use crate::policy::{Meta, Policy, Weighed};
-use crate::room::Weigher;
-use crate::sync::processors;
 pub use heap_size::HeapSize;
 
-/// A capacity of so many entries; each weighs 1.
-///
-/// A policy that stores weights does not go with it:
-///
-/// ```compile_fail,E0080
-/// use brimful::policy::{Lru, Weighed};
-/// use brimful::{Cache, Entries};
-/// let cache: Cache<u32, u32, Weighed<Lru>> =
-///     Cache::builder(Entries(4)).policy::<Weighed<Lru>>().build().unwrap();
-/// ```
-///
-/// ```
-/// use brimful::policy::Lru;
-/// use brimful::{Cache, Entries};
-/// let cache: Cache<u32, u32, Lru> = Cache::builder(Entries(4)).policy::<Lru>().build().unwrap();
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Entries(pub usize);
-
-/// A capacity of so much weight, and the weigher that says how heavy an entry is.
-///
-/// The weigher is called once for each value, without any lock held, and after
-/// each change in place. What it answers is stored, so an answer that changes
-/// later does no harm. A weight of 0 is charged as 1, unless the builder names
-/// an entry limit.
-///
-/// ```
-/// use brimful::{Cache, Weight, WeighedCache};
-///
-/// let cache: WeighedCache<u32, String> =
-///     Cache::builder(Weight(100, |_: &u32, text: &String| text.len() as u64)).build()?;
-/// cache.insert(1, "x".repeat(60));
-/// cache.insert(2, "y".repeat(60));
-/// assert_eq!((cache.len(), cache.weight()), (1, 60));
-/// # Ok::<(), brimful::BuildError>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Weight<F>(pub u64, pub F);
-
-/// A capacity of so many bytes: the heap memory of keys and values as
-/// [`HeapSize`] tells it, and brimful's own memory for each entry.
-///
-/// That own memory is charged as for a table two fifths full and rings full of
-/// holes (see [`Bytes::overhead`]), so what is allocated stays below the
-/// capacity. On top come: what does not grow with the entries, at most 256 KiB, and
-/// 2 KiB a shard where entries have lives; for a shard of less than some thousand
-/// such entries with very different lives, up to 60 bytes each of 512 of them;
-/// one shard's table, for the moment in which it is rebuilt; while many small
-/// entries give way to few large ones, up to half a place more for each entry;
-/// and the allocator's own rounding.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Bytes(pub u64);
+use crate::form::{Form, Weighed};
+use crate::policy::Duel;
+use crate::room::Weigher;
+use crate::sync::processors;
+use crate::table::Entry;
+use crate::unit::{Bytes, Entries, Weight};
+use std::fmt;
 
 impl Bytes {
     /// What a cache of this type is charged for each entry, in bytes, beyond
     /// the heap memory of key and value.
     ///
     /// ```
-    /// use brimful::Bytes;
-    /// use brimful::policy::Duel;
+    /// use brimful::policy::Lru;
+    /// use brimful::{Bytes, Timed};
     ///
-    /// assert!(Bytes::overhead::<u64, u64, Duel>() >= 32);
+    /// assert!(Bytes::overhead::<u64, u64, Lru>() >= 32);
+    /// assert!(Bytes::overhead::<u64, u64, Timed<Lru>>() >= 40);
     /// ```
-    pub const fn overhead<K, V, P: Policy>() -> u64 {
-        let entry = size_of::<crate::table::Entry<K, V, <Weighed<P> as Policy>::Meta>>();
-        // A table has up to 2.7 places for each entry when it has just grown, but less
+    pub const fn overhead<K, V, F: Form>() -> u64 {
+        let entry = if F::WEIGHED {
+            size_of::<Entry<K, V, F>>()
+        } else {
+            size_of::<Entry<K, V, Weighed<F>>>()
+        };
+        // A table has up to 2.7 slots for each entry when it has just grown, but less
         // than 1.5 for each that a full shard will hold; and it shrinks at three.
         // Rings take up to 9 bytes with their holes and slack,
         // a history or a sketch up to 7 while it grows, ghosts up to 3.
-        // Lives take up to 7 in the wheel.
-        let wheel = if <P::Meta as Meta>::TIMED { 7 } else { 0 };
+        // Deadlines take up to 7 in the wheel.
+        let wheel = if F::TIMED { 7 } else { 0 };
         ((entry + 2) * 5 / 2 + 21 + wheel) as u64
     }
 }
 
-/// A capacity: [`Entries`], [`Weight`] or [`Bytes`].
+/// A capacity: [`Entries`], [`Weight`] or [`Bytes`]. The trait is sealed.
 pub trait Capacity<K, V>: sealed::Sealed {
-    /// What the entries of a cache of this capacity carry for policy `P`.
-    type Form<P: Policy>: Policy;
+    /// The form of a cache of this capacity, with the default policy.
+    type Form: Form;
 
     #[doc(hidden)]
-    fn limits<P: Policy>(self) -> Limits<K, V>;
+    fn limits(self) -> Limits<K, V>;
 }
 
-/// A capacity taken apart. Not nameable from outside.
+/// A capacity taken apart.
 #[doc(hidden)]
-#[allow(
-    unnameable_types,
-    missing_debug_implementations,
-    reason = "between a capacity and the builder alone"
-)]
+#[allow(unnameable_types, reason = "between a capacity and the builder alone")]
 pub struct Limits<K, V> {
-    pub(crate) weight: u64,
+    pub(crate) amount: u64,
     pub(crate) weigher: Option<Weigher<K, V>>,
-    /// How many entries that may be; only to choose a number of shards.
-    pub(crate) entries: Option<u64>,
-    /// The capacity if it counts entries.
-    pub(crate) counted: Option<usize>,
+    unit: Counted,
 }
 
-impl<K, V> Capacity<K, V> for Entries {
-    type Form<P: Policy> = P;
+/// What the amount counts.
+#[derive(PartialEq, Debug)]
+enum Counted {
+    Entries,
+    Weight,
+    Bytes,
+}
 
-    fn limits<P: Policy>(self) -> Limits<K, V> {
-        const {
-            assert!(
-                !<P::Meta as Meta>::WEIGHED,
-                "Entries counts entries: for weights give a capacity in Weight or Bytes"
-            );
+impl<K, V> Limits<K, V> {
+    /// The capacity if it counts entries.
+    pub(crate) fn entries(&self) -> Option<usize> {
+        (self.unit == Counted::Entries).then_some(self.amount as usize)
+    }
+
+    /// What each entry is charged beside what the weigher says.
+    pub(crate) fn overhead<F: Form>(&self) -> u64 {
+        match self.unit {
+            Counted::Bytes => Bytes::overhead::<K, V, F>(),
+            Counted::Entries | Counted::Weight => 0,
         }
-        Limits {
-            weight: self.0 as u64,
-            weigher: None,
-            entries: Some(self.0 as u64),
-            counted: Some(self.0),
+    }
+
+    /// How many entries that may be; only to choose a number of shards.
+    pub(crate) fn likely_entries<F: Form>(&self) -> Option<u64> {
+        match self.unit {
+            Counted::Entries => Some(self.amount),
+            Counted::Weight => None,
+            Counted::Bytes => Some(self.amount / (self.overhead::<F>() + 64)),
         }
     }
 }
 
-impl<K, V, F> Capacity<K, V> for Weight<F>
-where
-    F: Fn(&K, &V) -> u64 + Send + Sync + 'static,
-{
-    type Form<P: Policy> = Weighed<P>;
+impl<K, V> fmt::Debug for Limits<K, V> {
+    /// Prints the capacity as it is written: `Entries(10)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({})", self.unit, self.amount)
+    }
+}
 
-    fn limits<P: Policy>(self) -> Limits<K, V> {
+impl<K, V> Capacity<K, V> for Entries {
+    type Form = Duel;
+
+    fn limits(self) -> Limits<K, V> {
         Limits {
-            weight: self.0,
+            amount: self.0 as u64,
+            weigher: None,
+            unit: Counted::Entries,
+        }
+    }
+}
+
+impl<K, V, W> Capacity<K, V> for Weight<W>
+where
+    W: Fn(&K, &V) -> u64 + Send + Sync + 'static,
+{
+    type Form = Weighed;
+
+    fn limits(self) -> Limits<K, V> {
+        Limits {
+            amount: self.0,
             weigher: Some(Box::new(self.1)),
-            entries: None,
-            counted: None,
+            unit: Counted::Weight,
         }
     }
 }
 
 impl<K: HeapSize, V: HeapSize> Capacity<K, V> for Bytes {
-    type Form<P: Policy> = Weighed<P>;
+    type Form = Weighed;
 
-    fn limits<P: Policy>(self) -> Limits<K, V> {
-        let overhead = Bytes::overhead::<K, V, P>();
-        let weigh = move |key: &K, value: &V| {
-            let heap = key.heap_size() as u64;
-            heap.saturating_add(value.heap_size() as u64)
-                .saturating_add(overhead)
+    fn limits(self) -> Limits<K, V> {
+        let heap = |key: &K, value: &V| {
+            let bytes = key.heap_size() as u64;
+            bytes.saturating_add(value.heap_size() as u64)
         };
         Limits {
-            weight: self.0,
-            weigher: Some(Box::new(weigh)),
-            entries: Some(self.0 / (overhead + 64)),
-            counted: None,
+            amount: self.0,
+            weigher: Some(Box::new(heap)),
+            unit: Counted::Bytes,
         }
     }
 }
 
 mod sealed {
+    use crate::unit::{Bytes, Entries, Weight};
+
     #[allow(unnameable_types, reason = "sealed: nobody else may implement it")]
     pub trait Sealed {}
-    impl Sealed for super::Entries {}
-    impl<F> Sealed for super::Weight<F> {}
-    impl Sealed for super::Bytes {}
+    impl Sealed for Entries {}
+    impl<W> Sealed for Weight<W> {}
+    impl Sealed for Bytes {}
 }
 
 /// A shard of a large cache holds at least so many entries: then the shards are few
-/// enough for their heads to stay in a processor's cache, and a table is laid anew in
+/// enough for their heads to stay in a processor's cache, and a table is rebuilt in
 /// a moment.
 const LARGE: u64 = 5_800;
 

@@ -1,4 +1,4 @@
-//! Why a value left: the one enum that answers "who removes it?".
+//! Why a value left: the one enum that answers "what removed it?".
 //!
 //! Every value that leaves a cache leaves through `outbox` and `leave` with
 //! exactly one of these causes, is counted once and told to the listener once.
@@ -7,13 +7,25 @@ use std::fmt;
 use std::time::Duration;
 
 /// Why a value left the cache.
+///
+/// ```
+/// use brimful::{Cache, Cause};
+///
+/// let cache = Cache::new(1);
+/// cache.extend([("a", 1), ("b", 2)]);
+/// for cause in Cause::ALL {
+///     println!("{cause:<14}{}", cache.stats().departures(cause));
+/// }
+/// assert_eq!(cache.stats().departures(Cause::Evicted), 1);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
 pub enum Cause {
     /// The policy chose it to make room for another entry, or because the
     /// capacity was lowered.
     Evicted,
-    /// Its life had ended by the time it left, whatever made it leave then: a
-    /// write, a sweep, a newer value, `clear`. Or its life was zero from the start.
+    /// It was past its deadline when it left, whatever made it leave then: a
+    /// write, a sweep, a newer value, `clear`. Or its time to live was zero from the start.
     Expired,
     /// A newer value was offered under its key. The newer one took its place,
     /// or was itself refused: an older answer is never kept.
@@ -22,8 +34,6 @@ pub enum Cause {
     Removed,
     /// `clear` emptied the cache.
     Cleared,
-    /// The guard that owned it went out of scope.
-    ScopeEnded,
     /// It found no room: heavier than the whole capacity, or grown in place
     /// beyond what could be freed.
     Refused,
@@ -33,18 +43,24 @@ pub enum Cause {
 
 impl Cause {
     /// All causes, in the order of their declaration.
-    pub const ALL: [Cause; 8] = [
+    pub const ALL: [Cause; 7] = [
         Cause::Evicted,
         Cause::Expired,
         Cause::Replaced,
         Cause::Removed,
         Cause::Cleared,
-        Cause::ScopeEnded,
         Cause::Refused,
         Cause::CacheDropped,
     ];
 
     /// The cause in words, as [`Display`](fmt::Display) prints it.
+    ///
+    /// ```
+    /// use brimful::Cause;
+    ///
+    /// assert_eq!(Cause::CacheDropped.name(), "cache dropped");
+    /// ```
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Cause::Evicted => "evicted",
@@ -52,7 +68,6 @@ impl Cause {
             Cause::Replaced => "replaced",
             Cause::Removed => "removed",
             Cause::Cleared => "cleared",
-            Cause::ScopeEnded => "scope ended",
             Cause::Refused => "refused",
             Cause::CacheDropped => "cache dropped",
         }
@@ -66,6 +81,23 @@ impl fmt::Display for Cause {
 }
 
 /// A value that has left, as [`Builder::on_departure`](crate::Builder::on_departure) is told of it.
+///
+/// ```
+/// use brimful::{Cache, Departed, Entries};
+/// use std::time::Duration;
+///
+/// let slow = |left: Departed<'_, u32, &str>| left.late > Some(Duration::from_secs(1));
+/// let cache = Cache::builder(Entries(10))
+///     .time_to_live(Duration::from_secs(60))
+///     .on_departure(move |left| {
+///         if slow(left) {
+///             println!("an expired value stayed for long");
+///         }
+///     })
+///     .build()?;
+/// cache.insert(1, "one");
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
 #[non_exhaustive]
 pub struct Departed<'a, K, V> {
     /// Its key.
@@ -74,13 +106,13 @@ pub struct Departed<'a, K, V> {
     pub value: &'a V,
     /// Why it left.
     pub cause: Cause,
-    /// How long after the end of its life it left: with cause
+    /// How long after its deadline it left: with cause
     /// [`Expired`](Cause::Expired), and `None` with every other. All that time no
     /// call returned it.
     pub late: Option<Duration>,
     /// How long it was resident, where the cache
-    /// [records lives](crate::Builder::record_lives).
-    pub lived: Option<Duration>,
+    /// [records ages](crate::Builder::record_ages).
+    pub age: Option<Duration>,
 }
 
 impl<K, V> fmt::Debug for Departed<'_, K, V> {
@@ -89,7 +121,7 @@ impl<K, V> fmt::Debug for Departed<'_, K, V> {
         f.debug_struct("Departed")
             .field("cause", &self.cause)
             .field("late", &self.late)
-            .field("lived", &self.lived)
+            .field("age", &self.age)
             .finish_non_exhaustive()
     }
 }
@@ -97,17 +129,17 @@ impl<K, V> fmt::Debug for Departed<'_, K, V> {
 /// What time has to say of a departure, in nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Times {
-    /// The largest value if it left before its end.
+    /// The largest value if it left before its deadline.
     pub(crate) late: u64,
-    /// The largest value if nobody recorded it.
-    pub(crate) lived: u64,
+    /// The largest value if it was not recorded.
+    pub(crate) age: u64,
 }
 
 impl Times {
-    /// Of an entry without a life.
+    /// Of an entry without a deadline.
     pub(crate) const UNKNOWN: Times = Times {
         late: u64::MAX,
-        lived: u64::MAX,
+        age: u64::MAX,
     };
 
     /// Of a value that was never resident.
@@ -123,8 +155,8 @@ impl Times {
         (self.late != u64::MAX).then(|| Duration::from_nanos(self.late))
     }
 
-    pub(crate) fn lived(self) -> Option<Duration> {
-        (self.lived != u64::MAX).then(|| Duration::from_nanos(self.lived))
+    pub(crate) fn age(self) -> Option<Duration> {
+        (self.age != u64::MAX).then(|| Duration::from_nanos(self.age))
     }
 }
 

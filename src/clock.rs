@@ -1,18 +1,17 @@
 //! Time: where it comes from, and in which unit the rooms above count it.
 //!
-//! A moment is a `u64` of nanoseconds since the cache's clock began. The end of
-//! a life is a moment too, rounded up to a whole tick of 1,024 ns, so that its
-//! last ten bits are free for whoever stores it. What passes the range (584
+//! A moment is a `u64` of nanoseconds since the cache's clock began. A deadline
+//! is a moment too, rounded up to a whole tick of 1,024 ns, so that its
+//! last ten bits are free for other uses. What passes the range (584
 //! years) means never.
 //!
 //! Invariants
-//! 1. A life is never cut short, and is prolonged by less than a tick: a moment
-//!    at or after `end(now, life)` is at or after `now + life`, and each one a
-//!    tick later than `now + life` is at or after `end(now, life)`.
+//! 1. A time to live is never cut short, and is prolonged by less than a tick: a moment
+//!    at or after `deadline(now, life)` is at or after `now + life`, and each one a
+//!    tick later than `now + life` is at or after `deadline(now, life)`.
 //! 2. No moment reaches `NEVER`, whatever a clock says.
 //!
-//! Clocks may jump; that they are heard as if they never went back is for the
-//! shard to see to.
+//! Clocks may jump: the shard makes sure that its own time never goes back.
 
 use crate::sync::{Arc, AtomicU64, Ordering};
 use std::fmt;
@@ -21,13 +20,13 @@ use std::time::{Duration, Instant};
 /// Nanoseconds since the clock began.
 pub(crate) type Moment = u64;
 
-/// What an end is rounded up to, in nanoseconds.
+/// What a deadline is rounded up to, in nanoseconds.
 pub(crate) const TICK: u64 = 1 << 10;
 
-/// The end of what does not end.
+/// The deadline of an entry that does not expire.
 pub(crate) const NEVER: Moment = !(TICK - 1);
 
-/// How long what never ends lives, in nanoseconds.
+/// The time to live of an entry that does not expire, in nanoseconds.
 pub(crate) const FOREVER: u64 = u64::MAX;
 
 /// A duration in nanoseconds; one too long to count is [`FOREVER`].
@@ -47,9 +46,9 @@ pub(crate) fn duration(nanos: u64) -> Duration {
     }
 }
 
-/// When a life of so many nanoseconds ends that begins now.
+/// The deadline of an entry that is stored now and lives for so many nanoseconds.
 #[inline]
-pub(crate) fn end(now: Moment, life: u64) -> Moment {
+pub(crate) fn deadline(now: Moment, life: u64) -> Moment {
     now.saturating_add(life).saturating_add(TICK - 1) & NEVER
 }
 
@@ -66,10 +65,12 @@ pub(crate) fn end(now: Moment, life: u64) -> Moment {
 /// quick. It must not call into a cache that it drives: that would ask it again.
 ///
 /// Without one a cache reads [`Instant`]: some 25 to 50 ns. On targets
-/// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock.
+/// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock. The same clock
+/// measures how long [loads](crate::Snapshot::load_time) take; without lives and without
+/// `Instant` they are not measured.
 ///
 /// ```
-/// use brimful::{Cache, Clock, Entries, TimedCache};
+/// use brimful::{Cache, Clock, Entries, Timed};
 /// use std::time::{Duration, SystemTime};
 ///
 /// struct WallClock;
@@ -80,7 +81,7 @@ pub(crate) fn end(now: Moment, life: u64) -> Moment {
 ///     }
 /// }
 ///
-/// let cache: TimedCache<&str, u32> = Cache::builder(Entries(100))
+/// let cache: Cache<&str, u32, Timed> = Cache::builder(Entries(100))
 ///     .time_to_live(Duration::from_secs(60))
 ///     .clock(WallClock)
 ///     .build()?;
@@ -98,11 +99,11 @@ pub trait Clock: Send + Sync {
 /// Clones show the same time.
 ///
 /// ```
-/// use brimful::{Cache, Entries, HandClock, TimedCache};
+/// use brimful::{Cache, Entries, ManualClock, Timed};
 /// use std::time::Duration;
 ///
-/// let clock = HandClock::new();
-/// let cache: TimedCache<&str, u32> = Cache::builder(Entries(100))
+/// let clock = ManualClock::new();
+/// let cache: Cache<&str, u32, Timed> = Cache::builder(Entries(100))
 ///     .time_to_live(Duration::from_secs(60))
 ///     .clock(clock.clone())
 ///     .build()?;
@@ -114,9 +115,9 @@ pub trait Clock: Send + Sync {
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 #[derive(Clone)]
-pub struct HandClock(Arc<AtomicU64>);
+pub struct ManualClock(Arc<AtomicU64>);
 
-impl HandClock {
+impl ManualClock {
     /// A clock that shows 0.
     pub fn new() -> Self {
         Self(Arc::new(AtomicU64::new(0)))
@@ -143,19 +144,19 @@ impl HandClock {
     }
 }
 
-impl Default for HandClock {
+impl Default for ManualClock {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for HandClock {
+impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HandClock").field(&self.now()).finish()
+        f.debug_tuple("ManualClock").field(&self.now()).finish()
     }
 }
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.0.load(Ordering::Acquire))
     }
@@ -172,13 +173,22 @@ pub(crate) enum Source {
     /// The system's monotonic clock, since the cache was opened.
     System(Instant),
     Given(Box<dyn Clock>),
-    /// A cache without lives asks for no time.
-    Unread,
+    /// There is no clock: it is 0 always.
+    Absent,
 }
 
 impl Source {
     pub(crate) fn system() -> Self {
         Self::System(Instant::now())
+    }
+
+    /// The system's clock, but for targets where reading it panics.
+    pub(crate) fn system_if_any() -> Self {
+        if cfg!(all(target_family = "wasm", target_os = "unknown")) {
+            Self::Absent
+        } else {
+            Self::system()
+        }
     }
 
     #[inline]
@@ -189,7 +199,44 @@ impl Source {
                 since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
             }
             Self::Given(clock) => nanos(clock.now()).min(NEVER - 1),
-            Self::Unread => 0,
+            Self::Absent => 0,
+        }
+    }
+
+    /// Reads the clock, and leaves it to be told which moment that is.
+    #[inline]
+    pub(crate) fn read(&self) -> Reading {
+        match self {
+            Self::System(_) => Reading::System(Instant::now()),
+            Self::Given(_) | Self::Absent => Reading::Given(self.now()),
+        }
+    }
+
+    /// The moment of a reading of this clock.
+    #[inline]
+    pub(crate) fn moment(&self, reading: Reading) -> Moment {
+        match (self, reading) {
+            (Self::System(began), Reading::System(now)) => nanos(now.duration_since(*began)),
+            (_, Reading::Given(now)) => now,
+            _ => 0,
+        }
+    }
+}
+
+/// What a clock showed, to be compared with another reading of it.
+#[derive(Clone, Copy)]
+pub(crate) enum Reading {
+    System(Instant),
+    Given(Moment),
+}
+
+impl Reading {
+    /// The time since an earlier reading; none if the clock was set back.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        match (self, earlier) {
+            (Self::System(now), Self::System(then)) => now.saturating_duration_since(then),
+            (Self::Given(now), Self::Given(then)) => Duration::from_nanos(now.saturating_sub(then)),
+            _ => Duration::ZERO,
         }
     }
 }
@@ -203,7 +250,7 @@ mod tests {
     fn a_life_is_never_cut_short_and_prolonged_by_less_than_a_tick() {
         for now in [0, 1, 1_000, 1_023, 1_024, 1_025, 999_999_999] {
             for life in [1, 2, 1_023, 1_024, 1_025, 5_000, 1_000_000_000] {
-                let end = end(now, life);
+                let end = deadline(now, life);
                 assert!(end >= now + life && end < now + life + TICK, "{now} {life}");
                 assert_eq!(end % TICK, 0);
             }
@@ -218,15 +265,15 @@ mod tests {
             FOREVER
         );
         assert_eq!(nanos(Duration::from_nanos(u64::MAX - 1)), u64::MAX - 1);
-        assert_eq!(end(0, FOREVER), NEVER);
-        assert_eq!(end(NEVER - 1, 1), NEVER);
-        assert_eq!(end(NEVER - 1, u64::MAX - 1), NEVER);
-        assert!(end(NEVER - TICK, 1) <= NEVER);
+        assert_eq!(deadline(0, FOREVER), NEVER);
+        assert_eq!(deadline(NEVER - 1, 1), NEVER);
+        assert_eq!(deadline(NEVER - 1, u64::MAX - 1), NEVER);
+        assert!(deadline(NEVER - TICK, 1) <= NEVER);
     }
 
     #[test]
     fn no_clock_reaches_never() {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let source = Source::Given(Box::new(clock.clone()));
         clock.advance(Duration::MAX);
         clock.advance(Duration::MAX);

@@ -7,6 +7,14 @@ use std::fmt;
 pub(crate) const MOST_SHARDS: usize = 1 << 16;
 
 /// A configuration that makes no sense.
+///
+/// ```
+/// use brimful::{BuildError, Cache, Entries};
+///
+/// let error = Cache::<u32, u32>::builder(Entries(100)).shards(0).build().unwrap_err();
+/// assert_eq!(error, BuildError::Shards { asked: 0 });
+/// assert_eq!(error.to_string(), "shards(0): a cache has between 1 and 65536 shards");
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -29,8 +37,8 @@ pub enum BuildError {
     },
     /// `entry_limit` was 0: to switch caching off, give a capacity of 0.
     EntryLimitZero,
-    /// `clock` was given to a cache whose entries have no lives: nothing would read it.
-    NoLives,
+    /// `clock` was given to a cache whose entries have no deadlines: nothing would read it.
+    NoDeadlines,
     /// `stale_if_error` was given without `refresh_after`: no value would ever be stale.
     NeverStale,
 }
@@ -54,8 +62,8 @@ impl fmt::Display for BuildError {
             Self::EntryLimitZero => f.write_str(
                 "entry_limit(0): to switch caching off give a capacity of 0; else name at least 1",
             ),
-            Self::NoLives => f.write_str(
-                "a clock, but no lives: add time_to_live, time_to_idle or life, or leave it out",
+            Self::NoDeadlines => f.write_str(
+                "a clock, but no deadlines: add time_to_live, time_to_idle or ttl_with, or leave it out",
             ),
             Self::NeverStale => f.write_str(
                 "stale_if_error, but no value is ever stale: add refresh_after, or leave it out",
@@ -67,6 +75,13 @@ impl fmt::Display for BuildError {
 impl Error for BuildError {}
 
 /// Why an entry was refused.
+///
+/// ```
+/// use brimful::{Cache, Reason};
+///
+/// let refused = Cache::new(0).try_insert("a", 1).unwrap_err();
+/// assert_eq!(refused.reason, Reason::TooHeavy { weight: 1, capacity: 0 });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Reason {
@@ -78,8 +93,9 @@ pub enum Reason {
         /// The capacity at that moment, in the same unit.
         capacity: u64,
     },
-    /// Its life is zero: explicit, by the rule, or as time to live or to idle.
-    NoLife,
+    /// Its time to live is zero (explicit, by the rule, or as the builder was told), or its
+    /// time to idle is.
+    ZeroTtl,
 }
 
 impl fmt::Display for Reason {
@@ -92,7 +108,7 @@ impl fmt::Display for Reason {
                 f,
                 "an entry of weight {weight} is heavier than the whole capacity of {capacity}"
             ),
-            Self::NoLife => f.write_str("its life is zero"),
+            Self::ZeroTtl => f.write_str("its time to live is zero"),
         }
     }
 }
@@ -100,10 +116,22 @@ impl fmt::Display for Reason {
 /// An entry that was not stored, handed back.
 ///
 /// The listener has heard of it with cause [`Refused`](crate::Cause::Refused),
-/// or [`Expired`](crate::Cause::Expired) if it had no life to live,
+/// or [`Expired`](crate::Cause::Expired) if its time to live was zero,
 /// and of the older value under its key, if there was one, with cause
-/// [`Replaced`](crate::Cause::Replaced): it is gone too, so that nobody reads a
+/// [`Replaced`](crate::Cause::Replaced): it is gone too, so that no caller reads a
 /// stale answer.
+///
+/// ```
+/// use brimful::{Cache, Refused};
+///
+/// let cache = Cache::weighted(10, |_: &u32, text: &&str| text.len() as u64);
+/// cache.insert(1, "short");
+/// let Err(Refused { value, old, .. }) = cache.try_insert(1, "seventeen letters") else {
+///     panic!("17 are more than 10");
+/// };
+/// assert_eq!((value, old), ("seventeen letters", Some("short")));
+/// ```
+#[non_exhaustive]
 pub struct Refused<K, V> {
     /// The key that was offered.
     pub key: K,
@@ -133,8 +161,16 @@ impl<K, V> Error for Refused<K, V> {}
 
 /// Why a loading call has no value.
 ///
-/// Each caller gets its own loader's error: those who waited for a load that
-/// failed load anew, one of them, and the others wait for that one.
+/// Each caller gets its own loader's error: of the callers that waited for a load that
+/// failed, one loads, and the others wait for that one.
+///
+/// ```
+/// use brimful::{Cache, LoadError};
+///
+/// let cache = Cache::<u32, u32>::new(100);
+/// let failed = cache.try_get_or_insert_with(&1, || Err("no route"));
+/// assert_eq!(failed, Err(LoadError::Failed("no route")));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum LoadError<E> {
@@ -145,17 +181,6 @@ pub enum LoadError<E> {
     Cycle,
     /// Another caller's load took longer than this one would wait for it.
     TimedOut,
-}
-
-impl LoadError<std::convert::Infallible> {
-    /// The same for a loader that can fail.
-    pub(crate) fn widened<E>(self) -> LoadError<E> {
-        match self {
-            Self::Failed(never) => match never {},
-            Self::Cycle => LoadError::Cycle,
-            Self::TimedOut => LoadError::TimedOut,
-        }
-    }
 }
 
 impl<E: fmt::Display> fmt::Display for LoadError<E> {
@@ -191,6 +216,7 @@ impl<E: Error + 'static> Error for LoadError<E> {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a value that grew too heavy has left the cache"]
+#[non_exhaustive]
 pub enum Updated<R> {
     /// The key is not in the cache; the closure was not called.
     Absent,
@@ -198,13 +224,21 @@ pub enum Updated<R> {
     Kept(R),
     /// The closure was called, the value grew beyond what could be freed for
     /// it in its shard, and it left with cause [`Refused`](crate::Cause::Refused).
-    /// Or its rule gave it a life of zero, and it left as
+    /// Or its rule gave it a time to live of zero, and it left as
     /// [`Expired`](crate::Cause::Expired).
     Refused(R),
 }
 
 impl<R> Updated<R> {
     /// What the closure returned, if it was called and the value stayed.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(10);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.update("a", |n| *n + 1).kept(), Some(2));
+    /// assert_eq!(cache.update("b", |n| *n + 1).kept(), None);
+    /// ```
+    #[must_use]
     pub fn kept(self) -> Option<R> {
         match self {
             Self::Kept(result) => Some(result),
@@ -213,6 +247,12 @@ impl<R> Updated<R> {
     }
 
     /// Whether the key was there.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::<&str, u32>::new(10);
+    /// assert!(!cache.update("a", |n| *n += 1).was_present());
+    /// ```
+    #[must_use]
     pub fn was_present(&self) -> bool {
         !matches!(self, Self::Absent)
     }

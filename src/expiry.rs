@@ -1,24 +1,36 @@
-//! `Expiry`: how long entries live, as the builder was told, and what time it is.
+//! `Expiry`: when entries expire, as the builder was told, and what time it is.
 //!
 //! ```text
-//! the life of a value that is stored    explicit, else what the rule says, else time to live
-//! and, whatever that is                 time to idle since its last use: the earlier end counts
+//! time to live of a stored value        explicit, else what the rule says, else the builder's
+//! and, whatever that is                 time to idle since its last use: the earlier deadline holds
 //! of a value that `update` changed      what the rule says, else time to live
 //! of a value that was read              what the rule for reads says, if it says something
 //! ```
 //!
-//! A life may have an age in it from which on the value is *stale*: still read, and
-//! loaded anew by the next loading call.
+//! Before its deadline a value may reach an age from which on it is *stale*: still read, and
+//! loaded again by the next loading call.
 //!
 //! The rules are the user's: they run outside the locks, but for the one for reads
 //! and the one after `update`, which run under a mark. What the answers make of an
-//! entry is for the shard to see to.
+//! entry is the shard's affair.
 
 use crate::clock::{FOREVER, Moment, Source, nanos};
 use std::time::Duration;
 
 /// What a [`sweep`](crate::Cache::sweep) did.
+///
+/// ```
+/// use brimful::{Cache, Entries};
+/// use std::time::Duration;
+///
+/// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60)).build()?;
+/// cache.insert("a", 1);
+/// let swept = cache.sweep(100);
+/// assert_eq!((swept.expired, swept.more), (0, false));
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
 pub struct Swept {
     /// Entries that left as [`Expired`](crate::Cause::Expired).
     pub expired: u64,
@@ -26,7 +38,7 @@ pub struct Swept {
     pub more: bool,
 }
 
-/// Says how long an entry lives; `None`: as if it were not asked.
+/// Says how long an entry lives; `None` leaves in force what holds without the rule.
 pub(crate) type Rule<K, V> = Box<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
 
 pub(crate) struct Expiry<K, V> {
@@ -46,7 +58,13 @@ impl<K, V> Expiry<K, V> {
         self.source.now()
     }
 
-    /// The life of a value that is stored. Calls the user's rule.
+    /// Whether the time told may be less than before. The system's never is.
+    #[inline]
+    pub(crate) fn may_go_back(&self) -> bool {
+        matches!(self.source, Source::Given(_))
+    }
+
+    /// The time to live of a value that is stored, in nanoseconds. Calls the user's rule.
     #[inline]
     pub(crate) fn life(&self, key: &K, value: &V) -> u64 {
         match &self.rule {
@@ -55,7 +73,7 @@ impl<K, V> Expiry<K, V> {
         }
     }
 
-    /// Whether reads change lives.
+    /// Whether reads may change deadlines.
     #[inline]
     pub(crate) fn rules_reads(&self) -> bool {
         self.rule_on_read.is_some()
@@ -67,13 +85,13 @@ impl<K, V> Expiry<K, V> {
         self.refresh_after != FOREVER
     }
 
-    /// The life that a read gives, if it gives one. Calls the user's rule.
+    /// The time to live that a read gives, if it gives one. Calls the user's rule.
     pub(crate) fn life_on_read(&self, key: &K, value: &V) -> Option<u64> {
         self.rule_on_read.as_ref()?(key, value).map(nanos)
     }
 }
 
-/// What a builder has been told of lives.
+/// What a builder has been told of time.
 pub(crate) struct Told<K, V> {
     pub(crate) to_live: Option<Duration>,
     pub(crate) to_idle: Option<Duration>,
@@ -97,12 +115,12 @@ impl<K, V> Told<K, V> {
         }
     }
 
-    /// With a clock only if someone will read it.
+    /// The expiry of a cache; it has a clock only if the entries have deadlines.
     pub(crate) fn expiry(self, is_timed: bool) -> Expiry<K, V> {
         let source = match self.clock {
-            _ if !is_timed => Source::Unread,
             Some(clock) => clock,
-            None => Source::system(),
+            None if is_timed => Source::system(),
+            None => Source::system_if_any(),
         };
         Expiry {
             source,

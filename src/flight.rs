@@ -1,4 +1,4 @@
-//! Flights: who loads which key, and who waits for it.
+//! Flights: which load brings which key, and which calls wait for it.
 //!
 //! One idea: a key that is being loaded has a flight, kept beside its shard's
 //! table and under the same lock; so one look, under that one lock, finds the
@@ -8,41 +8,40 @@
 //! ```text
 //! a miss:     a flight of this key?  join its queue, and wait
 //!             else                   take off: lead a new flight, run the loader
-//! loaded:     under the shard's lock: still in the shard?  store the value, take
-//!                 the flight out.  else store nothing
-//!             hand the value to all who wait
-//! failed:     in the shard?  offer the lead to the first who waits; it has a loader
-//!                 of its own. nobody waits?  take the flight out
-//!             else  all who wait start over from the look-up
-//! a write of the key by anyone else: take the flight out (it is *detached*): what
-//!             it loads goes to those who wait, and is not stored
+//! loaded:     under the shard's lock: still in the shard?  take the flight out, store the
+//!                 value under its key.  else store nothing
+//!             hand the value to all calls that wait
+//! failed:     in the shard?  pass the lead to the first call that waits; it has a loader
+//!                 of its own. none waits?  take the flight out
+//!             else  all calls that wait start over from the look-up
+//! a write of the key by any other call: take the flight out (it is *detached*): what
+//!             it loads goes to the calls that wait, and is not stored
 //! a stale value: a hit, whether it has a flight or not; if not, the loading call that
 //!             hit it takes off, and *refreshes* it
 //! ```
 //!
 //! Invariants
 //! 1. A key has one flight in the shard at most, and none if a value is in the table
-//!    that is not stale. (A policy that panics may leave both.) A landing replaces the
-//!    value that is there.
-//! 2. A flight in the shard has one leader, or one waiter to whom the lead is
-//!    offered. Either lands it, or passes the lead on, whatever happens to it.
-//! 3. Who waits looks at the stage under the flight's lock before it sleeps and
-//!    after it was woken, and whoever changes the stage wakes; so no wake-up is lost.
-//! 4. A leader, and who waits, holds the flight: one that leaves the shard is never
-//!    dropped there. Its key stays in it, to be dropped with it.
-//! 5. Locks are taken in this order: shard, flight, the one of `chain`. Nobody is
-//!    woken, and nothing of the user's is dropped, under any of them.
+//!    that is not stale. A landing replaces the value that is there.
+//! 2. A flight in the shard has one leader, or one waiting call to which the lead was
+//!    passed. Either lands it, or passes the lead on, whatever happens to it.
+//! 3. A call that waits looks at the stage under the flight's lock before it sleeps and
+//!    after it was woken, and a call that changes the stage wakes; so no wake-up is lost.
+//! 4. A leader, and a call that waits, holds the flight: one that leaves the shard is
+//!    never dropped there. Its key goes with it, or into the table.
+//! 5. Locks are taken in this order: shard, flight, the one of `chain`. No waker is
+//!    woken or cloned, and nothing of the user's is dropped, under any of them.
 //!
-//! The room does not know how a value is stored, nor whether who waits is a
-//! thread or a task.
+//! The room does not know how a value is stored. A thread that waits is a task whose
+//! waker unparks it (`sync::block_on`).
 
 pub(crate) mod chain;
 
-use crate::leave::{Panic, caught, dropped, first};
 use crate::reentry::Mark;
 use crate::stats::Loads;
-use crate::sync::{self, Arc, Mutex, Thread};
+use crate::sync::{self, Arc, Mutex};
 use crate::tag::Tag;
+use crate::unwind::Panics;
 use chain::{Cycle, Wait};
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
@@ -51,50 +50,26 @@ use std::task::Waker;
 /// A table for more flights than this is given back when the last has left.
 const KEPT_SEATS: usize = 14;
 
-/// Who is to be woken.
-pub(crate) enum Wake {
-    Thread(Thread),
-    Task(Waker),
-}
+/// The wakers of the calls that wait, by their tickets: first come, first served. A call
+/// that has not been polled yet has one that wakes nothing; it looks at the stage when it is.
+type Queue = BTreeMap<u64, Waker>;
 
-impl Wake {
-    fn wake(self) {
-        match self {
-            Self::Thread(thread) => thread.unpark(),
-            Self::Task(waker) => waker.wake(),
-        }
-    }
-
-    /// Whether waking it wakes a caller who waits as this task, or as a thread.
-    fn reaches(&self, task: Option<&Waker>) -> bool {
-        match (self, task) {
-            (Self::Thread(_), None) => true,
-            (Self::Task(waker), Some(task)) => waker.will_wake(task),
-            _ => false,
-        }
-    }
-}
-
-/// Those who wait, by their tickets: first come, first served. `None` until they
-/// have said how to wake them; they look at the stage when they do.
-type Queue = BTreeMap<u64, Option<Wake>>;
-
-/// Taken out of a queue, to be woken without any lock.
-#[must_use = "whoever is not woken waits for ever"]
+/// Wakers taken out of a queue, to be woken without any lock.
+#[must_use = "a call that is not woken waits for ever"]
 #[derive(Default)]
 pub(crate) struct Called {
-    one: Option<Wake>,
+    one: Option<Waker>,
     all: Queue,
 }
 
 impl Called {
-    /// Wakes them; the first panic of a waker is returned when all are woken.
-    pub(crate) fn wake(self) -> Option<Panic> {
-        let mut panic = None;
-        for wake in self.one.into_iter().chain(self.all.into_values().flatten()) {
-            first(&mut panic, caught(|| wake.wake()).err());
+    /// Wakes all of them, whatever some do.
+    pub(crate) fn wake(self) -> Panics {
+        let mut panics = Panics::none();
+        for waker in self.one.into_iter().chain(self.all.into_values()) {
+            panics.run(|| waker.wake());
         }
-        panic
+        panics
     }
 }
 
@@ -102,9 +77,9 @@ impl Called {
 enum Stage<V> {
     /// Its leader is at work.
     Flying,
-    /// Its leader failed; the lead is offered to who has this ticket.
-    Offered(u64),
-    /// The value, for as many as wait for it still.
+    /// Its leader failed; the lead was passed to the call with this ticket.
+    Passed(u64),
+    /// The value, for as many calls as still wait for it.
     Landed { value: V, left: usize },
     /// Nothing to wait for: start over from the look-up.
     Over,
@@ -116,49 +91,45 @@ struct State<K, V> {
     next_ticket: u64,
     /// The load that leads it.
     leader: u64,
-    /// Whether `chain` knows of someone who waits for it.
-    watched: bool,
-    /// Its key, once it has left the shard.
+    /// The number by which `chain` knows it, once a call inside of a load waits for it.
+    watched: Option<u64>,
+    /// Its key, once it has left the shard without a value.
     key: Option<K>,
 }
 
-/// One load of one key, shared by its leader and all who wait for it.
+/// One load of one key, shared by its leader and all calls that wait for it.
 pub(crate) struct Flight<K, V> {
-    number: u64,
     state: Mutex<State<K, V>>,
 }
 
-/// What a flight answers to one who waits.
+/// What a flight answers to a call that waits.
 pub(crate) enum Asked<V> {
     Landed(V),
     Over,
-    /// The lead is theirs, if they take it.
-    Offered,
-    /// They will be woken.
+    /// The lead is the call's, if it takes it up.
+    Passed,
+    /// The call will be woken.
     Later,
-    /// They must say first how to wake them.
-    Unknown,
 }
 
 impl<K, V> Flight<K, V> {
     fn new(leader: u64) -> Self {
         Self {
-            number: sync::fresh_number(),
             state: Mutex::new(State {
                 stage: Stage::Flying,
                 queue: Queue::new(),
                 next_ticket: 0,
                 leader,
-                watched: false,
+                watched: None,
                 key: None,
             }),
         }
     }
 
-    /// Asks how far the flight is, for the one with this ticket, who waits as
-    /// this `task` or else as a thread. `wake` is how to wake them, if they have
-    /// said it anew; what it replaces, or is not needed, is left there.
-    pub(crate) fn ask(&self, ticket: u64, task: Option<&Waker>, wake: &mut Option<Wake>) -> Asked<V>
+    /// Asks how far the flight is, for the call with this ticket. `waker` is the one to
+    /// wake it by from now on, if that has changed; what it replaces, or is not needed, is
+    /// left there.
+    pub(crate) fn ask(&self, ticket: u64, waker: &mut Option<Waker>) -> Asked<V>
     where
         V: Clone,
     {
@@ -166,31 +137,27 @@ impl<K, V> Flight<K, V> {
         match &mut state.stage {
             Stage::Landed { .. } => return state.share(),
             Stage::Over => return Asked::Over,
-            Stage::Offered(offered) if *offered == ticket => return Asked::Offered,
-            Stage::Offered(_) | Stage::Flying => {}
+            Stage::Passed(passed) if *passed == ticket => return Asked::Passed,
+            Stage::Passed(_) | Stage::Flying => {}
         }
         let Some(known) = state.queue.get_mut(&ticket) else {
             return Asked::Over;
         };
-        if wake.is_some() {
-            std::mem::swap(known, wake);
-            return Asked::Later;
+        if let Some(waker) = waker {
+            std::mem::swap(known, waker);
         }
-        match known {
-            Some(known) if known.reaches(task) => Asked::Later,
-            _ => Asked::Unknown,
-        }
+        Asked::Later
     }
 
-    /// Takes the one with this ticket out of the queue. Answers `true` if the
-    /// lead was offered to them: they must pass it on.
+    /// Takes the call with this ticket out of the queue. Answers `true` if the lead was
+    /// passed to it: it must pass it on.
     pub(crate) fn quit(&self, ticket: u64) -> bool {
-        // Dropped after the lock.
-        let (_wake, _value);
+        // Declared before the lock, so dropped after it.
+        let (_waker, _value);
         let mut state = self.state.lock();
         match &mut state.stage {
-            Stage::Offered(offered) if *offered == ticket => return true,
-            Stage::Flying | Stage::Offered(_) => _wake = state.queue.remove(&ticket),
+            Stage::Passed(passed) if *passed == ticket => return true,
+            Stage::Flying | Stage::Passed(_) => _waker = state.queue.remove(&ticket),
             Stage::Landed { left, .. } => {
                 *left -= 1;
                 if *left == 0 {
@@ -202,26 +169,24 @@ impl<K, V> Flight<K, V> {
         false
     }
 
-    /// Hands copies of the loaded value to all who wait. The flight has left the
-    /// shard, so no one joins any more. If there is no copy to be had, they start over.
-    pub(crate) fn land(&self, copy: impl FnOnce() -> V) -> Option<Panic> {
-        if self.state.lock().queue.is_empty() {
-            return None;
+    /// Hands copies of the loaded value to all calls that wait. The flight has left the
+    /// shard, so no call joins any more. If there is no copy to be had, they start over.
+    pub(crate) fn land(self: &Arc<Self>, copy: impl FnOnce() -> V) -> Panics {
+        let mut panics = Panics::none();
+        // Only the leader holds it?  Then none waits.
+        if Arc::strong_count(self) == 1 || self.state.lock().queue.is_empty() {
+            return panics;
         }
-        let mut panic = None;
-        let (called, spare) = match caught(copy) {
-            Ok(value) => self.state.lock().land(value),
-            Err(stopped) => {
-                panic = Some(stopped);
-                (self.end(), None)
-            }
+        let (called, spare) = match panics.run(copy) {
+            Some(value) => self.state.lock().land(value),
+            None => (self.end(), None),
         };
-        first(&mut panic, called.wake());
-        first(&mut panic, dropped(spare));
-        panic
+        panics.add(called.wake());
+        panics.drop(spare);
+        panics
     }
 
-    /// Nothing will come of it: all who wait start over from the look-up.
+    /// Nothing will come of it: all calls that wait start over from the look-up.
     pub(crate) fn end(&self) -> Called {
         self.state.lock().end()
     }
@@ -240,7 +205,7 @@ impl<K, V> State<K, V> {
         }
     }
 
-    /// The value stays with those who wait, or is handed back if nobody does.
+    /// The value stays with the calls that wait, or is handed back if none does.
     fn land(&mut self, value: V) -> (Called, Option<V>) {
         match self.queue.len() {
             0 => (self.end(), Some(value)),
@@ -270,12 +235,12 @@ impl<K, V> State<K, V> {
         }
     }
 
-    /// Offers the lead to the first who waits, if there is one.
-    fn offer(&mut self) -> Option<Called> {
-        let (ticket, wake) = self.queue.pop_first()?;
-        self.stage = Stage::Offered(ticket);
+    /// Passes the lead to the first call that waits, if there is one.
+    fn pass(&mut self) -> Option<Called> {
+        let (ticket, waker) = self.queue.pop_first()?;
+        self.stage = Stage::Passed(ticket);
         Some(Called {
-            one: wake,
+            one: Some(waker),
             all: Queue::new(),
         })
     }
@@ -307,12 +272,12 @@ struct Desk<K, V> {
     loads: Loads,
 }
 
-/// What came of joining.
-pub(crate) enum Joined<K, V> {
-    /// A place in the queue of a flight, and what `chain` knows of it.
-    Waits(Arc<Flight<K, V>>, u64, Option<Wait>),
-    /// Nobody loads this key.
-    Nobody,
+/// A place in the queue of a flight.
+pub(crate) struct Joined<K, V> {
+    pub(crate) flight: Arc<Flight<K, V>>,
+    pub(crate) ticket: u64,
+    /// What `chain` knows of it.
+    pub(crate) wait: Option<Wait>,
 }
 
 impl<K, V> Flights<K, V> {
@@ -357,7 +322,7 @@ impl<K, V> Flights<K, V> {
         Some(&seat.flight)
     }
 
-    /// Whether someone loads a key. A flight that is over, and that its leader had to
+    /// Whether a key is being loaded. A flight that is over, and that its leader had to
     /// leave where it was, is taken out.
     pub(crate) fn are_loading(&mut self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> bool {
         let Some(flight) = self.find(tag, &mut is) else {
@@ -370,43 +335,74 @@ impl<K, V> Flights<K, V> {
         !over
     }
 
-    /// Joins those who wait for a key, if someone loads it.
+    /// Joins the calls that wait for a key, if it is being loaded.
+    #[inline]
     pub(crate) fn join(
         &mut self,
         tag: Tag,
+        is: impl FnMut(&K) -> bool,
+    ) -> Result<Option<Joined<K, V>>, Cycle> {
+        if !self.are_flying() {
+            return Ok(None);
+        }
+        self.join_any(tag, is)
+    }
+
+    #[inline(never)]
+    fn join_any(
+        &mut self,
+        tag: Tag,
         mut is: impl FnMut(&K) -> bool,
-    ) -> Result<Joined<K, V>, Cycle> {
+    ) -> Result<Option<Joined<K, V>>, Cycle> {
         let Some(flight) = self.find(tag, &mut is).cloned() else {
-            return Ok(Joined::Nobody);
+            return Ok(None);
         };
         let mut state = flight.state.lock();
         if let Stage::Over = state.stage {
             drop(state);
             self.detach(tag, is);
-            return Ok(Joined::Nobody);
+            return Ok(None);
         }
-        let wait = chain::wait(flight.number, state.leader)?;
-        state.watched |= wait.is_some();
+        let number = state.watched.unwrap_or_else(sync::fresh_number);
+        let wait = chain::wait(number, state.leader)?;
+        if wait.is_some() {
+            state.watched = Some(number);
+        }
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        state.queue.insert(ticket, None);
+        state.queue.insert(ticket, Waker::noop().clone());
         drop(state);
         self.loads().waits();
-        Ok(Joined::Waits(flight, ticket, wait))
+        Ok(Some(Joined {
+            flight,
+            ticket,
+            wait,
+        }))
     }
 
     /// A new flight of a key that is not being loaded, and is not in the table or stale.
     pub(crate) fn take_off(&mut self, tag: Tag, key: K, leader: u64) -> Arc<Flight<K, V>> {
         let flight = Arc::new(Flight::new(leader));
-        let seat = Seat {
-            tag,
-            key,
-            flight: flight.clone(),
-        };
+        self.seat(tag, key, flight.clone());
+        flight
+    }
+
+    fn seat(&mut self, tag: Tag, key: K, flight: Arc<Flight<K, V>>) {
+        let seat = Seat { tag, key, flight };
         let seats = &mut self.desk().seats;
         seats.insert_unique(tag.hash(), seat, |seat| seat.tag.hash());
         self.flying += 1;
-        flight
+    }
+
+    /// Takes a flight out and hands its key over, if it is still in the shard.
+    pub(crate) fn lift(&mut self, tag: Tag, flight: &Arc<Flight<K, V>>) -> Option<K> {
+        let seat = self.take_out(tag, |seat| Arc::ptr_eq(&seat.flight, flight))?;
+        Some(seat.key)
+    }
+
+    /// Puts a flight back that was lifted, under the same lock, with its key.
+    pub(crate) fn put_back(&mut self, tag: Tag, key: K, flight: &Arc<Flight<K, V>>) {
+        self.seat(tag, key, flight.clone());
     }
 
     /// Whether this flight is still in the shard.
@@ -418,27 +414,29 @@ impl<K, V> Flights<K, V> {
 
     /// Takes a flight out, if it is still in the shard.
     pub(crate) fn remove(&mut self, tag: Tag, flight: &Arc<Flight<K, V>>) {
-        self.take_out(tag, |seat| Arc::ptr_eq(&seat.flight, flight));
+        if let Some(seat) = self.take_out(tag, |seat| Arc::ptr_eq(&seat.flight, flight)) {
+            seat.leave();
+        }
     }
 
     /// Takes the flight of this key out: what it loads will not be stored.
     #[cold]
     #[inline(never)]
     pub(crate) fn detach(&mut self, tag: Tag, mut is: impl FnMut(&K) -> bool) {
-        self.take_out(tag, |seat| is(&seat.key));
+        if let Some(seat) = self.take_out(tag, |seat| is(&seat.key)) {
+            seat.leave();
+        }
     }
 
-    fn take_out(&mut self, tag: Tag, is: impl FnMut(&Seat<K, V>) -> bool) {
-        let Some(desk) = self.desk.as_deref_mut() else {
-            return;
-        };
-        if let Ok(found) = desk.seats.find_entry(tag.hash(), is) {
-            found.remove().0.leave();
-            self.flying -= 1;
-            if self.flying == 0 && desk.seats.capacity() > KEPT_SEATS {
-                desk.seats = HashTable::new();
-            }
+    fn take_out(&mut self, tag: Tag, is: impl FnMut(&Seat<K, V>) -> bool) -> Option<Seat<K, V>> {
+        let desk = self.desk.as_deref_mut()?;
+        let found = desk.seats.find_entry(tag.hash(), is).ok()?;
+        let (seat, _) = found.remove();
+        self.flying -= 1;
+        if self.flying == 0 && desk.seats.capacity() > KEPT_SEATS {
+            desk.seats = HashTable::new();
         }
+        Some(seat)
     }
 
     /// Takes every flight out. O(flights).
@@ -450,13 +448,13 @@ impl<K, V> Flights<K, V> {
         }
     }
 
-    /// The leader of a flight, or to whom the lead was offered, gives it up.
+    /// The leader of a flight, or the call to which the lead was passed, gives it up.
     pub(crate) fn pass_on(&mut self, tag: Tag, flight: &Arc<Flight<K, V>>) -> Called {
         let mut state = flight.state.lock();
         if !self.has(tag, flight) {
             return state.end();
         }
-        match state.offer() {
+        match state.pass() {
             Some(called) => called,
             None => {
                 let called = state.end();
@@ -467,9 +465,9 @@ impl<K, V> Flights<K, V> {
         }
     }
 
-    /// The one to whom the lead was offered takes it. A flight that was detached
-    /// meanwhile is not led on: then those who are called start over, and so must
-    /// the one who asks.
+    /// The call to which the lead was passed takes it up. A flight that was detached
+    /// meanwhile is not led on: then the calls that are woken start over, and so must
+    /// the one that asks.
     pub(crate) fn take_up(
         &mut self,
         tag: Tag,
@@ -482,8 +480,8 @@ impl<K, V> Flights<K, V> {
         }
         state.stage = Stage::Flying;
         state.leader = leader;
-        if state.watched {
-            chain::lead(flight.number, leader);
+        if let Some(number) = state.watched {
+            chain::lead(number, leader);
         }
         Ok(())
     }

@@ -5,10 +5,10 @@
 //! | [`replacing`] | which call of `HashMap`, DashMap, `lru`, moka or quick_cache becomes which |
 //! | [`who_removes_it`] | how a value leaves, and how to hear of it |
 //! | [`sizing`] | in which unit to give a capacity, and how much |
-//! | [`policies`] | who is evicted first, and which policy to pick when |
+//! | [`policies`] | which entry is evicted first, and which policy to pick when |
 //! | [`limits`] | what runs under a lock, what may not, what this crate is not for |
 //! | [`words`] | the vocabulary, one word per thing |
-//! | [`inside`] | the plan of the house, for who reads or changes it |
+//! | [`inside`] | the plan of the house, for those who read or change it |
 
 #[doc = include_str!("guide/replacing.md")]
 pub mod replacing {}

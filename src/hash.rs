@@ -9,8 +9,8 @@
 use crate::tag::Tag;
 use std::hash::{BuildHasher, Hash};
 
-/// The default hasher: `ahash` with seeds drawn anew for every cache, so that
-/// nobody outside can choose keys that collide.
+/// The default hasher: `ahash` with fresh seeds for every cache, so that
+/// an attacker cannot choose keys that collide.
 #[derive(Clone)]
 pub struct RandomState(ahash::RandomState);
 

@@ -7,15 +7,20 @@
 //! Invariants
 //! 1. Every departure is told exactly once, also when the call that caused it
 //!    unwinds: [`Leaving`] tells the rest when it is dropped.
-//! 2. A panic of the listener or of a value's `Drop` keeps nobody else from
+//! 2. A panic of the listener or of a value's `Drop` keeps no other departure from
 //!    being told and dropped. The first such panic goes on to the caller
 //!    afterwards; while already unwinding it is caught and counted.
+//!
+//! A call on one key opens a [`Leaving`]; one that empties shards, or parts of them, has
+//! [`Batches`].
+
+pub(crate) mod outbox;
 
 use crate::cause::{Cause, Departed, Listener};
 use crate::error::{Reason, Refused};
-use crate::outbox::{Departure, Outbox};
 use crate::sync::{AtomicU64, Ordering};
 use crate::unwind::{Panics, after_dropping};
+use outbox::{Departure, Outbox};
 use std::mem::needs_drop;
 
 pub(crate) struct Leave<K, V> {
@@ -46,39 +51,27 @@ impl<K, V> Leave<K, V> {
         }
     }
 
-    /// Lets go of many entries at once.
-    pub(crate) fn all(&self, entries: impl Iterator<Item = Departure<K, V>>) -> Panics {
-        let mut panics = Panics::none();
-        for left in entries {
-            self.tell(&left, &mut panics);
-            discard(left, &mut panics);
+    /// The way out of a call that lets entries go in several batches, or has more to do
+    /// after a panic.
+    #[inline]
+    pub(crate) fn batches(&self) -> Batches<'_, K, V> {
+        Batches {
+            leave: self,
+            panics: Panics::none(),
         }
-        panics
     }
 
-    /// Tells of entries that left and hands over those that left as `handed`;
-    /// the others are dropped. If the listener panics, or something did before,
-    /// all are dropped and the panic goes on.
-    pub(crate) fn hand_over_all(
+    /// Runs `work`, which lets entries go, then tells of them and drops them. A panic that
+    /// `work` kept, or that came later, goes on after that.
+    #[inline]
+    pub(crate) fn in_one_batch<R>(
         &self,
-        entries: impl Iterator<Item = Departure<K, V>>,
-        handed: Cause,
-        mut panics: Panics,
-    ) -> Vec<(K, V)> {
-        let mut handed_over = Vec::with_capacity(entries.size_hint().0);
-        for left in entries {
-            self.tell(&left, &mut panics);
-            if left.cause == handed {
-                handed_over.push((left.key, left.value));
-            } else {
-                discard(left, &mut panics);
-            }
-        }
-        if panics.go_on() {
-            panics.drop_pairs(handed_over);
-            panics.unwind();
-        }
-        handed_over
+        work: impl FnOnce(&mut Outbox<K, V>, &mut Panics) -> R,
+    ) -> R {
+        let mut batches = self.batches();
+        let done = batches.run(work);
+        batches.end();
+        done
     }
 
     /// Whether letting go of an entry runs any code of the user.
@@ -87,7 +80,7 @@ impl<K, V> Leave<K, V> {
         self.listener.is_none() && !needs_drop::<(K, V)>()
     }
 
-    /// Whether anybody listens.
+    /// Whether there is a listener.
     pub(crate) fn listens(&self) -> bool {
         self.listener.is_some()
     }
@@ -101,7 +94,7 @@ impl<K, V> Leave<K, V> {
             value: &left.value,
             cause: left.cause,
             late: left.times.late(),
-            lived: left.times.lived(),
+            age: left.times.age(),
         };
         if panics.run(|| listener(departed)).is_none() {
             self.panics.fetch_add(1, Ordering::Relaxed);
@@ -141,7 +134,7 @@ impl<K, V> Leaving<'_, K, V> {
         self.hand_over_aloud(handed)
     }
 
-    /// The same, when user code is to run.
+    /// [`hand_over`](Leaving::hand_over) where user code is to run.
     #[inline(never)]
     fn hand_over_aloud(&mut self, handed: Cause) -> Option<Departure<K, V>> {
         let mut panics = self.tell();
@@ -156,7 +149,7 @@ impl<K, V> Leaving<'_, K, V> {
         departure
     }
 
-    /// The same, of which only the value is wanted: the key is dropped.
+    /// [`hand_over`](Leaving::hand_over) if only the value is wanted: the key is dropped.
     #[inline]
     pub(crate) fn hand_over_value(&mut self, handed: Cause) -> Option<V> {
         let Departure { key, value, .. } = self.hand_over(handed)?;
@@ -167,7 +160,7 @@ impl<K, V> Leaving<'_, K, V> {
     /// back. What was refused is what was put last into the outbox.
     #[cold]
     #[inline(never)]
-    pub(crate) fn hand_back(mut self, reason: Reason) -> Result<Option<V>, Refused<K, V>> {
+    pub(crate) fn hand_back(&mut self, reason: Reason) -> Result<Option<V>, Refused<K, V>> {
         let mut panics = self.tell();
         let refused = self.outbox.pop();
         let old = self.outbox.hand_over(Cause::Replaced);
@@ -195,7 +188,7 @@ impl<K, V> Leaving<'_, K, V> {
     }
 
     /// Tells of everything and drops it.
-    pub(crate) fn settle_quietly(mut self) -> Panics {
+    pub(crate) fn tell_and_drop(mut self) -> Panics {
         self.empty()
     }
 
@@ -243,35 +236,72 @@ impl<K, V> Drop for Leaving<'_, K, V> {
     }
 }
 
-// What the loading rooms still say in place of `Panics`.
-pub(crate) type Panic = Box<dyn std::any::Any + Send>;
-
-pub(crate) fn first(kept: &mut Option<Panic>, new: Option<Panic>) {
-    let mut panics = Panics::from(kept.take());
-    panics.add(Panics::from(new));
-    *kept = panics.into();
+/// The way out of a call that lets entries go batch by batch. A panic keeps no batch from
+/// being told and dropped; the first goes on at the end.
+#[must_use = "a panic of user code goes on at the `end`"]
+pub(crate) struct Batches<'a, K, V> {
+    leave: &'a Leave<K, V>,
+    panics: Panics,
 }
 
-pub(crate) fn dropped<T>(value: T) -> Option<Panic> {
-    let mut panics = Panics::none();
-    panics.drop(value);
-    panics.into()
-}
+impl<K, V> Batches<'_, K, V> {
+    /// The first panic so far, for code that keeps its own panics for later.
+    pub(crate) fn panics(&mut self) -> &mut Panics {
+        &mut self.panics
+    }
 
-pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
-}
+    /// Whether any user code has panicked so far.
+    pub(crate) fn have_panicked(&self) -> bool {
+        !self.panics.is_none()
+    }
 
-pub(crate) fn go_on(panic: Option<Panic>) {
-    Panics::from(panic).resume();
-}
+    /// Runs `work`, which lets entries go, then tells of them and drops them.
+    #[inline]
+    pub(crate) fn run<R>(&mut self, work: impl FnOnce(&mut Outbox<K, V>, &mut Panics) -> R) -> R {
+        let mut leaving = self.leave.open();
+        let done = work(leaving.outbox(), &mut self.panics);
+        self.panics.add(leaving.tell_and_drop());
+        done
+    }
 
-pub(crate) fn hand_value<T>(value: T, drop_others: impl FnOnce() -> Option<Panic>) -> T {
-    Panics::from(drop_others()).hand(value)
-}
+    /// Tells of entries and drops them, one after another.
+    pub(crate) fn drop_all(&mut self, entries: impl Iterator<Item = Departure<K, V>>) {
+        for left in entries {
+            self.leave.tell(&left, &mut self.panics);
+            discard(left, &mut self.panics);
+        }
+    }
 
-pub(crate) fn drop_apart<K, V>(key: K, value: V) -> Option<Panic> {
-    let mut panics = Panics::none();
-    panics.drop_pair(key, value);
-    panics.into()
+    /// Tells of entries; those that left as `handed` are returned, the others dropped.
+    pub(crate) fn take_all(
+        &mut self,
+        entries: impl Iterator<Item = Departure<K, V>>,
+        handed: Cause,
+    ) -> Vec<(K, V)> {
+        let mut taken = Vec::with_capacity(entries.size_hint().0);
+        for left in entries {
+            self.leave.tell(&left, &mut self.panics);
+            if left.cause == handed {
+                taken.push((left.key, left.value));
+            } else {
+                discard(left, &mut self.panics);
+            }
+        }
+        taken
+    }
+
+    /// Lets the first panic go on, if there was one.
+    #[inline]
+    pub(crate) fn end(self) {
+        self.panics.resume();
+    }
+
+    /// Returns entries, or drops them and lets the first panic go on.
+    pub(crate) fn end_with(mut self, taken: Vec<(K, V)>) -> Vec<(K, V)> {
+        if self.panics.go_on() {
+            self.panics.drop_pairs(taken);
+            self.panics.unwind();
+        }
+        taken
+    }
 }

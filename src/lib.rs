@@ -24,20 +24,21 @@
 //! - [`Cache`]: shared by threads, `&self`. [`unsync::Cache`]: one owner,
 //!   `&mut self`, references instead of clones.
 //! - [`Cache::get_or_insert_with`], [`Cache::get_or_insert_async`],
-//!   [`Cache::get_or_insert_many`]: one load for all who miss a key at the same time.
+//!   [`Cache::get_or_insert_many`]: one load for all callers that miss a key at the same time.
 //! - [`Entries`], [`Weight`], [`Bytes`]: capacities, with their unit in the type.
-//! - [`policy`]: who is evicted first; [`policy::Duel`] unless you choose otherwise.
+//! - [`policy`]: which entry is evicted first; [`policy::Duel`] unless you choose otherwise.
 //! - [`Builder::time_to_live`], [`Builder::time_to_idle`], [`Cache::insert_with_ttl`]:
-//!   entries that end; [`Clock`]: by whose time.
-//! - [`Cause`] and [`Builder::listener`]: who removed it, and when.
+//!   entries that expire; [`Clock`]: the time they expire by.
+//! - [`Cause`] and [`Builder::listener`]: what removed an entry, and when.
 //! - [`Cache::stats`]: hits, misses and departures, always on; two
 //!   [`Snapshot`]s subtracted show what grew.
 //! - [`guide`]: replacing a map call by call, sizing, limits, the plan inside.
 //!
-//! # Features
+//! # Cost
 //!
-//! None: no background thread unless asked for, no runtime, 12 crates in the tree; `unsafe` in two
-//! blocks of one file, which name instructions of the processor.
+//! There are no cargo features, no background thread unless asked for, and no async runtime; the
+//! tree has 12 crates. `unsafe` is in three blocks of one file, which name instructions of the
+//! processor.
 
 mod budget;
 mod builder;
@@ -45,40 +46,41 @@ mod cache;
 mod capacity;
 mod cause;
 mod clock;
-mod config;
+mod door;
 mod error;
 mod expiry;
 mod flight;
+mod form;
 pub mod guide;
 mod hash;
 mod leave;
-mod outbox;
 pub mod policy;
 mod processor;
 mod reentry;
 mod room;
-mod scale;
 mod shard;
 mod stats;
 mod sync;
 mod table;
 mod tag;
+mod unit;
 pub mod unsync;
 mod unwind;
 
 pub use builder::Builder;
 pub use cache::{
-    Cache, Drain, Entry, IdleCache, IntoIter, Iter, Keys, RecordedCache, Sweeper, TimedCache,
-    Values, WeighedCache,
+    Cache, Drain, Entry, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh, Sweeper, Values,
 };
-pub use capacity::{Bytes, Capacity, Entries, HeapSize, Weight};
+pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};
-pub use clock::{Clock, HandClock};
+pub use clock::{Clock, ManualClock};
 pub use error::{BuildError, LoadError, Reason, Refused, Updated};
 pub use expiry::Swept;
+pub use form::{Aged, Expiring, Form, Timed, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
-pub use stats::{Growth, Lives, Snapshot};
+pub use stats::{Ages, Growth, Snapshot};
+pub use unit::{Bytes, Entries, Unit, Units, Weight};
 
 /// The README's code runs as a doc test.
 #[cfg(doctest)]

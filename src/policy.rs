@@ -1,7 +1,7 @@
-//! Eviction policies: who goes when room is needed.
+//! Eviction policies: which entry leaves when room is needed.
 //!
 //! A policy decides the *order* of one shard's entries and nothing else. It
-//! sees [`Tag`]s, weights and its own [`Meta`] in each entry, never keys or
+//! sees [`Tag`]s, weights and its own [`Meta`](Policy::Meta) in each entry, never keys or
 //! values; the shard owns the entries and their weight, so a wrong policy can
 //! make a cache forget the wrong things but can never break its bound.
 //!
@@ -17,8 +17,8 @@
 //!
 //! What each wins and loses on real traces is in [`guide::policies`](crate::guide::policies).
 //!
-//! Capacities in weight or bytes wrap a policy in [`Weighed`], which adds the
-//! weight to each entry; lives wrap it in [`Timed`], [`Idle`] or [`Recorded`].
+//! What entries carry beside, a weight or a deadline, is no business of the policy: see
+//! [`Form`](crate::Form).
 //!
 //! # Writing one
 //!
@@ -58,7 +58,6 @@
 //! # Ok::<(), brimful::BuildError>(())
 //! ```
 
-mod carry;
 mod duel;
 mod fifo;
 mod ghost;
@@ -69,28 +68,27 @@ mod mark;
 mod queue;
 mod ring;
 mod s3fifo;
+mod segments;
 mod sets;
 mod sieve;
 mod sketch;
 mod slot;
-mod timed;
 
 pub use slot::Slot;
 
 pub use crate::tag::Tag;
-pub use carry::{Carried, Carry, Extra, Load, Weighed};
 pub use duel::Duel;
 pub use fifo::Fifo;
-pub use greedy::{Gdsf, GreedyMeta, Lfu};
+pub use greedy::{Gdsf, Greedy, GreedyMeta, Lfu};
 pub use lru::Lru;
 pub use mark::Mark;
 pub(crate) use ring::MOST_LIVE;
 pub use s3fifo::S3Fifo;
 pub use sieve::Sieve;
-pub use timed::{Ending, Ends, Forever, Idle, Idles, Life, Recorded, Records, Timed};
 
 /// What a hit may change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Touch {
     /// The entry's meta, by [`Policy::mark`], and nothing else: a hit costs what
     /// finding the entry costs.
@@ -99,88 +97,11 @@ pub enum Touch {
     Order,
 }
 
-/// What a policy keeps in each entry.
-///
-/// A new entry starts with the default. Implement it, without methods, for a
-/// type of your own; `()` is one already. An entry's weight is not the policy's
-/// to tell.
-pub trait Meta: Default {
-    /// Whether entries have a weight of their own; without one all weigh 1.
-    #[doc(hidden)]
-    const WEIGHED: bool = false;
-
-    #[doc(hidden)]
-    #[inline]
-    fn weight(&self, _: Ours) -> u64 {
-        1
-    }
-
-    #[doc(hidden)]
-    #[inline]
-    fn set_weight(&mut self, _weight: u64, _: Ours) {}
-
-    /// Whether entries have an end.
-    #[doc(hidden)]
-    const TIMED: bool = false;
-
-    /// Whether they have an end that each use puts off.
-    #[doc(hidden)]
-    const IDLES: bool = false;
-
-    /// Whether they know when their value came.
-    #[doc(hidden)]
-    const RECORDS: bool = false;
-
-    /// When the life ends, with the number of a bucket in its last ten bits.
-    #[doc(hidden)]
-    #[inline]
-    fn end(&self, _: Ours) -> u64 {
-        u64::MAX
-    }
-
-    #[doc(hidden)]
-    #[inline]
-    fn set_end(&mut self, _end: u64, _: Ours) {}
-
-    /// When it ends if the entry is not used until then.
-    #[doc(hidden)]
-    #[inline]
-    fn idle_end(&self, _: Ours) -> u64 {
-        u64::MAX
-    }
-
-    #[doc(hidden)]
-    #[inline]
-    fn set_idle_end(&mut self, _end: u64, _: Ours) {}
-
-    /// When the value came.
-    #[doc(hidden)]
-    #[inline]
-    fn born(&self, _: Ours) -> u64 {
-        0
-    }
-
-    #[doc(hidden)]
-    #[inline]
-    fn set_born(&mut self, _born: u64, _: Ours) {}
-}
-
-mod ours {
-    /// A word that only this crate knows.
-    #[allow(
-        unnameable_types,
-        missing_debug_implementations,
-        reason = "who cannot name it cannot say it"
-    )]
-    #[derive(Clone, Copy)]
-    pub struct Ours;
-}
-pub(crate) use ours::Ours;
-
-impl Meta for () {}
-
 /// The entries of one shard, as a policy may see them.
-pub trait Residents<M: Meta> {
+///
+/// The crate implements it; implement it yourself only to test a policy apart from a cache, and
+/// expect methods to be added, with a default.
+pub trait Residents<M> {
     /// The entry with this tag whose meta passes `is`. O(1) expected.
     fn find(&self, tag: Tag, is: impl Fn(&M) -> bool) -> Option<Slot>;
 
@@ -190,17 +111,17 @@ pub trait Residents<M: Meta> {
     /// What the policy keeps in an entry.
     fn meta(&self, slot: Slot) -> Option<&M>;
 
-    /// The same, to be changed.
+    /// What the policy keeps in an entry, to be changed.
     fn meta_mut(&mut self, slot: Slot) -> Option<&mut M>;
 
     /// The weight of an entry: 1 where entries have none of their own, 0 if
     /// they have but that slot is empty.
     fn weight(&self, slot: Slot) -> u64;
 
-    /// Asks for the memory of an entry that is wanted soon, and does not wait for it. A
-    /// stale slot does no harm. By default nothing.
+    /// Prefetches the memory of an entry that is wanted soon. A stale slot does no harm.
+    /// By default nothing.
     #[inline]
-    fn fetch(&self, _slot: Slot) {}
+    fn prefetch(&self, _slot: Slot) {}
 
     /// How many entries the shard holds.
     fn len(&self) -> usize;
@@ -210,12 +131,12 @@ pub trait Residents<M: Meta> {
         self.len() == 0
     }
 
-    /// The slots of all entries, in no particular order. O(places).
+    /// The slots of all entries, in no particular order. O(slots).
     fn slots(&self) -> impl Iterator<Item = Slot>;
 
-    /// The first entry at or after this place of the table, taken modulo their
+    /// The first entry at or after this slot of the table, taken modulo their
     /// number: with a random number, nearly a random entry. O(1) expected.
-    fn nth(&self, place: u64) -> Option<Slot>;
+    fn nth(&self, index: u64) -> Option<Slot>;
 }
 
 /// The order in which the entries of one shard leave.
@@ -228,8 +149,9 @@ pub trait Residents<M: Meta> {
 /// `None` from a shard that is not empty, and the shard evicts an entry of its
 /// own choice.
 pub trait Policy: Sized {
-    /// What each entry carries for this policy.
-    type Meta: Meta;
+    /// What each entry carries for this policy: `()`, or a type of your own. A new entry
+    /// starts with the default.
+    type Meta: Default;
 
     /// What a hit may change, known at compile time.
     const TOUCH: Touch;
@@ -239,23 +161,23 @@ pub trait Policy: Sized {
     /// `seed` differs between shards and, with a seeded hasher, between runs.
     fn new(share: u64, seed: u64) -> Self;
 
-    /// A key that is not resident is about to be admitted with this weight;
-    /// called before room is made for it, once for each admission (seldom twice,
+    /// A key that is not resident is about to be admitted with this weight. Called before
+    /// room is made for it, once for each admission (seldom twice,
     /// where another key was announced in between).
     #[inline]
-    fn miss(&mut self, _tag: Tag, _weight: u64) {}
+    fn announce(&mut self, _tag: Tag, _weight: u64) {}
 
-    /// This key may be announced in a moment: what the policy knows of it may be asked for
-    /// ahead. By default nothing.
+    /// This key may be announced in a moment: the policy may prefetch what it knows of it.
+    /// By default nothing.
     #[inline]
-    fn fetch(&self, _tag: Tag) {}
+    fn prefetch(&self, _tag: Tag) {}
 
-    /// The entry in `slot` is new, and one of `residents` already: give it its
-    /// place. Its meta is the default; that of an entry admitted anew is as it was.
+    /// The entry in `slot` is new, and one of `residents` already: it enters the order. Its meta
+    /// is the default; that of an entry admitted again is as it was.
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>);
 
-    /// A hit: called if `TOUCH` is [`Touch::Mark`]. What is marked already is best
-    /// left unwritten: many processors may be reading it.
+    /// A hit: called if `TOUCH` is [`Touch::Mark`]. A mark that is set already is best
+    /// left unwritten, so that a hit dirties no cache line.
     #[inline]
     fn mark(_meta: &mut Self::Meta) {}
 
@@ -276,17 +198,16 @@ pub trait Policy: Sized {
 
     /// The entry in `slot` is about to leave, not by this policy's choice; it is
     /// still one of `residents`, with the weight last told. Not called for a victim,
-    /// nor when all leave at once: then the policy begins anew with
-    /// [`new`](Policy::new).
+    /// nor when all leave at once: then a policy made by [`new`](Policy::new) takes over.
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Self::Meta>);
 
     /// Names the entry to evict and takes it out of the order. If the shard
-    /// must keep that entry (its key is being replaced), it is admitted anew.
+    /// must keep that entry (its key is being replaced), it is admitted again.
     fn victim(&mut self, residents: &mut impl Residents<Self::Meta>) -> Option<Slot>;
 
     /// The table has moved its entries: every [`Slot`] from before now names
     /// nothing, or another entry. For policies that keep slots, to renew them from
-    /// `residents`; tags stay good, and who keeps only those has nothing to do. A
+    /// `residents`; tags stay good, and a policy that keeps only those has nothing to do. A
     /// policy that wraps another passes it on: that is why there is no default.
     /// Called when the table grows or shrinks: never while a full cache stays full.
     fn moved(&mut self, residents: &mut impl Residents<Self::Meta>);
@@ -306,10 +227,10 @@ pub trait Policy: Sized {
         None
     }
 
-    /// Whether the key last announced by [`miss`](Policy::miss) was evicted a
+    /// Whether the key last announced by [`announce`](Policy::announce) was evicted a
     /// moment ago, for the statistics; `false` if the policy keeps no ghosts.
     #[inline]
-    fn missed_a_ghost(&self) -> bool {
+    fn hit_a_ghost(&self) -> bool {
         false
     }
 

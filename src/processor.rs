@@ -1,109 +1,214 @@
 //! What a processor can do, and safe Rust cannot say: compare 32 bytes at once,
 //! and ask for memory without waiting for it.
 //!
-//! This is the one room of the crate with `unsafe` in it: two blocks, neither of
-//! which can go wrong whatever it is called with. Without them a hit takes half as many
-//! instructions more and a fifth more time, an insert a quarter more, among a million entries
-//! two fifths (`benches/RESULTS.md`). Where the processor has no such instructions, or no stable way
-//! to name them, [`equal`] is written out and [`fetch`] does nothing.
+//! | machine | [`equal`] compares | [`prefetch`] |
+//! |---|---|---|
+//! | x86 and x86_64, with SSE2 | two vectors of 16 bytes | asks |
+//! | aarch64, little endian | two vectors of 16 bytes | does nothing |
+//! | any other; Miri; `--cfg brimful_portable` | four words of 8 bytes | does nothing |
+//!
+//! This is the one room of the crate with `unsafe` in it: three blocks, none of which
+//! can go wrong whatever it is called with. The form for any machine is safe, and the
+//! tests hold each form against a loop over bytes.
 
 /// Bytes compared at once.
 pub(crate) const LANES: usize = 32;
 
 /// Half a cache line, where one begins or in the middle of one.
 #[derive(Clone, Copy)]
-#[repr(align(32))]
+#[repr(C, align(32))]
 pub(crate) struct Line(pub(crate) [u8; LANES]);
 
-/// Which bytes of a line are equal to `one`: a bit for each, the lowest for the first.
+// What this file defines for one machine hides what it imports for any.
+#[allow(unused_imports, reason = "all of it is hidden where there is SSE2")]
+pub(crate) use portable::*;
+
+/// Which bytes of a line are equal to `byte`: a bit for each, the lowest for the first.
 #[inline]
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[cfg(all(
+    any(target_arch = "x86", target_arch = "x86_64"),
+    target_feature = "sse2",
+    not(any(miri, brimful_portable))
+))]
 #[allow(unsafe_code, reason = "instructions, and loads of 16 bytes")]
-pub(crate) fn equal(line: &Line, one: u8) -> u32 {
-    use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8,
-    };
+pub(crate) fn equal(line: &Line, byte: u8) -> u32 {
+    use arch::{__m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8};
+    #[cfg(target_arch = "x86")]
+    use std::arch::x86 as arch;
+    #[cfg(target_arch = "x86_64")]
+    use std::arch::x86_64 as arch;
+
+    let bytes = line.0.as_ptr().cast::<__m128i>();
     // SAFETY: this is compiled only for processors that have these instructions. The two
-    // loads are of 16 bytes each at 0 and at 16 from the beginning of a `Line`, which is 32
-    // bytes long, initialised, borrowed, and aligned to 32.
+    // loads are of 16 bytes each, at 0 and at 16 from the beginning of 32 bytes that are
+    // initialised and borrowed, and that begin where a `Line` does, which is aligned to 32.
     unsafe {
-        let line = std::ptr::from_ref(line).cast::<__m128i>();
-        let one = _mm_set1_epi8(one as i8);
-        let half = |n| _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(line.add(n)), one));
+        let wanted = _mm_set1_epi8(byte as i8);
+        let half = |n| _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(bytes.add(n)), wanted));
         half(0) as u32 | (half(1) as u32) << 16
     }
 }
 
-/// Which bytes of a line are equal to `one`: a bit for each, the lowest for the first.
+/// Which bytes of a line are equal to `byte`: a bit for each, the lowest for the first.
 #[inline]
-#[cfg(any(test, not(all(target_arch = "x86_64", target_feature = "sse2"))))]
-pub(crate) fn equal_by_one(line: &Line, one: u8) -> u32 {
-    let bit = |(lane, &byte): (usize, &u8)| u32::from(byte == one) << lane;
-    line.0.iter().enumerate().map(bit).sum()
+#[cfg(all(
+    target_arch = "aarch64",
+    target_endian = "little",
+    target_feature = "neon",
+    not(any(miri, brimful_portable))
+))]
+#[allow(unsafe_code, reason = "instructions, and loads of 16 bytes")]
+pub(crate) fn equal(line: &Line, byte: u8) -> u32 {
+    use std::arch::aarch64::{
+        vandq_u8, vceqq_u8, vcombine_u8, vcreate_u8, vdupq_n_u8, vgetq_lane_u32, vld1q_u8,
+        vpaddq_u8, vreinterpretq_u32_u8,
+    };
+    let bytes = line.0.as_ptr();
+    // SAFETY: this is compiled only for processors that have these instructions. The two
+    // loads are of 16 bytes each, at 0 and at 16 from the beginning of 32 bytes that are
+    // initialised and borrowed; they ask for no alignment.
+    unsafe {
+        let wanted = vdupq_n_u8(byte);
+        // Each of eight lanes has a bit of its own: three sums of neighbours bring the
+        // eight together in one byte, and those of the whole line in four.
+        let bits = vcreate_u8(0x8040_2010_0804_0201);
+        let bits = vcombine_u8(bits, bits);
+        let half = |n| vandq_u8(vceqq_u8(vld1q_u8(bytes.add(n)), wanted), bits);
+        let pairs = vpaddq_u8(half(0), half(16));
+        let fours = vpaddq_u8(pairs, pairs);
+        let eights = vpaddq_u8(fours, fours);
+        vgetq_lane_u32::<0>(vreinterpretq_u32_u8(eights))
+    }
 }
-
-#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
-pub(crate) use equal_by_one as equal;
 
 /// Asks for the first and the last cache line of a place, and does not wait for them: when
 /// they are wanted, some ten or hundred instructions later, they may have come.
 #[inline]
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    expect(unused_variables, reason = "nothing to ask with")
-)]
+#[cfg(all(
+    any(target_arch = "x86", target_arch = "x86_64"),
+    target_feature = "sse2",
+    not(any(miri, brimful_portable))
+))]
 #[allow(unsafe_code, reason = "an instruction")]
-pub(crate) fn fetch<T>(place: &T) {
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse"))]
-    // SAFETY: compiled only for processors that have the instruction. It reads and writes
-    // nothing that a program can tell, and does not fault whatever the address is: these
-    // are that of a borrowed place and of its last byte.
+pub(crate) fn prefetch<T>(place: &T) {
+    use arch::{_MM_HINT_T0, _mm_prefetch};
+    #[cfg(target_arch = "x86")]
+    use std::arch::x86 as arch;
+    #[cfg(target_arch = "x86_64")]
+    use std::arch::x86_64 as arch;
+
+    let first = std::ptr::from_ref(place).cast::<i8>();
+    let last = first.wrapping_add(size_of::<T>().saturating_sub(1));
+    // SAFETY: this is compiled only for processors that have the instruction. It reads and
+    // writes nothing that a program can tell, and does not fault whatever the address is:
+    // these are that of a borrowed place and of its last byte.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let first = std::ptr::from_ref(place).cast::<i8>();
         _mm_prefetch::<_MM_HINT_T0>(first);
-        _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(size_of::<T>().saturating_sub(1)));
+        _mm_prefetch::<_MM_HINT_T0>(last);
     }
+}
+
+/// The forms for any machine.
+#[allow(
+    dead_code,
+    reason = "where the machine has a form of its own, only the tests use these"
+)]
+mod portable {
+    use super::Line;
+
+    /// The lower seven bits of each byte of a word.
+    const LOW: u64 = u64::from_le_bytes([0x7F; 8]);
+
+    /// As a factor it takes the highest bit of byte `n` to bit `56 + n`. No two of the
+    /// products fall on one bit, so nothing is carried.
+    const GATHER: u64 = 0x0002_0408_1020_4081;
+
+    /// Which bytes of a line are equal to `byte`: a bit for each, the lowest for the first.
+    #[inline]
+    pub(crate) fn equal(line: &Line, byte: u8) -> u32 {
+        let word = |n| equal_in_word(line, n, byte) << (8 * n);
+        word(0) | word(1) | word(2) | word(3)
+    }
+
+    /// The 8 bits of [`equal`] for word `n` of a line. A word is read with its first byte
+    /// lowest, so the lanes have one order whatever that of the machine is.
+    #[inline]
+    fn equal_in_word(line: &Line, n: usize, byte: u8) -> u32 {
+        let bytes = std::array::from_fn(|lane| line.0[8 * n + lane]);
+        let differs = u64::from_le_bytes(bytes) ^ u64::from_le_bytes([byte; 8]);
+        // The highest bit of each byte here says whether that byte differs: the sum of
+        // seven bits and 0x7F carries into it if any of them is set, and never beyond.
+        let unlike = ((differs & LOW) + LOW) | differs;
+        ((!unlike & !LOW).wrapping_mul(GATHER) >> 56) as u32
+    }
+
+    /// Asks for nothing: there is no stable intrinsic to ask with.
+    #[inline]
+    pub(crate) fn prefetch<T>(_place: &T) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_lane_answers_for_its_byte_alone() {
-        for lane in 0..LANES {
-            for byte in 1..=u8::MAX {
-                let mut line = Line([0; LANES]);
-                line.0[lane] = byte;
-                assert_eq!(equal(&line, byte), 1 << lane);
-                assert_eq!(equal(&line, 0), !(1 << lane));
-                assert_eq!(equal(&line, byte ^ 1) & 1 << lane, 0);
-            }
-        }
-        assert_eq!(equal(&Line([7; LANES]), 7), u32::MAX);
+    /// What each form must answer.
+    fn equal_by_bytes(line: &Line, byte: u8) -> u32 {
+        let bit = |(lane, &other): (usize, &u8)| u32::from(other == byte) << lane;
+        line.0.iter().enumerate().map(bit).sum()
     }
 
     #[test]
-    fn at_once_is_one_by_one() {
+    fn each_lane_answers_for_its_byte_alone() {
+        for equal in [equal, portable::equal] {
+            for lane in 0..LANES {
+                for byte in 1..=u8::MAX {
+                    let mut line = Line([0; LANES]);
+                    line.0[lane] = byte;
+                    assert_eq!(equal(&line, byte), 1 << lane);
+                    assert_eq!(equal(&line, 0), !(1 << lane));
+                    assert_eq!(equal(&line, byte ^ 1) & 1 << lane, 0);
+                }
+            }
+            assert_eq!(equal(&Line([7; LANES]), 7), u32::MAX);
+        }
+    }
+
+    #[test]
+    fn at_once_is_byte_by_byte() {
         let mut dice = 1_u64;
         for _ in 0..20_000 {
             let line = Line(std::array::from_fn(|_| {
                 dice = dice.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
-                // Few values, that many may be equal.
+                // Few values, that many may be equal, and such as differ by one bit.
                 [0, 1, 0x7F, 0x80, 0x81, 0xFE, 0xFF, 0x40][(dice >> 61) as usize]
             }));
-            for one in line.0 {
-                assert_eq!(equal(&line, one), equal_by_one(&line, one), "{:?}", line.0);
+            for byte in line.0 {
+                let expected = equal_by_bytes(&line, byte);
+                assert_eq!(equal(&line, byte), expected, "{:?}", line.0);
+                assert_eq!(portable::equal(&line, byte), expected, "{:?}", line.0);
+            }
+        }
+    }
+
+    #[test]
+    fn no_lane_disturbs_its_neighbour() {
+        const WANTED: u8 = 0xA5;
+        for one in 0..=u8::MAX {
+            for other in 0..=u8::MAX {
+                let lane = |lane| [one ^ WANTED, other ^ WANTED][lane % 2];
+                let line = Line(std::array::from_fn(lane));
+                let expected = equal_by_bytes(&line, WANTED);
+                assert_eq!(equal(&line, WANTED), expected, "{one} {other}");
+                assert_eq!(portable::equal(&line, WANTED), expected, "{one} {other}");
             }
         }
     }
 
     #[test]
     fn anything_may_be_asked_for() {
-        fetch(&());
-        fetch(&1_u8);
-        fetch(&[0_u64; 100]);
-        fetch::<[u64; 0]>(&[]);
+        prefetch(&());
+        prefetch(&1_u8);
+        prefetch(&[0_u64; 100]);
+        prefetch::<[u64; 0]>(&[]);
     }
 }

@@ -13,6 +13,7 @@ use std::cell::Cell;
 
 /// Panics if this thread is inside a closure that runs under a shard's lock.
 #[inline]
+#[track_caller]
 pub(crate) fn check() {
     if MARKED.with(Cell::get) {
         refuse();
@@ -24,8 +25,8 @@ pub(crate) fn is_marked() -> bool {
     MARKED.with(Cell::get)
 }
 
-/// The same for a destructor: while unwinding it answers `false` instead, since
-/// a second panic would abort the process.
+/// Whether a destructor may lock a shard: it panics as [`check`] does, but while unwinding,
+/// when a second panic would abort the process, it answers `false` instead.
 pub(crate) fn may_lock_while_dropping() -> bool {
     let marked = MARKED.with(Cell::get);
     if marked && !panicking() {
@@ -35,6 +36,7 @@ pub(crate) fn may_lock_while_dropping() -> bool {
 }
 
 #[cold]
+#[track_caller]
 fn refuse() -> ! {
     panic!(
         "brimful: a cache was called from code that runs under a cache's lock (a closure given to \
@@ -56,7 +58,7 @@ impl Mark {
         }
     }
 
-    /// The same in debug builds, nothing in release builds.
+    /// Marks the thread in debug builds, and does nothing in release builds.
     #[inline]
     pub(crate) fn set_in_debug() -> Option<Self> {
         cfg!(debug_assertions).then(Self::set)

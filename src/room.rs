@@ -1,14 +1,55 @@
-//! Weights, and `Room`: what an entry is charged in each dimension of a bound.
+//! What an entry is charged: `Scale` weighs it, `Room` is the charge in each dimension of a bound.
 //!
 //! A weight is a `u64`, computed once per value (or mutation) outside the
-//! locks where that is possible, and stored; nobody weighs a value again to
+//! locks where that is possible, and stored; a value is never weighed again to
 //! find out what to give back, so accounting cannot drift.
+//!
+//! Invariants
+//! 1. Caches that count entries charge 1 and never call a weigher.
+//! 2. In bytes, each entry is charged its overhead beside what the weigher says.
+//! 3. A weight of 0 is charged as 1, unless the number of entries is limited too.
 
 /// Says how heavy an entry is.
 pub(crate) type Weigher<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 
+/// Weighs entries.
+pub(crate) struct Scale<K, V> {
+    weigher: Option<Weigher<K, V>>,
+    overhead: u64,
+    least: u64,
+}
+
+impl<K, V> Scale<K, V> {
+    pub(crate) fn new(
+        weigher: Option<Weigher<K, V>>,
+        overhead: u64,
+        entry_limit: Option<usize>,
+    ) -> Self {
+        Self {
+            weigher,
+            overhead,
+            least: if entry_limit.is_some() { 0 } else { 1 },
+        }
+    }
+
+    /// What the entry is charged. Calls the user's weigher.
+    #[inline]
+    pub(crate) fn weigh(&self, key: &K, value: &V) -> u64 {
+        match &self.weigher {
+            Some(weigher) => self.charge(weigher(key, value).saturating_add(self.overhead)),
+            None => 1,
+        }
+    }
+
+    /// What an explicit weight is charged as.
+    #[inline]
+    pub(crate) fn charge(&self, weight: u64) -> u64 {
+        weight.max(self.least)
+    }
+}
+
 /// So much weight and so many entries: what is asked of a budget, held by a
-/// shard, or in a gatherer's hand.
+/// shard, or in a reservation.
 ///
 /// Caches that count entries only charge the entry as weight 1 and leave
 /// `entries` at zero: one dimension is enough for them.

@@ -9,49 +9,53 @@
 //! | child | does |
 //! |---|---|
 //! | `insert` | the way in |
-//! | `room` | own victims pay for it, for oneself or for others |
+//! | `evict` | making room, for its own insert or for another shard's |
 //! | `change` | changes in place, of values and of what they are charged |
-//! | `timer` | who is past his end, where entries have lives |
+//! | `deadline` | what an entry's fields say about its time |
+//! | `timer` | expiration: deadlines and the timer wheel |
+//! | `wheel` | when to look up which entries |
 //!
 //! Here is what they share: finding, touching, and the way out.
 //!
 //! Invariants
 //! 1. What is held is the sum over the entries of what each was charged, and part of
-//!    the budget's `used`: charged before an entry is shown to anyone, given back after
-//!    it is taken. Where all weigh 1 that is their number, and nobody counts it again.
+//!    the budget's `used`: charged before an entry can be found, given back after
+//!    it is taken. Where all weigh 1 that is their number, which is not counted again.
 //! 2. An entry that is being replaced is never its own victim, and stays
 //!    readable until its new value is in.
 //! 3. Whatever a policy answers, making room ends: each step evicts an entry or stops.
 
 mod change;
+mod deadline;
 mod evict;
 mod insert;
 mod timer;
 mod wheel;
 
 pub(crate) use change::Changed;
-pub(crate) use insert::{Offer, Placed};
+pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 
 use crate::budget::Budget;
 use crate::cause::{Cause, Times};
 use crate::clock::Moment;
 use crate::flight::Flights;
-use crate::outbox::{Departure, Outbox};
-use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag, Touch};
+use crate::form::{Form, extra::Extra};
+use crate::leave::outbox::{Departure, Outbox};
+use crate::policy::{Policy, Residents, Slot, Tag, Touch};
 use crate::room::Room;
 use crate::stats::{Counts, Snapshot};
 use crate::table::{Entry, Table};
 use crate::unwind::Panics;
 
-pub(crate) struct Shard<K, V, P: Policy> {
-    table: Table<K, V, P::Meta>,
-    policy: P,
+pub(crate) struct Shard<K, V, F: Form> {
+    table: Table<K, V, F>,
+    policy: F::Policy,
     /// What the entries are charged, where they have weights.
     held: Room,
     floor: u64,
     counts: Counts,
-    /// The key that `policy` was told of, while room is gathered for it.
+    /// The key that was announced to `policy`, while room is gathered for it.
     announced: Option<Tag>,
     alone: bool,
     share: u64,
@@ -59,17 +63,17 @@ pub(crate) struct Shard<K, V, P: Policy> {
     now: Moment,
     to_idle: u64,
     timer: Option<Box<timer::Timer>>,
-    /// The keys that are being loaded: of those in the table the stale ones alone.
+    /// The keys that are being loaded; of those in the table only stale ones.
     pub(crate) flights: Flights<K, V>,
 }
 
-impl<K, V, P: Policy> Shard<K, V, P> {
+impl<K, V, F: Form> Shard<K, V, F> {
     /// An empty shard whose fair share of the capacity is `share`; `alone` if
     /// there is no other to ask for room. Unused entries end after `to_idle`.
     pub(crate) fn new(share: u64, alone: bool, seed: u64, to_idle: u64) -> Self {
         Self {
             table: Table::new(),
-            policy: P::new(share, seed),
+            policy: F::Policy::new(share, seed),
             held: Room::NONE,
             floor: floor(share, alone),
             counts: Counts::default(),
@@ -88,10 +92,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.table.len()
     }
 
-    /// What its entries are charged.
+    /// What its entries are charged together.
     #[inline]
     fn held(&self) -> Room {
-        if P::Meta::WEIGHED {
+        if F::WEIGHED {
             return self.held;
         }
         Room {
@@ -100,17 +104,18 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
     }
 
-    /// More, or less, is held from now on.
+    /// Charges more.
     #[inline]
     fn hold(&mut self, more: Room) {
-        if P::Meta::WEIGHED {
+        if F::WEIGHED {
             self.held = self.held.plus(more);
         }
     }
 
+    /// Charges less.
     #[inline]
     fn release(&mut self, less: Room) {
-        if P::Meta::WEIGHED {
+        if F::WEIGHED {
             self.held = self.held.minus(less);
         }
     }
@@ -120,30 +125,26 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.held().weight
     }
 
-    /// An entry by its key, without touching it, if it is not past its end at `now`.
+    /// An entry by its key, without touching it, if it has not expired at `now`.
     #[inline]
     pub(crate) fn peek(
         &self,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
         now: Moment,
-    ) -> Option<&Entry<K, V, P::Meta>> {
+    ) -> Option<&Entry<K, V, F>> {
         let found = self.table.find(tag, is);
-        found.filter(|entry| !timer::is_past(&entry.meta, now))
+        found.filter(|entry| !deadline::is_expired(&entry.extra, now))
     }
 
-    /// A hit or a miss.
+    /// An entry by its key, touched; counts the hit or the miss.
     #[inline]
-    pub(crate) fn get(
-        &mut self,
-        tag: Tag,
-        is: impl FnMut(&K) -> bool,
-    ) -> Option<&Entry<K, V, P::Meta>> {
-        match P::TOUCH {
+    pub(crate) fn get(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, F>> {
+        match F::Policy::TOUCH {
             Touch::Mark => match self.table.find_mut(tag, is) {
-                Some(entry) if !timer::is_past(&entry.meta, self.now) => {
-                    P::mark(&mut entry.meta);
-                    Self::use_of(&mut entry.meta, self.now, self.to_idle);
+                Some(entry) if !deadline::is_expired(&entry.extra, self.now) => {
+                    F::Policy::mark(&mut entry.meta);
+                    Self::put_off(&mut entry.extra, self.now, self.to_idle);
                     self.counts.hit();
                     Some(entry)
                 }
@@ -167,32 +168,32 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             return None;
         };
         self.touch(slot);
-        self.used(slot);
+        self.put_off_idle(slot);
         self.counts.hit();
         Some(slot)
     }
 
-    pub(crate) fn entry(&self, slot: Slot) -> Option<&Entry<K, V, P::Meta>> {
+    pub(crate) fn entry(&self, slot: Slot) -> Option<&Entry<K, V, F>> {
         self.table.get(slot)
     }
 
-    pub(crate) fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, P::Meta>> {
+    pub(crate) fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, F>> {
         self.table.get_mut(slot)
     }
 
     /// Hands out the entries of a shard that will not be used again.
-    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
+    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
         let now = self.now;
-        let left = move |entry| timer::departed(entry, Cause::CacheDropped, now);
+        let left = move |entry| deadline::departure(entry, Cause::CacheDropped, now);
         self.table.empty().map(left)
     }
 
     #[inline]
     pub(crate) fn touch(&mut self, slot: Slot) {
-        match P::TOUCH {
+        match F::Policy::TOUCH {
             Touch::Mark => {
                 if let Some(entry) = self.table.get_mut(slot) {
-                    P::mark(&mut entry.meta);
+                    F::Policy::mark(&mut entry.meta);
                 }
             }
             Touch::Order => self.policy.touch(slot, &mut self.table),
@@ -200,38 +201,36 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     }
 
     fn weight_at(&self, slot: Slot) -> u64 {
-        self.table
-            .get(slot)
-            .map_or(0, |entry| entry.meta.weight(Ours))
+        self.table.get(slot).map_or(0, |entry| entry.extra.weight())
     }
 
     /// The slot of a key, to be changed or taken by the calls below.
     #[inline]
     pub(crate) fn slot(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
         let slot = self.table.slot(tag, is)?;
-        if P::Meta::TIMED && self.is_past(self.table.get(slot)?) {
+        if F::TIMED && self.is_expired(self.table.get(slot)?) {
             return None;
         }
         Some(slot)
     }
 
-    /// The same before a write: does some due work first, and an entry that is
-    /// past its end leaves.
+    /// The slot of a key before a write: takes a few ripe items off the wheel first, and an
+    /// expired entry leaves.
     #[inline]
-    pub(crate) fn claim(
+    pub(crate) fn slot_to_write(
         &mut self,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
         budget: &Budget,
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
-        self.work(budget, out);
+        self.expire_some(budget, out);
         let slot = self.table.slot(tag, is);
-        self.unless_past(slot, budget, out)
+        self.unless_expired(slot, budget, out)
     }
 
-    /// Takes the entry in `slot` out, by no choice of the policy.
-    pub(crate) fn leave(
+    /// Takes the entry in `slot` out; the policy did not choose it.
+    pub(crate) fn remove(
         &mut self,
         slot: Slot,
         cause: Cause,
@@ -248,60 +247,60 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     /// what it was charged.
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
-        let meta = &self.table.get(slot)?.meta;
-        let (cause, times) = timer::parted(meta, cause, self.now);
-        let weight = meta.weight(Ours);
-        if cause == Cause::Evicted && P::was_hit(meta) == Some(false) {
+        let entry = self.table.get(slot)?;
+        let (cause, times) = deadline::cause_and_times(&entry.extra, cause, self.now);
+        let weight = entry.extra.weight();
+        if cause == Cause::Evicted && F::Policy::was_hit(&entry.meta) == Some(false) {
             self.counts.evicted_unhit();
         }
-        if !P::Meta::TIMED && out.forgets(cause) {
+        if !F::TIMED && out.forgets(cause) {
             self.table.forget(slot);
-            return Some(self.without(weight, cause));
+            return Some(self.discharge(weight, cause));
         }
         let entry = self.table.take(slot)?;
-        Some(self.left(entry, cause, times, out))
+        Some(self.depart(entry, cause, times, out))
     }
 
     /// Counts an entry that was taken out; what it was charged.
     #[inline]
-    fn left(
+    fn depart(
         &mut self,
-        entry: Entry<K, V, P::Meta>,
+        entry: Entry<K, V, F>,
         cause: Cause,
         times: Times,
         out: &mut Outbox<K, V>,
     ) -> Room {
-        let room = self.without(entry.meta.weight(Ours), cause);
-        self.part(&entry.meta, times);
+        let room = self.discharge(entry.extra.weight(), cause);
+        self.forget_item(&entry.extra, times);
         out.put(entry.key, entry.value, cause, times);
         room
     }
 
     /// An entry of this weight is held no more; what it was charged.
     #[inline]
-    fn without(&mut self, weight: u64, cause: Cause) -> Room {
-        let room = charge::<P>(weight);
+    fn discharge(&mut self, weight: u64, cause: Cause) -> Room {
+        let room = charge::<F>(weight);
         self.release(room);
-        self.counts.left(counted::<P>(weight), cause);
+        self.counts.left(counted::<F>(weight), cause);
         room
     }
 
-    /// The entries that are not past their end at `now`.
+    /// The entries that have not expired at `now`.
     pub(crate) fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, &V)> {
-        let live = move |entry: &&Entry<K, V, P::Meta>| !timer::is_past(&entry.meta, now);
+        let live = move |entry: &&Entry<K, V, F>| !deadline::is_expired(&entry.extra, now);
         let entries = self.table.iter().filter(live);
         entries.map(|entry| (&entry.key, &entry.value))
     }
 
-    /// Empties the shard; hands out its entries, already counted as `cause`. Those
-    /// past their end come out as expired: to be told of by `recount`.
+    /// Empties the shard; hands out its entries, already counted as `cause`. Those that have
+    /// expired come out as expired: `recount` corrects the counts.
     pub(crate) fn empty(
         &mut self,
         cause: Cause,
         budget: &Budget,
         panics: &mut Panics,
-    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, P> {
-        let before = std::mem::replace(&mut self.policy, P::new(self.share, self.seed));
+    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
+        let before = std::mem::replace(&mut self.policy, F::Policy::new(self.share, self.seed));
         self.announced = None;
         self.flights.detach_all();
         let entries = self.table.len() as u64;
@@ -309,12 +308,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.held = Room::NONE;
         let now = self.now;
         let taken = self.table.empty();
-        self.forget_all_ends();
+        self.clear_timer();
         self.counts
-            .left_at_once(entries, counted::<P>(held.weight), cause);
+            .left_at_once(entries, counted::<F>(held.weight), cause);
         budget.give(held);
         panics.drop(before);
-        taken.map(move |entry| timer::departed(entry, cause, now))
+        taken.map(move |entry| deadline::departure(entry, cause, now))
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
@@ -336,13 +335,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let mut snapshot = self.counts.snapshot();
         snapshot.len = self.table.len() as u64;
         snapshot.weight = self.weight();
-        if !P::Meta::WEIGHED {
+        if !F::WEIGHED {
             snapshot.weight_in = self.counts.entries_in();
             snapshot.weight_out = snapshot.weight_in - snapshot.weight;
         }
         snapshot.capacity = self.share;
         snapshot.lateness = self.lateness();
-        snapshot.lives = self.lives();
+        snapshot.ages = self.ages();
         snapshot.loaded = self.flights.loaded().cloned().unwrap_or_default();
         snapshot
     }
@@ -356,7 +355,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let charges = self
             .table
             .iter()
-            .map(|entry| charge::<P>(entry.meta.weight(Ours)));
+            .map(|entry| charge::<F>(entry.extra.weight()));
         let sum = charges.fold(Room::NONE, Room::plus);
         assert_eq!(
             sum,
@@ -386,23 +385,23 @@ fn fits(weight: u64, budget: &Budget) -> bool {
     weight <= capacity && capacity > 0
 }
 
-/// What is counted of a weight: where all weigh 1, nothing, as entries are counted.
+/// What is counted of a weight: 0 where all weigh 1, since entries are counted anyway.
 #[inline]
-fn counted<P: Policy>(weight: u64) -> u64 {
-    if P::Meta::WEIGHED { weight } else { 0 }
+fn counted<F: Form>(weight: u64) -> u64 {
+    if F::WEIGHED { weight } else { 0 }
 }
 
 /// What an entry of this weight is charged.
 #[inline]
-fn charge<P: Policy>(weight: u64) -> Room {
+fn charge<F: Form>(weight: u64) -> Room {
     Room {
         weight,
-        entries: u64::from(P::Meta::WEIGHED),
+        entries: u64::from(F::WEIGHED),
     }
 }
 
-/// Below this weight a shard lets others pay for room: three quarters of its
-/// share. Above it, its own victims pay, without a word to anyone.
+/// Below this weight a shard asks for room elsewhere: three quarters of its share. Above it,
+/// it evicts its own entries.
 fn floor(share: u64, alone: bool) -> u64 {
     if alone { 0 } else { share - share / 4 }
 }

@@ -1,9 +1,9 @@
 //! Statistics: always on, counted per shard, read as a [`Snapshot`].
 //!
-//! What they cost: a plain addition under the lock that the call holds anyway.
+//! A count costs a plain addition under the lock that the call holds anyway. All of them take
 //! 150 bytes a shard, and 300 more ([`Loads`]) once something was loaded there.
 //!
-//! Invariant, when nobody is writing: `inserts - departures = len` and
+//! Invariant, when no thread is writing: `inserts - departures = len` and
 //! `weight_in - weight_out = weight`, where a refused value that was never
 //! resident counts in neither.
 
@@ -123,14 +123,14 @@ impl Counts {
         self.weight_out = self.weight_out.wrapping_add(before);
     }
 
-    /// A value was refused without ever being resident, or had no life to live.
+    /// A value was refused without ever being resident, or had a time to live of zero.
     pub(crate) fn refused_outright(&mut self, cause: Cause) {
         self.inserts += 1;
         self.departures[cause as usize] += 1;
         self.turned_away += 1;
     }
 
-    /// What came in where all entries weigh 1: nobody counted it.
+    /// What came in where all entries weigh 1: it was not counted.
     pub(crate) fn entries_in(&self) -> u64 {
         self.inserts - self.turned_away
     }
@@ -168,7 +168,7 @@ impl Counts {
 
 /// The statistics of a cache at one moment.
 ///
-/// Exact when nobody else is using the cache; else each figure is right for
+/// Exact when no other thread is using the cache; else each figure is right for
 /// some moment of the call, shard by shard. Subtract an earlier one to see what
 /// [grew](Growth).
 ///
@@ -193,6 +193,7 @@ impl Counts {
 /// println!("{}", &now - &before);
 /// ```
 #[derive(Clone, Default)]
+#[must_use]
 pub struct Snapshot {
     pub(crate) len: u64,
     pub(crate) weight: u64,
@@ -208,7 +209,7 @@ pub struct Snapshot {
     evicted_unhit: u64,
     ghost_hits: u64,
     pub(crate) lateness: Lateness,
-    pub(crate) lives: Option<Box<Lives>>,
+    pub(crate) ages: Option<Box<Ages>>,
 }
 
 /// How late the expired left, in nanoseconds.
@@ -232,53 +233,71 @@ impl Lateness {
     }
 }
 
-/// How long values were resident by the time they left, whatever made them
-/// leave: a histogram by powers of two. 512 bytes a shard.
+/// The ages of values when they left (how long they were resident), whatever made them
+/// leave: a histogram by powers of two. It takes 512 bytes a shard.
 ///
-/// Kept where the builder was told to [record lives](crate::Builder::record_lives).
+/// It is kept where the builder was told to [record ages](crate::Builder::record_ages).
 ///
 /// ```
-/// use brimful::{Cache, Entries, HandClock};
+/// use brimful::{Cache, Entries, ManualClock};
 /// use std::time::Duration;
 ///
-/// let clock = HandClock::new();
-/// let cache = Cache::builder(Entries(100)).record_lives().clock(clock.clone()).build()?;
+/// let clock = ManualClock::new();
+/// let cache = Cache::builder(Entries(100)).record_ages().clock(clock.clone()).build()?;
 /// cache.insert("a", 1);
 /// clock.advance(Duration::from_secs(3));
 /// cache.remove("a");
-/// let lives = cache.stats().lives().cloned().unwrap_or_default();
-/// assert_eq!(lives.count(), 1);
-/// assert!(lives.quantile(0.5) >= Some(Duration::from_secs(3)));
+/// let ages = cache.stats().ages().cloned().unwrap_or_default();
+/// assert_eq!(ages.count(), 1);
+/// assert!(ages.quantile(0.5) >= Some(Duration::from_secs(3)));
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 #[derive(Clone)]
-pub struct Lives([u64; 64]);
+pub struct Ages([u64; 64]);
 
-impl Default for Lives {
+impl Default for Ages {
     fn default() -> Self {
         Self([0; 64])
     }
 }
 
-impl Lives {
+impl Ages {
     pub(crate) fn note(&mut self, nanos: u64) {
         self.0[63 - (nanos | 1).leading_zeros() as usize] += 1;
     }
 
-    pub(crate) fn add(&mut self, other: &Lives) {
+    pub(crate) fn add(&mut self, other: &Ages) {
         for (sum, more) in self.0.iter_mut().zip(other.0) {
             *sum += more;
         }
     }
 
-    /// Values counted.
+    /// How many values were counted.
+    ///
+    /// ```
+    /// assert_eq!(brimful::Ages::default().count(), 0);
+    /// ```
     pub fn count(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Each step with its count, shortest lives first: `(most, count)` are the
-    /// values that lived for at most `most` and for more than half of it. Steps
+    /// Each step with its count, youngest first: `(most, count)` are the
+    /// values whose age was at most `most` and more than half of it. Steps
     /// without a value are left out.
+    ///
+    /// ```
+    /// # use brimful::{Cache, Entries, ManualClock};
+    /// # use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100)).record_ages().clock(clock.clone()).build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(3));
+    /// cache.insert("b", 2);
+    /// cache.clear();
+    /// let ages = cache.stats().ages().cloned().unwrap_or_default();
+    /// assert_eq!(ages.iter().map(|(_, count)| count).collect::<Vec<_>>(), [1, 1]);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (Duration, u64)> {
         let step = |(power, &count): (usize, &u64)| (Self::most(power), count);
         self.0
@@ -288,9 +307,13 @@ impl Lives {
             .filter(|step| step.1 > 0)
     }
 
-    /// A life that this part of the values did not outlive, from 0.0 to 1.0: the
-    /// upper edge of the step in which it lies, so less than twice too long.
+    /// An age that this part of the values, from 0.0 to 1.0, did not pass: the
+    /// upper edge of the step in which it lies, so less than twice too much.
     /// `None` if nothing was counted.
+    ///
+    /// ```
+    /// assert_eq!(brimful::Ages::default().quantile(0.99), None);
+    /// ```
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         let wanted = (self.count() as f64 * part).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -307,79 +330,165 @@ impl Lives {
     }
 }
 
-impl fmt::Debug for Lives {
+impl fmt::Debug for Ages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
 }
 
 impl Snapshot {
-    /// Entries resident.
+    /// How many entries were resident.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.stats().len(), 1);
+    /// ```
     pub fn len(&self) -> u64 {
         self.len
     }
 
     /// Whether nothing was resident.
+    ///
+    /// ```
+    /// assert!(brimful::Cache::<u32, u32>::new(100).stats().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Weight resident, in the cache's unit.
+    /// The weight that was resident, in the cache's unit.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &u32, text: &&str| text.len() as u64);
+    /// cache.insert(1, "seventeen letters");
+    /// assert_eq!(cache.stats().weight(), 17);
+    /// ```
     pub fn weight(&self) -> u64 {
         self.weight
     }
 
     /// The capacity at that moment, in the cache's unit: of a single shard its fair share.
+    ///
+    /// ```
+    /// assert_eq!(brimful::Cache::<u32, u32>::new(100).stats().capacity(), 100);
+    /// ```
     pub fn capacity(&self) -> u64 {
         self.capacity
     }
 
     /// Look-ups that found their key: `get`, `get_many`, `view`, `update`,
     /// `get_or_insert_with` and its relatives, and the calls of `entry`. `peek` and `contains_key` are not counted.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// cache.get("a");
+    /// cache.peek("a");
+    /// assert_eq!(cache.stats().hits(), 1);
+    /// ```
     pub fn hits(&self) -> u64 {
         self.hits
     }
 
     /// Look-ups of the same calls that did not find their key. A loading call counts
     /// as it found things at first, whether it then loads or waits.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.get_or_insert_with("a", || 1);
+    /// cache.get_or_insert_with("a", || 1);
+    /// assert_eq!(cache.stats().misses(), 1);
+    /// # let _: Option<u32> = cache.get(&"a".to_string());
+    /// ```
     pub fn misses(&self) -> u64 {
         self.misses
     }
 
     /// Hits over look-ups, or `None` before the first look-up.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// cache.get("a");
+    /// cache.get("b");
+    /// assert_eq!(cache.stats().hit_ratio(), Some(0.5));
+    /// ```
     pub fn hit_ratio(&self) -> Option<f64> {
         let lookups = self.hits + self.misses;
         (lookups > 0).then(|| self.hits as f64 / lookups as f64)
     }
 
     /// Values offered: stored, stored in place of an older one, or refused.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend([("a", 1), ("a", 2)]);
+    /// assert_eq!(cache.stats().inserts(), 2);
+    /// ```
     pub fn inserts(&self) -> u64 {
         self.inserts
     }
 
     /// Values that left for this cause.
+    ///
+    /// ```
+    /// use brimful::Cause;
+    ///
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend([("a", 1), ("a", 2)]);
+    /// assert_eq!(cache.stats().departures(Cause::Replaced), 1);
+    /// ```
     pub fn departures(&self, cause: Cause) -> u64 {
         self.departures[cause as usize]
     }
 
     /// Weight that came in, modulo 2^64. A value that changes its weight counts as out and in.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &u32, text: &&str| text.len() as u64);
+    /// cache.insert(1, "seventeen letters");
+    /// assert_eq!(cache.stats().weight_in(), 17);
+    /// ```
     pub fn weight_in(&self) -> u64 {
         self.weight_in
     }
 
     /// Weight that went out, modulo 2^64.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &u32, text: &&str| text.len() as u64);
+    /// cache.insert(1, "seventeen letters");
+    /// cache.remove(&1);
+    /// assert_eq!(cache.stats().weight_out(), 17);
+    /// ```
     pub fn weight_out(&self) -> u64 {
         self.weight_out
     }
 
     /// Loaders that ended with a value, whether it was stored or not: of
     /// `get_or_insert_with` and its relatives. A loader of many keys counts once.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.get_or_insert_with(&1, || "one");
+    /// cache.get_or_insert_with(&1, || "one");
+    /// assert_eq!(cache.stats().loads(), 1);
+    /// ```
     pub fn loads(&self) -> u64 {
         self.loaded.ended
     }
 
     /// Time spent in those loaders, summed over callers: from its start, or the
     /// first poll of its future, to the value.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let cache = brimful::Cache::new(100);
+    /// cache.get_or_insert_with(&1, || std::thread::sleep(Duration::from_millis(2)));
+    /// assert!(cache.stats().load_time() >= Duration::from_millis(2));
+    /// ```
     pub fn load_time(&self) -> Duration {
         Duration::from_nanos(self.loaded.nanos)
     }
@@ -406,51 +515,139 @@ impl Snapshot {
     }
 
     /// Loaders that failed, panicked or, as futures, were dropped half-way.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::<u32, u32>::new(100);
+    /// assert!(cache.try_get_or_insert_with(&1, || Err("no route")).is_err());
+    /// assert_eq!(cache.stats().load_failures(), 1);
+    /// ```
     pub fn load_failures(&self) -> u64 {
         self.loaded.failed
     }
 
     /// How often a call waited for another call's load of the same key.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::<u32, u32>::new(100);
+    /// assert_eq!(cache.stats().load_waits(), 0);
+    /// ```
     pub fn load_waits(&self) -> u64 {
         self.loaded.waits
     }
 
     /// Values that loaders have brought for [stale](crate::Builder::refresh_after) ones,
     /// whether they were stored or not. Their loads are among [`loads`](Snapshot::loads).
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::ZERO).build()?;
+    /// cache.insert(1, "stale at once");
+    /// cache.get_or_insert_with(&1, || "fresh");
+    /// assert_eq!(cache.stats().refreshes(), 1);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn refreshes(&self) -> u64 {
         self.loaded.refreshed
     }
 
     /// Entries evicted that were never hit: room spent for nothing.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(1);
+    /// cache.insert("a", 1);
+    /// cache.insert("b", 2);
+    /// assert_eq!(cache.stats().evicted_unhit(), 1);
+    /// ```
     pub fn evicted_unhit(&self) -> u64 {
         self.evicted_unhit
     }
 
     /// Inserts of keys that were evicted a moment ago, as far as the policy
     /// remembers them: each is a miss that a larger cache would have spared.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// // A loop a little wider than the cache: what comes back has just been evicted.
+    /// for key in (0..150).cycle().take(1_500) {
+    ///     cache.insert(key, ());
+    /// }
+    /// assert!(cache.stats().ghost_hits() > 0);
+    /// ```
     pub fn ghost_hits(&self) -> u64 {
         self.ghost_hits
     }
 
     /// How late the [expired](Cause::Expired) left, summed over them: the time
-    /// between the end of a life and the write or sweep that took the value out.
+    /// between a deadline and the write or sweep that took the value out.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(65));
+    /// cache.sweep(100);
+    /// assert!(cache.stats().lateness() > Duration::from_secs(4));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn lateness(&self) -> Duration {
         Duration::from_nanos(self.lateness.sum)
     }
 
-    /// The most that any of them was late.
+    /// The largest lateness of any expired value.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(65));
+    /// cache.sweep(100);
+    /// assert!(cache.stats().most_late() > Duration::from_secs(4));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn most_late(&self) -> Duration {
         Duration::from_nanos(self.lateness.most)
     }
 
-    /// How long values lived, if the builder was told to
-    /// [record lives](crate::Builder::record_lives).
-    pub fn lives(&self) -> Option<&Lives> {
-        self.lives.as_deref()
+    /// The ages of values when they left, if the builder was told to
+    /// [record ages](crate::Builder::record_ages).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::<u32, u32>::new(100);
+    /// assert!(cache.stats().ages().is_none());
+    /// ```
+    pub fn ages(&self) -> Option<&Ages> {
+        self.ages.as_deref()
     }
 
     /// Panics of the listener, each of which was also passed on to its caller
     /// unless that one was already unwinding.
+    ///
+    /// ```
+    /// use brimful::{Cache, Cause, Entries};
+    ///
+    /// let cache = Cache::builder(Entries(100))
+    ///     .listener(|_: &u32, _: &u32, _: Cause| panic!("a listener that panics"))
+    ///     .build()?;
+    /// cache.insert(1, 1);
+    /// let removed = std::panic::catch_unwind(|| cache.remove(&1));
+    /// assert!(removed.is_err());
+    /// assert_eq!(cache.stats().listener_panics(), 1);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn listener_panics(&self) -> u64 {
         self.listener_panics
     }
@@ -470,50 +667,66 @@ impl Snapshot {
         self.ghost_hits += other.ghost_hits;
         self.len += other.len;
         self.lateness.add(other.lateness);
-        if let Some(lives) = &other.lives {
-            self.lives.get_or_insert_default().add(lives);
+        if let Some(lives) = &other.ages {
+            self.ages.get_or_insert_default().add(lives);
         }
     }
 
-    /// Every figure with its name, in the order in which it is printed.
-    fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    /// Every figure with its name and kind, in the order in which it is printed.
+    fn figures(&self) -> impl Iterator<Item = (&'static str, Kind, u64)> + '_ {
+        use Kind::{Counter, Level, Maximum, Setting};
         let resident = [
-            ("entries", self.len),
-            ("weight", self.weight),
-            ("capacity", self.capacity),
+            ("entries", Level, self.len),
+            ("weight", Level, self.weight),
+            ("capacity", Setting, self.capacity),
         ];
         let flow = [
-            ("hits", self.hits),
-            ("misses", self.misses),
-            ("ghost hits", self.ghost_hits),
-            ("inserts", self.inserts),
-            ("weight in", self.weight_in),
-            ("weight out", self.weight_out),
-            ("evicted unhit", self.evicted_unhit),
-            ("loads", self.loaded.ended),
-            ("load nanoseconds", self.loaded.nanos),
-            ("load failures", self.loaded.failed),
-            ("load waits", self.loaded.waits),
-            ("refreshes", self.loaded.refreshed),
-            ("late nanoseconds", self.lateness.sum),
-            ("most late", self.lateness.most),
-            ("listener panics", self.listener_panics),
+            ("hits", Counter, self.hits),
+            ("misses", Counter, self.misses),
+            ("ghost hits", Counter, self.ghost_hits),
+            ("inserts", Counter, self.inserts),
+            ("weight in", Counter, self.weight_in),
+            ("weight out", Counter, self.weight_out),
+            ("evicted unhit", Counter, self.evicted_unhit),
+            ("loads", Counter, self.loaded.ended),
+            ("load nanoseconds", Counter, self.loaded.nanos),
+            ("load failures", Counter, self.loaded.failed),
+            ("load waits", Counter, self.loaded.waits),
+            ("refreshes", Counter, self.loaded.refreshed),
+            ("late nanoseconds", Counter, self.lateness.sum),
+            ("most late", Maximum, self.lateness.most),
+            ("listener panics", Counter, self.listener_panics),
         ];
-        let left = Cause::ALL.map(|cause| (cause.name(), self.departures(cause)));
+        let left = Cause::ALL.map(|cause| (cause.name(), Counter, self.departures(cause)));
         resident.into_iter().chain(left).chain(flow)
     }
 }
 
+/// What a figure is, and so what the difference of two says.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// What is there now: it grows and shrinks.
+    Level,
+    /// What was counted so far, modulo 2^64.
+    Counter,
+    /// What the owner of the cache has set: two of them have no difference.
+    Setting,
+    /// The largest so far. If it has grown, the later one is the largest in between;
+    /// if not, nothing is known.
+    Maximum,
+}
+
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.figures()).finish()
+        let figures = self.figures().map(|(name, _, figure)| (name, figure));
+        f.debug_map().entries(figures).finish()
     }
 }
 
 impl fmt::Display for Snapshot {
     /// One line a figure; figures that are zero are left out, but for the entries.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, figure) in self.figures() {
+        for (name, _, figure) in self.figures() {
             if figure > 0 || name == "entries" {
                 writeln!(f, "{name:<17}{figure:>15}")?;
             }
@@ -524,7 +737,21 @@ impl fmt::Display for Snapshot {
 
 /// What changed between two snapshots: prints like the difference of two heap
 /// profiles, with what is resident first.
+///
+/// ```
+/// let cache = brimful::Cache::new(100);
+/// cache.insert("a", 1);
+/// let before = cache.stats();
+/// cache.extend([("b", 2), ("c", 3)]);
+/// cache.set_capacity(brimful::Entries(200));
+///
+/// let growth = &cache.stats() - &before;
+/// let printed = growth.to_string();
+/// assert!(printed.contains("entries                       +2   (1 -> 3)"));
+/// assert!(printed.contains("capacity                     200   (before: 100)"));
+/// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Growth {
     before: Snapshot,
     after: Snapshot,
@@ -532,16 +759,40 @@ pub struct Growth {
 
 impl Growth {
     /// By how many entries the cache grew; less than zero if it shrank.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// let before = cache.stats();
+    /// cache.clear();
+    /// assert_eq!((&cache.stats() - &before).entries(), -1);
+    /// ```
     pub fn entries(&self) -> i128 {
         i128::from(self.after.len) - i128::from(self.before.len)
     }
 
     /// By how much weight the cache grew; less than zero if it shrank.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &u32, text: &&str| text.len() as u64);
+    /// let before = cache.stats();
+    /// cache.insert(1, "seventeen letters");
+    /// assert_eq!((&cache.stats() - &before).weight(), 17);
+    /// ```
     pub fn weight(&self) -> i128 {
         i128::from(self.after.weight) - i128::from(self.before.weight)
     }
 
     /// Hits over look-ups between the two, or `None` if there was no look-up.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// cache.get("z");
+    /// let before = cache.stats();
+    /// cache.get("a");
+    /// assert_eq!((&cache.stats() - &before).hit_ratio(), Some(1.0));
+    /// ```
     pub fn hit_ratio(&self) -> Option<f64> {
         let hits = self.after.hits.saturating_sub(self.before.hits);
         let lookups = hits + self.after.misses.saturating_sub(self.before.misses);
@@ -561,15 +812,61 @@ impl Sub for &Snapshot {
 }
 
 impl fmt::Display for Growth {
-    /// One line a figure that changed, and always the entries.
+    /// One line a figure that changed, and always the entries. Of what was set, and of the
+    /// largest of something, the later figure is printed: a difference would say nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pairs = self.before.figures().zip(self.after.figures());
-        for ((name, before), (_, after)) in pairs {
-            if before != after || name == "entries" {
-                let grown = i128::from(after) - i128::from(before);
-                writeln!(f, "{name:<17}{grown:>+15}   ({before} -> {after})")?;
+        for ((name, kind, before), (_, _, after)) in pairs {
+            if before == after && name != "entries" {
+                continue;
+            }
+            match kind {
+                Kind::Level => {
+                    let grown = i128::from(after) - i128::from(before);
+                    writeln!(f, "{name:<17}{grown:>+15}   ({before} -> {after})")?;
+                }
+                Kind::Counter => {
+                    let counted = after.wrapping_sub(before) as i64;
+                    writeln!(f, "{name:<17}{counted:>+15}   ({before} -> {after})")?;
+                }
+                Kind::Maximum if after < before => {}
+                Kind::Setting | Kind::Maximum => {
+                    writeln!(f, "{name:<17}{after:>15}   (before: {before})")?;
+                }
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn late(most: u64) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.lateness.note(most);
+        snapshot
+    }
+
+    #[test]
+    fn a_difference_says_something_of_each_figure_or_leaves_it_out() {
+        let grown = (&late(7) - &late(3)).to_string();
+        assert!(grown.contains("most late                      7   (before: 3)"));
+        assert!(grown.contains("late nanoseconds              +4   (3 -> 7)"));
+        let shrunk = (&late(3) - &late(7)).to_string();
+        assert!(!shrunk.contains("most late"), "{shrunk}");
+    }
+
+    #[test]
+    fn counters_that_wrapped_have_a_small_difference() {
+        let (mut before, mut after) = (Snapshot::default(), Snapshot::default());
+        before.weight_in = u64::MAX;
+        after.weight_in = 9;
+        let grown = (&after - &before).to_string();
+        assert!(
+            grown.contains("weight in                    +10"),
+            "{grown}"
+        );
     }
 }

@@ -11,13 +11,17 @@
 //! The lock does not poison: a panic in user code under a lock unlocks it, and the
 //! rooms above keep user code out of the span between two state changes.
 
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
 #[cfg(not(brimful_loom))]
 mod chosen {
+    use parking_lot::Condvar;
     use std::time::Instant;
 
     pub(crate) use parking_lot::{Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-    pub(crate) use std::thread::{Thread, current};
 
     std::thread_local! {
         /// See `reentry`.
@@ -29,13 +33,40 @@ mod chosen {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// Sleeps until this thread is unparked, until then at most; may wake early.
-    pub(crate) fn park(until: Option<Instant>) {
-        match until {
-            None => std::thread::park(),
-            Some(until) => {
-                std::thread::park_timeout(until.saturating_duration_since(Instant::now()));
+    /// Where one thread sleeps until it is unparked. The token is not the thread's own
+    /// (`std::thread::park`), which may be meant for other code.
+    pub(super) struct Parker {
+        token: Mutex<bool>,
+        given: Condvar,
+    }
+
+    impl Parker {
+        pub(super) fn new() -> Self {
+            Self {
+                token: Mutex::new(false),
+                given: Condvar::new(),
             }
+        }
+
+        pub(super) fn unpark(&self) {
+            *self.token.lock() = true;
+            self.given.notify_one();
+        }
+
+        /// Sleeps until it is unparked, and takes the token; answers `false` if there was
+        /// none by `until`.
+        pub(super) fn park(&self, until: Option<Instant>) -> bool {
+            let mut token = self.token.lock();
+            let mut in_time = true;
+            while !*token && in_time {
+                match until {
+                    None => self.given.wait(&mut token),
+                    Some(until) => {
+                        in_time = !self.given.wait_until(&mut token, until).timed_out();
+                    }
+                }
+            }
+            std::mem::take(&mut token)
         }
     }
 
@@ -61,7 +92,7 @@ mod chosen {
 
 #[cfg(brimful_loom)]
 mod chosen {
-    use std::sync::Arc;
+    use loom::sync::Condvar;
     use std::time::Instant;
 
     pub(crate) use loom::lazy_static;
@@ -71,7 +102,6 @@ mod chosen {
     loom::thread_local! {
         /// See `reentry`.
         pub(crate) static MARKED: std::cell::Cell<bool> = std::cell::Cell::new(false);
-        static SLEEPER: Arc<Sleeper> = Arc::new(Sleeper::new());
     }
 
     /// `loom`'s lock with `parking_lot`'s signatures.
@@ -96,49 +126,38 @@ mod chosen {
         2
     }
 
-    /// The token of a thread. `loom`'s own is lost when the thread waits for a
-    /// lock between the unparking and the parking.
-    struct Sleeper {
+    /// Where one thread sleeps until it is unparked.
+    pub(super) struct Parker {
         token: Mutex<bool>,
-        given: loom::sync::Condvar,
+        given: Condvar,
     }
 
-    impl Sleeper {
-        fn new() -> Self {
+    impl Parker {
+        pub(super) fn new() -> Self {
             Self {
                 token: Mutex::new(false),
-                given: loom::sync::Condvar::new(),
+                given: Condvar::new(),
             }
         }
-    }
 
-    /// A thread to be unparked.
-    #[derive(Clone)]
-    pub(crate) struct Thread(Arc<Sleeper>);
-
-    impl Thread {
-        pub(crate) fn unpark(&self) {
-            *self.0.token.lock() = true;
-            self.0.given.notify_one();
+        pub(super) fn unpark(&self) {
+            *self.token.lock() = true;
+            self.given.notify_one();
         }
-    }
 
-    pub(crate) fn current() -> Thread {
-        SLEEPER.with(|sleeper| Thread(sleeper.clone()))
-    }
-
-    /// Sleeps until this thread is unparked. In a model no time passes: with a
-    /// moment to wake at it only lets others run.
-    pub(crate) fn park(until: Option<Instant>) {
-        if until.is_some() {
-            return loom::thread::yield_now();
+        /// Sleeps until it is unparked, and takes the token. In a model no time passes:
+        /// with a moment to wake at it only lets other threads run, until that has passed.
+        pub(super) fn park(&self, until: Option<Instant>) -> bool {
+            if let Some(until) = until {
+                loom::thread::yield_now();
+                return Instant::now() < until;
+            }
+            let mut token = self.token.lock();
+            while !*token {
+                token = self.given.wait(token).expect("no poison");
+            }
+            std::mem::replace(&mut token, false)
         }
-        let Thread(sleeper) = current();
-        let mut token = sleeper.token.lock();
-        while !*token {
-            token = sleeper.given.wait(token).expect("no poison");
-        }
-        *token = false;
     }
 
     /// A value for each thread.
@@ -167,7 +186,49 @@ pub(crate) use chosen::*;
 pub(crate) use std::sync::{Arc, Weak};
 pub(crate) use std::thread::panicking;
 
-/// A number that no one else in this process has.
+/// Drives a future on this thread, which sleeps while it is pending, for `most` in all;
+/// `None` if it is pending still. The future is dropped then.
+///
+/// Most are ready when they are first polled: these cost no waker.
+#[inline]
+pub(crate) fn block_on<F: Future>(future: F, most: Option<Duration>) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => park_on(future, most),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn park_on<F: Future>(mut future: Pin<&mut F>, most: Option<Duration>) -> Option<F::Output> {
+    // Without an end where that passes the range of the system's clock.
+    let until = most.and_then(|most| Instant::now().checked_add(most));
+    let parker = Arc::new(Parker::new());
+    let waker = Waker::from(parker.clone());
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        if !parker.park(until) {
+            return None;
+        }
+    }
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.unpark();
+    }
+}
+
+/// A number that nothing else in this process has.
 pub(crate) fn fresh_number() -> u64 {
     // Not the model checker's: that it differs is all there is to it.
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
@@ -190,7 +251,7 @@ pub(crate) fn join(thread: Started) {
     }
 }
 
-/// Wakes who waits, once and for all.
+/// Wakes the threads that wait, once and for all.
 pub(crate) struct Bell {
     rung: parking_lot::Mutex<bool>,
     ringing: parking_lot::Condvar,
@@ -210,10 +271,10 @@ impl Bell {
     }
 
     /// Waits until it rings, but no longer than `most`; says whether it has rung.
-    pub(crate) fn wait(&self, most: std::time::Duration) -> bool {
+    pub(crate) fn wait(&self, most: Duration) -> bool {
         let mut rung = self.rung.lock();
         // Without an end where that passes the range of the system's clock.
-        match std::time::Instant::now().checked_add(most) {
+        match Instant::now().checked_add(most) {
             Some(end) => while !*rung && !self.ringing.wait_until(&mut rung, end).timed_out() {},
             None => {
                 while !*rung {

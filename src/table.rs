@@ -1,67 +1,70 @@
-//! Entries by key or by tag, in a table of our own.
+//! Entries by key or by tag, in an open-addressing table of our own.
 //!
-//! One idea: an entry lies *in* the table, so a hit touches a line of prints and the
-//! entry and nothing else; and an entry that leaves takes all traces along, so a
-//! cache that is full for a year never has a table to tidy up.
+//! One idea: an entry lies *in* the table, so a hit touches a line of fingerprints and the
+//! entry and nothing else; and an entry that leaves takes all traces along (there are no
+//! tombstones), so a cache that is full for a year never has to clean its table up.
 //!
 //! ```text
-//! search(tag):  the group that the tag's high bits lead to:
-//!                   a place with the tag's print, and the entry there is the one: found
-//!                   nobody went past this group: it is not here
+//! search(tag):  the home group, to which the tag's high bits lead:
+//!                   a slot with the tag's fingerprint, and its entry is the one: found
+//!                   the group's overflow count is 0: it is not here
 //!                   else on to the next group
-//! place:        the first empty place of that search; each full group before it counts
-//!               one more that went past
-//! take:         the place is empty; each group before it counts one fewer
+//! fill:         the first empty slot of that search; each full group before it counts one
+//!               more that overflowed
+//! take:         the slot is empty; each group before it counts one fewer
 //! ```
 //!
 //! The table grows to what its shard will hold when it is full, and not by doubling
 //! beyond: any number of groups will do. It is keyed by the [`Tag`], which the entry
-//! stores, so it is laid anew without ever hashing a user's key again.
+//! stores, so it is rebuilt without hashing a user's key again.
 //!
 //! Invariants
-//! 1. Every entry lies on the path of its tag, and its place has its tag's print; places
-//!    without an entry are empty.
-//! 2. A group's `passed` is the number of entries whose path leads past it.
+//! 1. Every entry lies in its home group or beyond, in a slot that has its tag's fingerprint;
+//!    slots without an entry have the empty one.
+//! 2. A group's `overflow` is the number of entries that lie beyond it and have their home in
+//!    it or before it.
 //! 3. A [`Slot`] stays good until `take` of that slot, `rebuild`,
 //!    `shrink_to_fit` or `empty`; a stale one finds nothing or another entry,
 //!    never undefined memory.
-//! 4. Of several groups at most 20/27 of the places are used, so that few entries lie
-//!    beyond their first group; a single group may be full.
-//! 5. Placing moves nothing: the table is not due when it is done.
-//! 6. The policy is not shown the entry whose place is not yet paid for: to it the
+//! 4. Of several groups at most 20/27 of the slots are used, so that few entries lie
+//!    beyond their home group; a single group may be full.
+//! 5. Filling a slot moves no other entry: a rebuild comes before.
+//! 6. The policy is not shown the entry that is not yet paid for: to it the
 //!    table is without that one.
 //!
 //! The room knows nothing of weight, order or bounds.
 //!
-//! Sources: prints compared at once are of SwissTable (M. Kulukundis, S. Benzaquen, A.
-//! Kumar, R. Perepelitsa, CppCon 2017), the counts of those that went past of F14
+//! Sources: fingerprints compared at once are of SwissTable (M. Kulukundis, S. Benzaquen, A.
+//! Kumar, R. Perepelitsa, CppCon 2017), overflow counts of F14
 //! (N. Bronson, X. Shi, 2019), the choice of a group by multiply-shift is D. Lemire's
 //! (ACM TOMACS 29(1), 2019).
 
 mod group;
 
-use crate::policy::{Meta, Ours, Residents, Slot};
+use crate::form::{Form, extra::Extra};
+use crate::policy::{Residents, Slot};
 use crate::processor;
 use crate::tag::Tag;
 use group::{Group, WAYS};
 
-/// A key, its value, and what its policy keeps with it.
-pub(crate) struct Entry<K, V, M> {
-    /// Never 0: so a place without an entry takes no more memory.
+/// A key, its value, what its policy keeps with it, and what its form adds.
+pub(crate) struct Entry<K, V, F: Form> {
+    /// Never 0, so that a slot without an entry takes no more memory.
     pub(crate) tag: Tag,
-    pub(crate) meta: M,
+    pub(crate) meta: F::Meta,
+    pub(crate) extra: F::Extra,
     pub(crate) key: K,
     pub(crate) value: V,
 }
 
-pub(crate) struct Table<K, V, M> {
+pub(crate) struct Table<K, V, F: Form> {
     groups: Box<[Group]>,
-    entries: Box<[Option<Entry<K, V, M>>]>,
-    passed: Box<[u32]>,
+    entries: Box<[Option<Entry<K, V, F>>]>,
+    overflow: Box<[u32]>,
     live: usize,
-    /// With so many it is full.
+    /// With this many entries it is full.
     most: usize,
-    /// With fewer entries it is sparse: many have given way to few.
+    /// With fewer entries it is sparse.
     least: usize,
     /// The entry that is not yet paid for, or [`NONE`].
     unpaid: Slot,
@@ -70,53 +73,45 @@ pub(crate) struct Table<K, V, M> {
 /// No slot: a table never has so many.
 const NONE: Slot = Slot(usize::MAX);
 
-/// Where the search for a tag begins, and what it looks for.
-#[derive(Clone, Copy)]
-struct Path {
-    home: usize,
-    print: u8,
-}
-
-/// What a table compares of a tag before it looks at an entry: never 0.
+/// The 8 bits of a tag that a table compares before it looks at an entry: never 0.
 #[inline]
-fn print(tag: Tag) -> u8 {
-    tag.print() as u8
+fn fingerprint(tag: Tag) -> u8 {
+    tag.fingerprint() as u8
 }
 
-/// A place for an entry whose key is not there.
-pub(crate) struct Vacant<'a, K, V, M> {
-    table: &'a mut Table<K, V, M>,
-    path: Path,
+/// An empty slot for an entry whose key is not there.
+pub(crate) struct Vacant<'a, K, V, F: Form> {
+    table: &'a mut Table<K, V, F>,
     slot: Slot,
 }
 
-impl<K, V, M> Vacant<'_, K, V, M> {
+impl<K, V, F: Form> Vacant<'_, K, V, F> {
     /// Puts the entry there, not yet paid for.
     #[inline]
-    pub(crate) fn place(self, entry: Entry<K, V, M>) -> Slot {
+    pub(crate) fn fill(self, entry: Entry<K, V, F>) -> Slot {
         self.table.unpaid = self.slot;
-        self.table.put(self.slot, self.path, entry);
+        self.table.put(self.slot, entry);
         self.slot
     }
 }
 
-impl<K, V, M> Table<K, V, M> {
+impl<K, V, F: Form> Table<K, V, F> {
     pub(crate) fn new() -> Self {
-        Self::of(0)
+        Self::with_capacity(0)
     }
 
-    /// An empty table for so many entries, or some more.
-    fn of(most: usize) -> Self {
+    /// An empty table for `most` entries, or some more.
+    fn with_capacity(most: usize) -> Self {
         let few = [0, 3, 7, 15, WAYS].into_iter().find(|&few| most <= few);
-        let places = few.unwrap_or_else(|| (most * 27 / 20 + 1).next_multiple_of(WAYS));
-        let groups = places.div_ceil(WAYS);
+        let slots = few.unwrap_or_else(|| (most * 27 / 20 + 1).next_multiple_of(WAYS));
+        let groups = slots.div_ceil(WAYS);
         Self {
-            groups: vec![Group::of(places); groups].into_boxed_slice(),
-            entries: (0..places).map(|_| None).collect(),
-            passed: vec![0; groups].into_boxed_slice(),
+            groups: vec![Group::of(slots); groups].into_boxed_slice(),
+            entries: (0..slots).map(|_| None).collect(),
+            overflow: vec![0; groups].into_boxed_slice(),
             live: 0,
-            most: few.unwrap_or(places * 20 / 27),
-            least: if groups > 1 { places / 3 } else { 0 },
+            most: few.unwrap_or(slots * 20 / 27),
+            least: if groups > 1 { slots / 3 } else { 0 },
             unpaid: NONE,
         }
     }
@@ -126,101 +121,102 @@ impl<K, V, M> Table<K, V, M> {
         self.live
     }
 
+    /// The group in which the search for a tag begins.
     #[inline]
-    fn path(&self, tag: Tag) -> Path {
+    fn home(&self, tag: Tag) -> usize {
         let groups = self.groups.len() as u64;
-        Path {
-            home: ((u64::from(tag.bits()) * groups) >> 32) as usize,
-            print: print(tag),
-        }
+        ((u64::from(tag.bits()) * groups) >> 32) as usize
     }
 
     #[inline]
-    fn behind(&self, group: usize) -> usize {
+    fn after(&self, group: usize) -> usize {
         let next = group + 1;
         if next == self.groups.len() { 0 } else { next }
     }
 
     #[inline]
-    fn is_passed(&self, group: usize) -> bool {
-        self.passed.get(group).is_some_and(|&passed| passed > 0)
+    fn has_overflowed(&self, group: usize) -> bool {
+        self.overflow
+            .get(group)
+            .is_some_and(|&overflow| overflow > 0)
     }
 
-    /// The place in one group of an entry with this tag that is the one.
+    /// The index of an entry of one group that has this tag and passes `is`.
     #[inline(always)]
-    fn look(
+    fn find_in_group(
         &self,
         group: usize,
-        (tag, print): (Tag, u8),
-        mut is: impl FnMut(&Entry<K, V, M>) -> bool,
+        tag: Tag,
+        mut is: impl FnMut(&Entry<K, V, F>) -> bool,
     ) -> Option<usize> {
-        for way in self.groups.get(group)?.matches(print) {
-            let place = group * WAYS + way;
-            if let Some(Some(entry)) = self.entries.get(place) {
+        for way in self.groups.get(group)?.matches(fingerprint(tag)) {
+            let index = group * WAYS + way;
+            if let Some(Some(entry)) = self.entries.get(index) {
                 if entry.tag == tag && is(entry) {
-                    return Some(place);
+                    return Some(index);
                 }
             }
         }
         None
     }
 
-    /// The place of an entry with this tag that is the one. O(1) expected.
+    /// The index of an entry that has this tag and passes `is`. O(1) expected.
     #[inline(always)]
-    fn search(&self, tag: Tag, mut is: impl FnMut(&Entry<K, V, M>) -> bool) -> Option<usize> {
-        let Path { home, print } = self.path(tag);
-        let found = self.look(home, (tag, print), &mut is);
-        if found.is_none() && self.is_passed(home) {
-            return self.search_beyond(home, tag, is);
+    fn search(&self, tag: Tag, mut is: impl FnMut(&Entry<K, V, F>) -> bool) -> Option<usize> {
+        let home = self.home(tag);
+        let found = self.find_in_group(home, tag, &mut is);
+        if found.is_none() && self.has_overflowed(home) {
+            return self.search_beyond(home, tag, &mut is);
         }
         found
     }
 
-    /// The same in the groups behind its first.
+    /// Goes on with a search in the groups beyond the home group. Few searches get here, so one
+    /// function serves all that is searched for.
     #[inline(never)]
     fn search_beyond(
         &self,
         home: usize,
         tag: Tag,
-        mut is: impl FnMut(&Entry<K, V, M>) -> bool,
+        is: &mut dyn FnMut(&Entry<K, V, F>) -> bool,
     ) -> Option<usize> {
         let mut group = home;
         loop {
-            group = self.behind(group);
-            // Once round, if all are passed.
+            group = self.after(group);
+            // That was once round: all groups have overflowed.
             if group == home {
                 return None;
             }
-            let found = self.look(group, (tag, print(tag)), &mut is);
-            if found.is_some() || !self.is_passed(group) {
+            let found = self.find_in_group(group, tag, &mut *is);
+            if found.is_some() || !self.has_overflowed(group) {
                 return found;
             }
         }
     }
 
     #[inline]
-    pub(crate) fn find(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, M>> {
+    pub(crate) fn find(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, F>> {
         self.get(self.slot(tag, is)?)
     }
 
-    /// The same, to be changed: the way of a hit. It returns from the first group on its
-    /// own, so that no check is made twice.
+    /// An entry to be changed: the way of a hit. It returns from the home group directly, so
+    /// that no check is made twice.
     #[inline]
     pub(crate) fn find_mut(
         &mut self,
         tag: Tag,
         mut is: impl FnMut(&K) -> bool,
-    ) -> Option<&mut Entry<K, V, M>> {
-        let mut is = move |entry: &Entry<K, V, M>| is(&entry.key);
-        let Path { home, print } = self.path(tag);
-        if let Some(place) = self.look(home, (tag, print), &mut is) {
-            return self.entries.get_mut(place)?.as_mut();
+    ) -> Option<&mut Entry<K, V, F>> {
+        let mut is = move |entry: &Entry<K, V, F>| is(&entry.key);
+        let home = self.home(tag);
+        if let Some(index) = self.find_in_group(home, tag, &mut is) {
+            return self.entries.get_mut(index)?.as_mut();
         }
-        if !self.is_passed(home) {
+        if !self.has_overflowed(home) {
             return None;
         }
-        let place = self.search_beyond(home, tag, is)?;
-        self.entries.get_mut(place)?.as_mut()
+        let index = self.search_beyond(home, tag, &mut is)?;
+        self.entries.get_mut(index)?.as_mut()
     }
 
     #[inline]
@@ -228,44 +224,49 @@ impl<K, V, M> Table<K, V, M> {
         self.search(tag, move |entry| is(&entry.key)).map(Slot)
     }
 
+    /// The slot of an entry with this tag that passes `is`.
     #[inline]
-    pub(crate) fn get(&self, slot: Slot) -> Option<&Entry<K, V, M>> {
+    pub(crate) fn slot_where(
+        &self,
+        tag: Tag,
+        is: impl FnMut(&Entry<K, V, F>) -> bool,
+    ) -> Option<Slot> {
+        self.search(tag, is).map(Slot)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: Slot) -> Option<&Entry<K, V, F>> {
         self.entries.get(slot.0)?.as_ref()
     }
 
     #[inline]
-    pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, M>> {
+    pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, F>> {
         self.entries.get_mut(slot.0)?.as_mut()
     }
 
-    /// Whether it must be rebuilt before an entry is placed.
+    /// Whether it must be rebuilt before a slot is filled.
     #[inline]
-    pub(crate) fn is_due(&self) -> bool {
+    pub(crate) fn needs_rebuild(&self) -> bool {
         self.live >= self.most || self.live < self.least
     }
 
-    /// Where a key lies, or a place for it. O(1) expected.
+    /// The slot of a key, or an empty one for it. O(1) expected.
     #[inline]
-    pub(crate) fn slot_or_place(
+    pub(crate) fn slot_or_vacant(
         &mut self,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
-    ) -> Result<Slot, Vacant<'_, K, V, M>> {
-        debug_assert!(self.live < self.most, "a rebuild is due");
+    ) -> Result<Slot, Vacant<'_, K, V, F>> {
+        debug_assert!(self.live < self.most, "the table needs a rebuild");
         if let Some(slot) = self.slot(tag, is) {
             return Ok(slot);
         }
-        let path = self.path(tag);
-        let slot = self.vacancy(path.home);
-        processor::fetch(&self.entries[slot.0]);
-        Err(Vacant {
-            table: self,
-            path,
-            slot,
-        })
+        let slot = self.vacancy(self.home(tag));
+        processor::prefetch(&self.entries[slot.0]);
+        Err(Vacant { table: self, slot })
     }
 
-    /// The first empty place of a path: there is one, while the table is not due.
+    /// The first empty slot from a home group on: there is one, unless a rebuild is needed.
     #[inline]
     fn vacancy(&self, home: usize) -> Slot {
         match self.groups[home].first_empty() {
@@ -276,35 +277,35 @@ impl<K, V, M> Table<K, V, M> {
 
     #[inline(never)]
     fn vacancy_beyond(&self, home: usize) -> Slot {
-        let mut group = self.behind(home);
+        let mut group = self.after(home);
         loop {
             if let Some(way) = self.groups[group].first_empty() {
                 return Slot(group * WAYS + way);
             }
-            assert_ne!(group, home, "a rebuild is due");
-            group = self.behind(group);
+            assert_ne!(group, home, "the table needs a rebuild");
+            group = self.after(group);
         }
     }
 
-    /// Puts an entry into the first empty place of its path.
+    /// Puts an entry into the first empty slot from its home group on.
     #[inline]
-    fn put(&mut self, slot: Slot, path: Path, entry: Entry<K, V, M>) {
-        let group = slot.0 / WAYS;
-        if group != path.home {
-            self.pass(path.home, group, 1);
+    fn put(&mut self, slot: Slot, entry: Entry<K, V, F>) {
+        let (group, home) = (slot.0 / WAYS, self.home(entry.tag));
+        if group != home {
+            self.count_overflow(home, group, 1);
         }
-        self.groups[group].fill(slot.0, path.print);
+        self.groups[group].fill(slot.0, fingerprint(entry.tag));
         self.entries[slot.0] = Some(entry);
         self.live += 1;
     }
 
-    /// An entry between whose home and whose group others lie went past those, or is gone.
+    /// Adds `by` to the overflow count of every group from `home` up to, not including, `group`.
     #[inline(never)]
-    fn pass(&mut self, home: usize, group: usize, by: i32) {
+    fn count_overflow(&mut self, home: usize, group: usize, by: i32) {
         let mut at = home;
         while at != group {
-            self.passed[at] = self.passed[at].wrapping_add_signed(by);
-            at = self.behind(at);
+            self.overflow[at] = self.overflow[at].wrapping_add_signed(by);
+            at = self.after(at);
         }
     }
 
@@ -313,57 +314,57 @@ impl<K, V, M> Table<K, V, M> {
         self.unpaid == slot
     }
 
-    /// The entry last placed is paid for, or gone.
+    /// Notes that the entry last put in is paid for, or gone.
     #[inline]
     pub(crate) fn paid(&mut self) {
         self.unpaid = NONE;
     }
 
     #[inline(always)]
-    pub(crate) fn take(&mut self, slot: Slot) -> Option<Entry<K, V, M>> {
+    pub(crate) fn take(&mut self, slot: Slot) -> Option<Entry<K, V, F>> {
         let entry = self.entries.get_mut(slot.0)?.take()?;
         self.vacate(slot, entry.tag);
         Some(entry)
     }
 
-    /// Takes an entry out that needs no drop: of a large one hardly a line is read.
+    /// Takes an entry out that needs no drop: hardly a line of a large one is read.
     #[inline(always)]
     pub(crate) fn forget(&mut self, slot: Slot) {
-        if let Some(place @ Some(_)) = self.entries.get_mut(slot.0) {
-            let tag = place.as_ref().map(|entry| entry.tag);
-            *place = None;
+        if let Some(occupied @ Some(_)) = self.entries.get_mut(slot.0) {
+            let tag = occupied.as_ref().map(|entry| entry.tag);
+            *occupied = None;
             if let Some(tag) = tag {
                 self.vacate(slot, tag);
             }
         }
     }
 
-    /// The entry with this tag has left its place.
+    /// Empties the slot of an entry with this tag.
     #[inline]
     fn vacate(&mut self, slot: Slot, tag: Tag) {
         let group = slot.0 / WAYS;
         self.groups[group].clear(slot.0);
         self.live -= 1;
-        let home = self.path(tag).home;
+        let home = self.home(tag);
         if group != home {
-            self.pass(home, group, -1);
+            self.count_overflow(home, group, -1);
         }
     }
 
     /// Every slot there is, occupied or not.
-    pub(crate) fn every_slot(&self) -> impl Iterator<Item = Slot> + use<K, V, M> {
+    pub(crate) fn every_slot(&self) -> impl Iterator<Item = Slot> + use<K, V, F> {
         (0..self.entries.len()).map(Slot)
     }
 
-    /// The first occupied slot at or after place `from` (taken modulo the
-    /// number of places), other than `except`.
+    /// The first occupied slot at or after index `from` (taken modulo the
+    /// number of slots), other than `except`.
     pub(crate) fn slot_from(&self, from: usize, except: Option<Slot>) -> Option<Slot> {
         if self.live == 0 {
             return None;
         }
-        let places = self.entries.len();
-        let start = from % places;
-        (start..places)
+        let slots = self.entries.len();
+        let start = from % slots;
+        (start..slots)
             .chain(0..start)
             .map(Slot)
             .find(|&slot| Some(slot) != except && self.is_shown(slot))
@@ -374,26 +375,26 @@ impl<K, V, M> Table<K, V, M> {
         self.get(slot).is_some() && !self.is_unpaid(slot)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K, V, M>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K, V, F>> {
         self.entries.iter().flatten()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, V, M>> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, V, F>> {
         self.entries.iter_mut().flatten()
     }
 
     /// Leaves an empty table without memory; hands out the full one.
-    pub(crate) fn empty(&mut self) -> impl Iterator<Item = Entry<K, V, M>> + use<K, V, M> {
+    pub(crate) fn empty(&mut self) -> impl Iterator<Item = Entry<K, V, F>> + use<K, V, F> {
         let full = std::mem::replace(self, Self::new());
         full.entries.into_iter().flatten()
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
-        self.lay(self.live);
+        self.rebuild_for(self.live);
     }
 
     #[cfg(test)]
-    pub(crate) fn places(&self) -> usize {
+    pub(crate) fn slot_count(&self) -> usize {
         self.entries.len()
     }
 
@@ -411,47 +412,49 @@ impl<K, V, M> Table<K, V, M> {
         } else {
             (full + full / 32).max(live + live / 8)
         };
-        self.lay(wanted + 1);
+        self.rebuild_for(wanted + 1);
     }
 
-    /// Lays all entries into a table for so many.
-    fn lay(&mut self, most: usize) {
-        let mut laid = Self::of(most);
+    /// Moves all entries into a table for `most`.
+    fn rebuild_for(&mut self, most: usize) {
+        let mut rebuilt = Self::with_capacity(most);
         for entry in self.empty() {
-            let path = laid.path(entry.tag);
-            laid.put(laid.vacancy(path.home), path, entry);
+            rebuilt.put(rebuilt.vacancy(rebuilt.home(entry.tag)), entry);
         }
-        *self = laid;
+        *self = rebuilt;
     }
 
     /// Proves invariants 1, 2 and 4 from scratch.
     pub(crate) fn check(&self) {
-        let mut passed = vec![0; self.groups.len()];
-        for (place, entry) in self.entries.iter().enumerate() {
-            let group = place / WAYS;
+        let mut overflow = vec![0; self.groups.len()];
+        for (index, entry) in self.entries.iter().enumerate() {
+            let group = index / WAYS;
             let mut same = match entry {
-                Some(entry) => self.groups[group].matches(print(entry.tag)),
+                Some(entry) => self.groups[group].matches(fingerprint(entry.tag)),
                 None => self.groups[group].matches(0),
             };
-            assert!(same.any(|way| way == place % WAYS), "the print of {place}");
+            assert!(
+                same.any(|way| way == index % WAYS),
+                "the fingerprint of slot {index}"
+            );
             let Some(entry) = entry else { continue };
             let found = self.search(entry.tag, |other| std::ptr::eq(other, entry));
-            assert_eq!(found, Some(place));
-            let mut at = self.path(entry.tag).home;
+            assert_eq!(found, Some(index));
+            let mut at = self.home(entry.tag);
             while at != group {
-                passed[at] += 1;
-                at = self.behind(at);
+                overflow[at] += 1;
+                at = self.after(at);
             }
         }
-        assert_eq!(*self.passed, *passed);
+        assert_eq!(*self.overflow, *overflow);
         assert_eq!(self.iter().count(), self.live);
         assert!(self.live <= self.most && self.most <= self.entries.len());
     }
 }
 
-impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
+impl<K, V, F: Form> Residents<F::Meta> for Table<K, V, F> {
     #[inline]
-    fn find(&self, tag: Tag, is: impl Fn(&M) -> bool) -> Option<Slot> {
+    fn find(&self, tag: Tag, is: impl Fn(&F::Meta) -> bool) -> Option<Slot> {
         let unpaid = self.get(self.unpaid);
         let is_unpaid = |entry| unpaid.is_some_and(|unpaid| std::ptr::eq(unpaid, entry));
         self.search(tag, |entry| is(&entry.meta) && !is_unpaid(entry))
@@ -464,28 +467,28 @@ impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
     }
 
     #[inline]
-    fn meta(&self, slot: Slot) -> Option<&M> {
+    fn meta(&self, slot: Slot) -> Option<&F::Meta> {
         self.get(slot).map(|entry| &entry.meta)
     }
 
     #[inline]
-    fn meta_mut(&mut self, slot: Slot) -> Option<&mut M> {
+    fn meta_mut(&mut self, slot: Slot) -> Option<&mut F::Meta> {
         self.get_mut(slot).map(|entry| &mut entry.meta)
     }
 
     #[inline]
     fn weight(&self, slot: Slot) -> u64 {
-        if !M::WEIGHED {
+        if !F::WEIGHED {
             return 1;
         }
-        self.get(slot).map_or(0, |entry| entry.meta.weight(Ours))
+        self.get(slot).map_or(0, |entry| entry.extra.weight())
     }
 
     #[inline]
-    fn fetch(&self, slot: Slot) {
+    fn prefetch(&self, slot: Slot) {
         if let Some(entry) = self.entries.get(slot.0) {
-            processor::fetch(entry);
-            processor::fetch(&self.groups[slot.0 / WAYS]);
+            processor::prefetch(entry);
+            processor::prefetch(&self.groups[slot.0 / WAYS]);
         }
     }
 
@@ -497,31 +500,33 @@ impl<K, V, M: Meta> Residents<M> for Table<K, V, M> {
         self.every_slot().filter(|&slot| self.is_shown(slot))
     }
 
-    fn nth(&self, place: u64) -> Option<Slot> {
-        let places = self.entries.len().max(1) as u64;
-        self.slot_from((place % places) as usize, None)
+    fn nth(&self, index: u64) -> Option<Slot> {
+        let slots = self.entries.len().max(1) as u64;
+        self.slot_from((index % slots) as usize, None)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Fifo, Mark};
     use std::collections::HashMap;
 
     fn tag(n: u64) -> Tag {
         Tag::of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32)
     }
 
-    fn put(table: &mut Table<u64, u64, ()>, tag: Tag, key: u64, full: usize) -> Slot {
-        if table.is_due() {
+    fn put(table: &mut Table<u64, u64, Fifo>, tag: Tag, key: u64, full: usize) -> Slot {
+        if table.needs_rebuild() {
             table.rebuild(full);
         }
-        let Err(place) = table.slot_or_place(tag, |other| *other == key) else {
+        let Err(vacant) = table.slot_or_vacant(tag, |other| *other == key) else {
             panic!("{key} is there")
         };
-        let slot = place.place(Entry {
+        let slot = vacant.fill(Entry {
             tag,
-            meta: (),
+            meta: Mark::default(),
+            extra: (),
             key,
             value: key,
         });
@@ -529,7 +534,7 @@ mod tests {
         slot
     }
 
-    fn take(table: &mut Table<u64, u64, ()>, tag: Tag, key: u64) -> Option<u64> {
+    fn take(table: &mut Table<u64, u64, Fifo>, tag: Tag, key: u64) -> Option<u64> {
         let slot = table.slot(tag, |other| *other == key)?;
         Some(table.take(slot)?.value)
     }
@@ -541,14 +546,14 @@ mod tests {
             for n in 0..full as u64 {
                 put(&mut table, tag(n), n, full);
             }
-            let places = table.places();
+            let slots = table.slot_count();
             for n in full as u64..full as u64 * 21 {
                 let oldest = n - full as u64;
                 assert_eq!(take(&mut table, tag(oldest), oldest), Some(oldest));
-                assert!(!table.is_due(), "{full}");
+                assert!(!table.needs_rebuild(), "{full}");
                 put(&mut table, tag(n), n, full);
             }
-            assert_eq!(table.places(), places);
+            assert_eq!(table.slot_count(), slots);
             table.check();
         }
     }
@@ -559,21 +564,25 @@ mod tests {
         let mut sizes = vec![0];
         for n in 0..10_000 {
             put(&mut table, tag(n), n, 5_000);
-            if table.places() != sizes[sizes.len() - 1] {
-                sizes.push(table.places());
+            if table.slot_count() != sizes[sizes.len() - 1] {
+                sizes.push(table.slot_count());
             }
             if n == 5_100 {
-                assert!(table.places() < 5_000 * 14 / 10, "{}", table.places());
+                assert!(
+                    table.slot_count() < 5_000 * 14 / 10,
+                    "{}",
+                    table.slot_count()
+                );
             }
         }
         assert!(sizes.len() < 24, "{sizes:?}");
-        assert!(table.places() < 10_000 * 15 / 10, "{sizes:?}");
+        assert!(table.slot_count() < 10_000 * 15 / 10, "{sizes:?}");
         table.check();
     }
 
     #[test]
-    fn a_small_table_has_few_places_and_all_are_used() {
-        for (entries, places) in [
+    fn a_small_table_has_few_slots_and_all_are_used() {
+        for (entries, slots) in [
             (1, 3),
             (3, 3),
             (4, 7),
@@ -586,7 +595,7 @@ mod tests {
             for n in 0..entries {
                 put(&mut table, tag(n), n, entries as usize);
             }
-            assert_eq!(table.places(), places, "{entries}");
+            assert_eq!(table.slot_count(), slots, "{entries}");
             assert!(table.slot(tag(99), |_| false).is_none());
             table.check();
         }
@@ -602,15 +611,15 @@ mod tests {
             take(&mut table, tag(n), n);
         }
         put(&mut table, tag(10_000), 10_000, 10_000);
-        let places = table.places();
-        assert!(places <= 256, "{places}");
+        let slots = table.slot_count();
+        assert!(slots <= 256, "{slots}");
         for n in 10_001..11_000 {
             put(&mut table, tag(n), n, 10_000);
             take(&mut table, tag(n), n);
-            assert_eq!(table.places(), places);
+            assert_eq!(table.slot_count(), slots);
         }
         table.shrink_to_fit();
-        assert!(table.places() < places);
+        assert!(table.slot_count() < slots);
         table.check();
     }
 
@@ -625,7 +634,14 @@ mod tests {
             put(&mut table, last, n, 2_000);
         }
         table.check();
-        assert!(table.passed.iter().filter(|&&passed| passed > 0).count() > 500 / WAYS);
+        assert!(
+            table
+                .overflow
+                .iter()
+                .filter(|&&overflow| overflow > 0)
+                .count()
+                > 500 / WAYS
+        );
         assert!(table.slot(last, |_| false).is_none());
         for n in (1_000..1_500)
             .rev()
@@ -644,7 +660,7 @@ mod tests {
         for n in 0..100 {
             put(&mut table, tag(n), n, 100);
         }
-        table.passed.fill(1);
+        table.overflow.fill(1);
         assert!(table.slot(tag(1_000), |_| false).is_none());
         assert!(table.find_mut(tag(1_000), |_| false).is_none());
     }
@@ -692,19 +708,20 @@ mod tests {
 
     #[test]
     fn the_policy_is_not_shown_what_is_not_paid_for() {
-        let mut table: Table<u64, u64, ()> = Table::new();
+        let mut table: Table<u64, u64, Fifo> = Table::new();
         put(&mut table, tag(1), 1, 10);
-        let Err(place) = table.slot_or_place(tag(2), |_| false) else {
+        let Err(vacant) = table.slot_or_vacant(tag(2), |_| false) else {
             panic!("it is there")
         };
-        let unpaid = place.place(Entry {
+        let unpaid = vacant.fill(Entry {
             tag: tag(2),
-            meta: (),
+            meta: Mark::default(),
+            extra: (),
             key: 2,
             value: 2,
         });
-        let shown = |table: &Table<u64, u64, ()>| {
-            let found = Residents::find(table, tag(2), |()| true);
+        let shown = |table: &Table<u64, u64, Fifo>| {
+            let found = Residents::find(table, tag(2), |_| true);
             (Residents::len(table), table.slots().count(), found)
         };
         assert_eq!(shown(&table), (1, 1, None));
@@ -722,7 +739,7 @@ mod tests {
         table.forget(slot);
         assert_eq!(table.len(), 0);
         assert!(table.get(NONE).is_none());
-        Residents::fetch(&table, NONE);
+        Residents::prefetch(&table, NONE);
         assert_eq!(table.slot_from(5, None), None);
     }
 

@@ -2,12 +2,12 @@
 //!
 //! | bits | use |
 //! |---|---|
-//! | 0..16 | the print: what a table compares before it looks at an entry; never 0, so that a tag of 0 can mean "none" |
+//! | 0..16 | the fingerprint: a table compares the lower 8 of these bits before it looks at an entry, ghosts compare all 16, a sketch the upper 12, the history the upper 11 |
 //! | from 31 down | where in a table, or in what is remembered of keys, the search begins |
 //!
-//! Tags are spread evenly inside each shard by a product of their own (`hash.rs`). Two
-//! keys of one shard may share a tag; whoever must tell them apart compares more than
-//! the tag.
+//! The lower 8 bits are never 0, so that a tag of 0 can mean "none". Tags are spread
+//! evenly inside each shard by a product of their own (`hash.rs`). Two keys of one shard
+//! may share a tag; code that must tell them apart compares more than the tag.
 
 use std::num::{NonZeroU8, NonZeroU32};
 
@@ -23,7 +23,7 @@ impl Tag {
     pub(crate) fn of(hash: u64) -> Self {
         let bits = hash as u32;
         Self(match NonZeroU8::new(bits as u8) {
-            Some(print) => NonZeroU32::from(print) | bits,
+            Some(low) => NonZeroU32::from(low) | bits,
             None => NonZeroU32::MIN | bits,
         })
     }
@@ -40,13 +40,13 @@ impl Tag {
         self.0.get()
     }
 
-    /// What a table compares before it looks at an entry: never 0.
+    /// The bits that are compared in place of a key; the lower 8 of them are never 0.
     #[inline]
-    pub(crate) fn print(self) -> u16 {
+    pub(crate) fn fingerprint(self) -> u16 {
         self.bits() as u16
     }
 
-    /// The hash that a table of flights is keyed by; the same for every tag.
+    /// The hash that a table of flights is keyed by: equal tags have equal hashes.
     ///
     /// Such a table takes its control byte from the top 7 bits of a `usize`, which has
     /// 32 bits on some targets, and begins its search at the bits from the lowest.
@@ -65,10 +65,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_print_is_never_zero_and_a_tag_survives_its_bits() {
+    fn a_fingerprint_is_never_zero_and_a_tag_survives_its_bits() {
         for hash in [0, 1, u64::MAX, 1 << 8, 1 << 31, 0xFFFF] {
             let tag = Tag::of(hash);
-            assert_ne!(tag.print() as u8, 0);
+            assert_ne!(tag.fingerprint() as u8, 0);
             assert_eq!(Tag::from_bits(tag.bits()), Some(tag));
         }
         assert_eq!(Tag::from_bits(0), None);

@@ -125,18 +125,6 @@ impl Panics {
     }
 }
 
-impl From<Option<Payload>> for Panics {
-    fn from(payload: Option<Payload>) -> Self {
-        Self(payload)
-    }
-}
-
-impl From<Panics> for Option<Payload> {
-    fn from(mut panics: Panics) -> Self {
-        panics.0.take()
-    }
-}
-
 impl Drop for Panics {
     #[inline]
     fn drop(&mut self) {
@@ -144,6 +132,14 @@ impl Drop for Panics {
             discard(payload);
         }
     }
+}
+
+/// Drops a value of the user's. While the thread is unwinding a panic of that goes nowhere.
+#[inline]
+pub(crate) fn drop_safely<T>(value: T) {
+    let mut panics = Panics::none();
+    panics.drop(value);
+    panics.resume();
 }
 
 /// Drops what is not needed any more, then returns a value of the user's.

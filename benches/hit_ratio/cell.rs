@@ -1,7 +1,7 @@
 //! The words of this bench: a cell is one trace, or a part of it, at one bound; a score is what one
 //! cache made of it; an outcome is a cell with all its scores.
 
-use crate::trace::Request;
+use trace::Request;
 
 /// Which part of a trace is driven, and to what end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

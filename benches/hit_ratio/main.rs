@@ -7,7 +7,7 @@
 //! cargo bench --bench hit_ratio                                 small traces made here, in seconds
 //! ```
 //!
-//! FOLDER holds traces as `NAME.btr` or `NAME.btr.zst` (`examples/trace/input.rs` tells the format)
+//! FOLDER holds traces as `NAME.btr` or `NAME.btr.zst` (`examples/trace/src/input.rs` tells the format)
 //! and may hold `targets.csv`: bounds for each trace, and what others score there. Without it the
 //! bounds are 0.1, 1, 10 and 25 % of a trace's unique keys.
 //!
@@ -31,28 +31,6 @@ mod sweep;
 mod synthetic;
 mod tables;
 mod targets;
-
-#[path = "../../examples/report/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "its tests run with the example replay"
-)]
-mod report;
-#[path = "../../examples/trace/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "its tests run with the example replay"
-)]
-mod trace;
-#[path = "../../examples/workers/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "its tests run with the example replay"
-)]
-mod workers;
 
 use std::error::Error;
 use std::io::{self, Write};

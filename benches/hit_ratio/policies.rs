@@ -4,9 +4,9 @@ use std::hash::{BuildHasher, Hasher};
 
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{BuildError, Cache, Capacity, Entries, Weight, unsync};
+use trace::Request;
 
 use crate::cell::{Score, Unit};
-use crate::trace::Request;
 
 /// Every policy of the crate. A new one is one line here.
 pub(crate) const POLICIES: &[Contestant] = &[

@@ -4,13 +4,11 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use plotters::chart::SeriesLabelPosition;
-use plotters::style::RGBColor;
+use report::chart::{Axis, BLUE, Chart, RGBColor, Series, SeriesLabelPosition, VERMILION, plain};
+use report::default_path;
 
 use crate::bounds::SHARES;
 use crate::cell::{Cell, Measure, Outcome, Part, Score};
-use crate::report::chart::{Axis, BLUE, Chart, Series, VERMILION, plain};
-use crate::report::default_path;
 use crate::standing::{Field, Standing};
 use crate::tables::Results;
 use crate::targets::{BELADY, BEST_LIBRARY};

@@ -2,8 +2,9 @@
 //! are numbered from 0. By the crate's rules: a hit does not change a size, a size of 0 counts as 1,
 //! and what is heavier than the whole bound stays out.
 
+use trace::Request;
+
 use crate::cell::{Score, Unit};
-use crate::trace::Request;
 
 /// The order of the residents, newest first, as a ring closed by one place more than there are keys.
 struct Lru {

@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use trace::Trace;
+use trace::input::{self, Form};
+
 use crate::synthetic::{self, Make};
 use crate::targets::Targets;
-use crate::trace::Trace;
-use crate::trace::input::{self, Form};
 
 /// A trace that can be loaded.
 pub(crate) struct Source {

@@ -3,14 +3,14 @@
 
 use brimful::BuildError;
 use indicatif::ProgressBar;
+use trace::Trace;
+use workers::side_by_side;
 
 use crate::bounds::{TINY, by_rule, nearest_share};
 use crate::cell::{Cell, Doors, Measure, Outcome, Part, Score, Unit};
 use crate::policies::{Contestant, Drive, Hashing, Ride, exact_cache, exact_unsync};
 use crate::reference;
 use crate::targets::Targets;
-use crate::trace::Trace;
-use crate::workers::side_by_side;
 
 /// Tiny bounds tell something only where LRU hits so much, in percent.
 const TINY_LRU: f64 = 5.0;

@@ -1,7 +1,7 @@
 //! Small traces made here, the same on every run, so that the bench runs anywhere: popular keys; a
 //! circle a little too wide; popular keys with scans between them.
 
-use crate::trace::{Recorder, Trace};
+use trace::{Recorder, Trace};
 
 /// Makes a trace.
 pub(crate) type Make = fn() -> Trace;

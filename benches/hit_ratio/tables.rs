@@ -2,10 +2,10 @@
 //! one table.
 
 use comfy_table::{CellAlignment, Table, presets};
+use report::grouped;
 
 use crate::bounds::{SHARES, TINY};
 use crate::cell::{Cell, Measure, Outcome, Part};
-use crate::report::grouped;
 use crate::standing::{Field, Standing, place};
 use crate::targets::{COLUMNS, LRU, Targets};
 

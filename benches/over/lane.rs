@@ -2,8 +2,7 @@
 //! threads; beside each rate stands what it ran at.
 
 use super::race::{race, threads};
-use brimful::policy::Policy;
-use brimful::{Cache, Snapshot};
+use brimful::{Cache, Form, Snapshot};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
 use std::cell::{Cell, LazyCell, OnceCell};
@@ -40,7 +39,7 @@ impl<'a> Lane<'a> {
         prepare: impl FnOnce() -> (Cache<K, V, P>, O),
     ) where
         K: Hash + Eq,
-        P: Policy,
+        P: Form,
         O: Fn(&Cache<K, V, P>, u64) + Sync,
         Cache<K, V, P>: Sync,
     {
@@ -54,7 +53,7 @@ impl<'a> Lane<'a> {
         prepare: impl FnOnce() -> (Cache<K, V, P>, O),
     ) where
         K: Hash + Eq,
-        P: Policy,
+        P: Form,
         O: Fn(&Cache<K, V, P>, u64) + Sync,
         Cache<K, V, P>: Sync,
     {
@@ -68,7 +67,7 @@ impl<'a> Lane<'a> {
         prepare: impl FnOnce() -> (Cache<K, V, P>, O),
     ) where
         K: Hash + Eq,
-        P: Policy,
+        P: Form,
         O: Fn(&Cache<K, V, P>, u64) + Sync,
         Cache<K, V, P>: Sync,
     {
@@ -94,7 +93,7 @@ impl<'a> Lane<'a> {
 }
 
 /// A cache that drops inserts looks fast; here it is seen.
-fn say_standing<K, V, P: Policy>(cache: &Cache<K, V, P>, before: &Snapshot) {
+fn say_standing<K, V, P: Form>(cache: &Cache<K, V, P>, before: &Snapshot) {
     let now = cache.stats();
     let ratio = match (&now - before).hit_ratio() {
         Some(ratio) => format!("hit ratio {ratio:.3}"),

@@ -3,24 +3,32 @@
 use super::{Cache, lock_at};
 use crate::cause::Cause;
 use crate::error::Updated;
+use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::Leaving;
-use crate::outbox::Outbox;
-use crate::policy::{Meta, Policy, Slot};
+use crate::leave::outbox::Outbox;
+use crate::policy::Slot;
 use crate::reentry::{self, Mark};
 use crate::shard::{Changed, Shard};
-use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Takes the entry out and returns its value. A load of this key that has
     /// begun goes to its callers and is not stored.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.remove("a"), Some(1));
+    /// assert_eq!(cache.remove("a"), None);
+    /// ```
+    #[track_caller]
     pub fn remove<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -29,6 +37,13 @@ where
     }
 
     /// Takes the entry out and returns it.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a".to_string(), 1);
+    /// assert_eq!(cache.remove_entry("a"), Some(("a".to_string(), 1)));
+    /// ```
+    #[track_caller]
     pub fn remove_entry<Q>(&self, key: &Q) -> Option<(K, V)>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -37,11 +52,19 @@ where
         Some((left.key, left.value))
     }
 
-    /// Takes the entry out if `condition` holds for it, as one step: nobody
+    /// Takes the entry out if `condition` holds for it, as one step: no other thread
     /// writes in between.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.remove_if("a", |_, &n| n > 1), None);
+    /// assert_eq!(cache.remove_if("a", |_, &n| n == 1), Some(1));
+    /// ```
     ///
     /// # Panics
     /// If `condition` calls into any brimful [`Cache`].
+    #[track_caller]
     pub fn remove_if<Q>(&self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -53,25 +76,26 @@ where
         .hand_over_value(Cause::Removed)
     }
 
+    #[track_caller]
     fn take<Q>(&self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<Leaving<'_, K, V>>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hashed = self.hash(key);
-        let mut leaving = self.leave.open();
+        let mut leaving = self.door.leave.open();
         {
             let mut shard = self.lock(hashed);
             let _mark = Mark::set_in_debug();
             let is = |found: &K| key.equivalent(found);
             let out = leaving.outbox();
-            let slot = shard.claim(hashed.tag(), is, &self.budget, out);
+            let slot = shard.slot_to_write(hashed.tag(), is, &self.door.budget, out);
             let entry = slot.and_then(|slot| shard.entry(slot));
             let stays = entry.is_some_and(|entry| !condition(&entry.key, &entry.value));
             if shard.flights.are_flying() && !stays {
                 shard.flights.detach(hashed.tag(), is);
             }
             if let (Some(slot), false) = (slot, stays) {
-                shard.leave(slot, Cause::Removed, &self.budget, out);
+                shard.remove(slot, Cause::Removed, &self.door.budget, out);
             }
         }
         Some(leaving)
@@ -79,15 +103,25 @@ where
 
     /// Changes a value where it stands, under the shard's lock. Counts as a use.
     ///
-    /// The value is weighed anew before the lock is left. If it grew, entries of
+    /// The value is weighed again before the lock is left. If it grew, entries of
     /// its own shard make room; if that is not enough, it leaves with cause
-    /// [`Refused`](Cause::Refused) and the answer says so. Where entries have lives a
-    /// new one begins, as for a value that is stored. If `change` panics,
+    /// [`Refused`](Cause::Refused) and the answer says so. Where entries have deadlines
+    /// it gets a new one, as a value that is stored. If `change` panics,
     /// the value stays as `change` left it and is weighed all the same.
+    ///
+    /// ```
+    /// use brimful::Updated;
+    ///
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.update("a", |n| { *n += 1; *n }), Updated::Kept(2));
+    /// assert_eq!(cache.update("b", |n| *n), Updated::Absent);
+    /// ```
     ///
     /// # Panics
     /// If `change`, or the weigher after it, calls into any brimful [`Cache`].
     /// If the weigher panics the value leaves with cause `Refused`.
+    #[track_caller]
     pub fn update<Q, R>(&self, key: &Q, change: impl FnOnce(&mut V) -> R) -> Updated<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -95,6 +129,7 @@ where
         self.update_hashed(self.hash(key), key, change)
     }
 
+    #[track_caller]
     pub(super) fn update_hashed<Q, R>(
         &self,
         hashed: Hashed,
@@ -104,12 +139,12 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let mut leaving = self.leave.open();
+        let mut leaving = self.door.leave.open();
         let changed = {
             let mut shard = self.lock(hashed);
             let marked = Mark::set_in_debug();
             let out = leaving.outbox();
-            shard.work(&self.budget, out);
+            shard.expire_some(&self.door.budget, out);
             let found = shard.look_up(hashed.tag(), |found| key.equivalent(found));
             drop(marked);
             let _mark = Mark::set();
@@ -125,56 +160,69 @@ where
                 None => Changed::nothing(),
             }
         };
-        changed.settle(leaving)
+        changed.finish(leaving)
     }
 
-    /// Changes the value in a slot, and begins its life anew.
+    /// Changes the value in a slot, and gives it a new deadline.
     #[inline]
     fn change<R>(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         slot: Slot,
         change: impl FnOnce(&mut V) -> R,
         out: &mut Outbox<K, V>,
     ) -> Changed<R> {
         let change = |_: &K, value: &mut V| change(value);
-        let mut changed = shard.change(slot, &self.scale, &self.budget, change, out);
-        if P::Meta::TIMED && changed.stayed {
-            shard.renew(slot, &self.expiry, &self.budget, out, &mut changed);
+        let mut changed = shard.change(slot, &self.door.scale, &self.door.budget, change, out);
+        if F::TIMED && changed.stayed {
+            shard.renew(
+                slot,
+                &self.door.expiry,
+                &self.door.budget,
+                out,
+                &mut changed,
+            );
         }
         changed
     }
 
     /// Keeps the entries for which `keep` answers `true`; the others leave with
-    /// cause [`Removed`](Cause::Removed), and those past the end of their life, which
+    /// cause [`Removed`](Cause::Removed), and those past their deadline, which
     /// are not shown to `keep`, as [`Expired`](Cause::Expired).
     ///
     /// Runs now, one shard at a time under its lock; values may be changed and
-    /// are weighed anew, and one that finds no room leaves with cause
+    /// are weighed again, and one that finds no room leaves with cause
     /// [`Refused`](Cause::Refused). Entries written meanwhile in shards already
     /// passed are not seen. O(entries).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend((0..10).map(|n| (n, n)));
+    /// cache.retain(|key, _| key % 2 == 0);
+    /// assert_eq!(cache.len(), 5);
+    /// ```
     ///
     /// # Panics
     /// If `keep`, or the weigher after it, calls into any brimful [`Cache`].
     /// If `keep` panics the walk ends there.
+    #[track_caller]
     pub fn retain(&self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         reentry::check();
         let now = self.now();
-        let mut panics = Panics::none();
+        let mut batches = self.door.leave.batches();
         for shard in &self.shards {
-            let mut leaving = self.leave.open();
-            let walked = {
+            let whole = batches.run(|out, panics| {
                 let mut shard = lock_at(shard, now);
                 let _mark = Mark::set();
-                shard.retain(&self.scale, &self.budget, &mut keep, leaving.outbox())
-            };
-            let stops = !walked.is_none();
-            panics.add(walked);
-            panics.add(leaving.settle_quietly());
-            if stops {
+                let walked = shard.retain(&self.door.scale, &self.door.budget, &mut keep, out);
+                let whole = walked.is_none();
+                panics.add(walked);
+                whole
+            });
+            if !whole {
                 break;
             }
         }
-        panics.resume();
+        batches.end();
     }
 }

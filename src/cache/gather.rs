@@ -1,36 +1,37 @@
 //! Gathering: room for an entry whose own shard has not enough.
 //!
 //! ```text
-//! become the one gatherer                            nobody else takes from the budget now
+//! become the one gatherer                            no other thread takes from the budget now
 //! for floor in [share, 3/4 share, 0]:
 //!     for each shard, the home shard last:
-//!         take what is free; done if the hand covers the need
+//!         take what is free; done if the reservation covers the need
 //!         lock it; it lets go of what is past its end, then evicts down to the
 //!         floor, at most what is needed; unlock
-//! lock the home shard, place the entry out of the hand
+//! lock the home shard, place the entry out of the reservation
 //! ```
 //!
 //! Why it ends: a shard once visited with floor 0 is empty and stays so, since
-//! it can take no room while someone gathers. After the last pass all there is
-//! lies in the hand or is free, and the entry is no heavier than the capacity.
+//! it can take no room while this one gathers. After the last pass all there is
+//! lies in the reservation or is free, and the entry is no heavier than the capacity.
 
-use super::{Cache, lock_at, share, weighed};
-use crate::budget::Hand;
+use super::{Cache, lock_at, share};
+use crate::budget::Reservation;
 use crate::clock::Moment;
 use crate::flight::Flight;
+use crate::form::Form;
 use crate::hash::Hashed;
-use crate::outbox::Outbox;
-use crate::policy::{Policy, Slot};
+use crate::leave::outbox::Outbox;
+use crate::policy::Slot;
 use crate::reentry::Mark;
 use crate::room::Room;
-use crate::shard::{Offer, Placed, Shard};
+use crate::shard::{Inserted, Offer, Shard};
 use crate::sync::Arc;
 use std::hash::{BuildHasher, Hash};
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Makes room for an offer whose own shard cannot, or should not alone, and
@@ -49,29 +50,29 @@ where
         mut need: Room,
         now: Moment,
         out: &mut Outbox<K, V>,
-    ) -> Placed {
-        let gatherer = self.budget.gather();
-        let mut hand = gatherer.hand();
+    ) -> Inserted {
+        let gatherer = self.door.budget.gather();
+        let mut reservation = gatherer.reserve();
         let mut spare = true;
         loop {
             let spared = spare.then_some(&*offer);
-            self.gather_into(&mut hand, hashed, spared, need, now, out);
+            self.gather_into(&mut reservation, hashed, spared, need, now, out);
             let mut home = lock_at(self.shard(hashed), now);
             let _mark = Mark::set_in_debug();
-            match home.insert_for(flight, offer, &mut hand, out) {
-                Placed::NeedsRoom(_) => spare = false,
+            match home.insert_for(flight, offer, &mut reservation, out) {
+                Inserted::NeedsRoom(_) => spare = false,
                 placed => return placed,
             }
             need = Room {
                 weight: offer.weight,
-                entries: u64::from(weighed::<P>()),
+                entries: u64::from(F::WEIGHED),
             };
         }
     }
 
     fn gather_into(
         &self,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         hashed: Hashed,
         spare: Option<&Offer<K, V>>,
         need: Room,
@@ -80,11 +81,11 @@ where
     ) {
         let shards = self.shards.len();
         let home = hashed.shard(shards);
-        let share = share(self.budget.capacity(), shards);
+        let share = share(self.door.budget.capacity(), shards);
         for floor in [share, share - share / 4, 0] {
             // The home shard comes last: it needs room itself.
             for index in (home + 1..shards).chain(0..=home) {
-                if hand.fill(need) || need.weight > self.budget.capacity() {
+                if reservation.take_some(need) || need.weight > self.door.budget.capacity() {
                     return;
                 }
                 let mut shard = lock_at(&self.shards[index], now);
@@ -92,14 +93,14 @@ where
                     Some(offer) if index == home => self.kept_slot(&shard, offer),
                     _ => None,
                 };
-                shard.yield_room(floor, need, keep, hand, out);
+                shard.yield_room(floor, need, keep, reservation, out);
             }
         }
-        hand.fill(need);
+        reservation.take_some(need);
     }
 
     /// Where the value lies that an offer is to replace.
-    fn kept_slot(&self, shard: &Shard<K, V, P>, offer: &Offer<K, V>) -> Option<Slot> {
+    fn kept_slot(&self, shard: &Shard<K, V, F>, offer: &Offer<K, V>) -> Option<Slot> {
         let _mark = Mark::set_in_debug();
         shard.slot(offer.tag, |key| offer.has(key))
     }

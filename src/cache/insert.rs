@@ -1,21 +1,21 @@
 //! Inserting: weigh and hash without a lock, place under one, gather if need be.
 
 use super::entry::Same;
-use super::{Cache, WeighedCache, lock_at};
-use crate::cause::Cause;
+use super::{Cache, lock_at};
+use crate::door;
 use crate::error::Refused;
+use crate::form::{Form, Weighed};
 use crate::hash::Hashed;
-use crate::outbox::Outbox;
-use crate::policy::Policy;
+use crate::leave::outbox::Outbox;
 use crate::reentry::Mark;
-use crate::shard::{Offer, Placed};
-use crate::unwind::after_dropping_pair;
+use crate::shard::{Inserted, Offer};
+use crate::unwind::drop_safely;
 use std::hash::{BuildHasher, Hash};
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Stores a value and returns the older one under the same key.
@@ -27,21 +27,28 @@ where
     ///
     /// An older value is readable until the new one is in its place. The entry
     /// is never the victim of its own insert: a `get` that follows finds it,
-    /// unless it was refused, its life has ended, or another thread wrote in between.
-    /// As with std's maps, the older *key* stays; but a value past its end is not
-    /// replaced: it leaves as [`Expired`](Cause::Expired) and is not returned.
+    /// unless it was refused, is past its deadline, or another thread wrote in between.
+    /// As with std's maps, the older *key* stays; but a value past its deadline is not
+    /// replaced: it leaves as [`Expired`](crate::Cause::Expired) and is not returned.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// assert_eq!(cache.insert("a", 1), None);
+    /// assert_eq!(cache.insert("a", 2), Some(1));
+    /// ```
     #[inline]
+    #[track_caller]
     pub fn insert(&self, key: K, value: V) -> Option<V> {
-        let weight = self.scale.weigh::<P>(&key, &value);
-        let life = self.life(&key, &value);
-        self.store(key, value, weight, life)
+        let hashed = self.hash(&key);
+        let mut offer = self.door.offer(hashed, key, value);
+        self.insert_or_drop(hashed, &mut offer)
     }
 
-    /// The same, with the verdict: `Ok(None)` stored, `Ok(Some(old))` stored in
-    /// place of an older value.
+    /// Stores a value, or hands it back: `Ok(None)` if it was stored, `Ok(Some(old))` if it
+    /// took an older value's place.
     ///
     /// # Errors
-    /// If the entry is heavier than the whole capacity, or its life is zero, it is
+    /// If the entry is heavier than the whole capacity, or its time to live is zero, it is
     /// refused; key and value, the reason, and the older value that left with them are handed back.
     ///
     /// ```
@@ -52,64 +59,45 @@ where
     /// assert_eq!(refused.value.len(), 101);
     /// assert!(refused.to_string().contains("weight 101"));
     /// ```
+    #[track_caller]
     pub fn try_insert(&self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
-        let weight = self.scale.weigh::<P>(&key, &value);
-        let life = self.life(&key, &value);
-        self.put(key, value, weight, life)
-    }
-
-    #[inline]
-    pub(super) fn store(&self, key: K, value: V, weight: u64, life: u64) -> Option<V> {
-        match self.put(key, value, weight, life) {
-            Ok(old) => old,
-            Err(Refused {
-                key, value, old, ..
-            }) => after_dropping_pair(key, value, old),
-        }
-    }
-
-    #[inline]
-    pub(super) fn put(
-        &self,
-        key: K,
-        value: V,
-        weight: u64,
-        life: u64,
-    ) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
-        let mut offer = Offer {
-            tag: hashed.tag(),
-            pair: Some((key, value)),
-            weight,
-            life,
-            only_if_absent: false,
-            lands: false,
-        };
-        let mut leaving = self.leave.open();
-        match self.place(hashed, &mut offer, leaving.outbox()) {
-            Placed::Refused(reason) => leaving.hand_back(reason),
-            _ => Ok(leaving.hand_over_value(Cause::Replaced)),
-        }
+        let mut offer = self.door.offer(hashed, key, value);
+        self.insert_or_hand_back(hashed, &mut offer)
     }
 
-    /// Stores a value unless the key is there by now; a clone of what stays.
-    pub(super) fn put_if_absent(&self, hashed: Hashed, key: K, value: V) -> V
+    /// Inserts; what is refused is dropped.
+    #[inline]
+    #[track_caller]
+    pub(super) fn insert_or_drop(&self, hashed: Hashed, offer: &mut Offer<K, V>) -> Option<V> {
+        door::drop_refused(self.insert_or_hand_back(hashed, offer))
+    }
+
+    /// Inserts; what is refused is handed back.
+    #[inline]
+    #[track_caller]
+    pub(super) fn insert_or_hand_back(
+        &self,
+        hashed: Hashed,
+        offer: &mut Offer<K, V>,
+    ) -> Result<Option<V>, Refused<K, V>> {
+        let mut leaving = self.door.leave.open();
+        let placed = self.lock_and_insert(hashed, offer, leaving.outbox());
+        door::finish(placed, &mut leaving)
+    }
+
+    /// Inserts a value unless the key is there by now; a clone of what stays.
+    #[track_caller]
+    pub(super) fn insert_if_absent(&self, hashed: Hashed, key: K, value: V) -> V
     where
         V: Clone,
     {
-        let copy = value.clone();
-        let mut offer = Offer {
-            tag: hashed.tag(),
-            weight: self.scale.weigh::<P>(&key, &value),
-            life: self.life(&key, &value),
-            pair: Some((key, value)),
-            only_if_absent: true,
-            lands: false,
-        };
-        let mut leaving = self.leave.open();
-        self.place(hashed, &mut offer, leaving.outbox());
-        let mut panics = leaving.settle_quietly();
-        let mut kept = copy;
+        let mut kept = value.clone();
+        let mut offer = self.door.offer(hashed, key, value);
+        offer.only_if_absent = true;
+        let mut leaving = self.door.leave.open();
+        self.lock_and_insert(hashed, &mut offer, leaving.outbox());
+        let mut panics = leaving.tell_and_drop();
         if let Some((key, value)) = offer.pair {
             if let Some(found) = self.peek_at(hashed, &Same(&key)) {
                 panics.drop(std::mem::replace(&mut kept, found));
@@ -119,65 +107,120 @@ where
         panics.hand(kept)
     }
 
+    /// Inserts under the lock of the key's shard; gathers room first if that shard has too
+    /// little.
     #[inline]
-    fn place(&self, hashed: Hashed, offer: &mut Offer<K, V>, out: &mut Outbox<K, V>) -> Placed {
+    #[track_caller]
+    fn lock_and_insert(
+        &self,
+        hashed: Hashed,
+        offer: &mut Offer<K, V>,
+        out: &mut Outbox<K, V>,
+    ) -> Inserted {
         let now = self.now();
         let placed = {
             let mut shard = lock_at(self.shard(hashed), now);
-            // Dropped before the lock: no ordinary hand holds room outside of one.
-            let mut hand = self.budget.hand();
+            // Declared after the shard, so dropped before its lock is left: only a gatherer
+            // may hold room without a lock.
+            let mut reservation = self.door.budget.reserve();
             let _mark = Mark::set_in_debug();
-            shard.insert(offer, &mut hand, out)
+            shard.insert(offer, &mut reservation, out)
         };
         match placed {
-            Placed::NeedsRoom(need) => self.gather(hashed, offer, None, need, now, out),
+            Inserted::NeedsRoom(need) => self.gather(hashed, offer, None, need, now, out),
             placed => placed,
         }
     }
 
-    /// Inserts all of them, one after another.
+    /// Inserts one after another. Unlike [`Extend`], which asks for `&mut`, it can be called
+    /// on a cache that is shared.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(2);
+    /// cache.extend([("a", 1), ("b", 2), ("c", 3)]);
+    /// assert_eq!(cache.len(), 2);
+    /// ```
+    #[track_caller]
     pub fn extend(&self, entries: impl IntoIterator<Item = (K, V)>) {
         for (key, value) in entries {
-            drop(self.insert(key, value));
+            drop_safely(self.insert(key, value));
         }
     }
 }
 
-impl<K, V, P, S> WeighedCache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, Weighed<F>, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Stores a value with a weight of its own; the weigher is not asked, until
     /// the value is changed in place.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &&str, _: &u32| 1);
+    /// cache.insert_weighted("a", 1, 50);
+    /// assert_eq!(cache.weight(), 50);
+    /// ```
+    #[track_caller]
     pub fn insert_weighted(&self, key: K, value: V, weight: u64) -> Option<V> {
-        let life = self.life(&key, &value);
-        self.store(key, value, self.scale.charge(weight), life)
+        let hashed = self.hash(&key);
+        let mut offer = self.door.offer_weighted(hashed, key, value, weight);
+        self.insert_or_drop(hashed, &mut offer)
     }
 
-    /// The same, with the verdict.
+    /// Stores a value with a weight of its own, as
+    /// [`insert_weighted`](Cache::insert_weighted) does, or hands it back.
     ///
     /// # Errors
     /// As [`try_insert`](Cache::try_insert).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &&str, _: &u32| 1);
+    /// assert!(cache.try_insert_weighted("a", 1, 50).is_ok());
+    /// assert!(cache.try_insert_weighted("b", 2, 101).is_err());
+    /// ```
+    #[track_caller]
     pub fn try_insert_weighted(
         &self,
         key: K,
         value: V,
         weight: u64,
     ) -> Result<Option<V>, Refused<K, V>> {
-        let life = self.life(&key, &value);
-        self.put(key, value, self.scale.charge(weight), life)
+        let hashed = self.hash(&key);
+        let mut offer = self.door.offer_weighted(hashed, key, value, weight);
+        self.insert_or_hand_back(hashed, &mut offer)
     }
 }
 
-impl<K, V, P, S> Extend<(K, V)> for Cache<K, V, P, S>
+/// Inserts one after another.
+impl<K, V, F, S> Extend<(K, V)> for Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         Cache::extend(self, entries);
+    }
+}
+
+/// Inserts copies, one after another.
+///
+/// ```
+/// let scores = std::collections::HashMap::from([("ann", 7), ("bob", 9)]);
+/// let mut cache = brimful::Cache::new(100);
+/// Extend::extend(&mut cache, &scores);
+/// assert_eq!(cache.get("bob"), Some(9));
+/// ```
+impl<'a, K, V, F, S> Extend<(&'a K, &'a V)> for Cache<K, V, F, S>
+where
+    K: Hash + Eq + Copy + 'a,
+    V: Copy + 'a,
+    F: Form,
+    S: BuildHasher,
+{
+    fn extend<I: IntoIterator<Item = (&'a K, &'a V)>>(&mut self, entries: I) {
+        Cache::extend(self, entries.into_iter().map(|(&key, &value)| (key, value)));
     }
 }

@@ -6,15 +6,14 @@
 
 use super::{Cache, lock_at};
 use crate::cause::Cause;
-use crate::policy::{Meta, Policy};
+use crate::form::Form;
 use crate::reentry::{self, Mark};
 use crate::shard::Tally;
 use crate::unwind::Panics;
 use std::fmt;
-use std::hash::Hash;
 use std::iter::FusedIterator;
 
-impl<K, V, P: Policy, S> Cache<K, V, P, S> {
+impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// Clones of all entries, in no particular order, one shard's at a time. An
     /// iteration is not one instant. Does not count as a use.
     ///
@@ -25,7 +24,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// entries.sort();
     /// assert_eq!(entries, [("a", 1), ("b", 2)]);
     /// ```
-    pub fn iter(&self) -> Iter<'_, K, V, P, S>
+    pub fn iter(&self) -> Iter<'_, K, V, F, S>
     where
         K: Clone,
         V: Clone,
@@ -34,7 +33,13 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     /// Clones of all keys; values are not cloned. Otherwise as [`iter`](Cache::iter).
-    pub fn keys(&self) -> Keys<'_, K, V, P, S>
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend([("a", 1), ("b", 2)]);
+    /// assert!(cache.keys().any(|key| key == "b"));
+    /// ```
+    pub fn keys(&self) -> Keys<'_, K, V, F, S>
     where
         K: Clone,
     {
@@ -42,7 +47,13 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     /// Clones of all values; keys are not cloned. Otherwise as [`iter`](Cache::iter).
-    pub fn values(&self) -> Values<'_, K, V, P, S>
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend([("a", 1), ("b", 2)]);
+    /// assert_eq!(cache.values().sum::<i32>(), 3);
+    /// ```
+    pub fn values(&self) -> Values<'_, K, V, F, S>
     where
         V: Clone,
     {
@@ -50,7 +61,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     }
 
     /// Takes every entry out, one shard's at a time, with cause
-    /// [`Removed`](Cause::Removed); those past the end of their life are not yielded
+    /// [`Removed`](Cause::Removed); those past their deadline are not yielded
     /// and leave as [`Expired`](Cause::Expired). What the iterator has not yielded when it
     /// is dropped leaves too.
     ///
@@ -60,7 +71,7 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// assert_eq!(cache.drain().count(), 2);
     /// assert!(cache.is_empty());
     /// ```
-    pub fn drain(&self) -> Drain<'_, K, V, P, S> {
+    pub fn drain(&self) -> Drain<'_, K, V, F, S> {
         Drain {
             cache: self,
             next_shard: 0,
@@ -95,18 +106,16 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
     /// Takes out one shard's entries and tells of them.
     fn take_shard(&self, shard: usize) -> Option<Vec<(K, V)>> {
         reentry::check();
-        let now = self.now();
-        let mut panics = Panics::none();
         let shard = self.shards.get(shard)?;
-        let taken = lock_at(shard, now).empty(Cause::Removed, &self.budget, &mut panics);
-        if !P::Meta::TIMED {
-            return Some(self.leave.hand_over_all(taken, Cause::Removed, panics));
-        }
+        let now = self.now();
+        let mut batches = self.door.leave.batches();
+        let taken = lock_at(shard, now).empty(Cause::Removed, &self.door.budget, batches.panics());
         let mut tally = Tally::default();
-        let taken: Vec<_> = taken.inspect(|left| tally.note(left)).collect();
-        shard.lock().recount(&tally, Cause::Removed);
-        let taken = taken.into_iter();
-        Some(self.leave.hand_over_all(taken, Cause::Removed, panics))
+        let taken = batches.take_all(taken.inspect(|left| tally.note(left)), Cause::Removed);
+        if F::TIMED {
+            shard.lock().recount(&tally, Cause::Removed);
+        }
+        Some(batches.end_with(taken))
     }
 }
 
@@ -114,14 +123,14 @@ impl<K, V, P: Policy, S> Cache<K, V, P, S> {
 type Copied<K, V> = (Option<K>, Option<V>);
 
 /// A walk over the shards.
-struct Walk<'a, K, V, P: Policy, S> {
-    cache: &'a Cache<K, V, P, S>,
+struct Walk<'a, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
     next_shard: usize,
     copied: std::vec::IntoIter<Copied<K, V>>,
 }
 
-impl<'a, K, V, P: Policy, S> Walk<'a, K, V, P, S> {
-    fn new(cache: &'a Cache<K, V, P, S>) -> Self {
+impl<'a, K, V, F: Form, S> Walk<'a, K, V, F, S> {
+    fn new(cache: &'a Cache<K, V, F, S>) -> Self {
         Self {
             cache,
             next_shard: 0,
@@ -157,15 +166,15 @@ macro_rules! walking {
     ($(#[$doc:meta])* $name:ident, $item:ty, [$($bound:tt)*], $copy:ident, $take:expr) => {
         $(#[$doc])*
         #[must_use = "iterators are lazy"]
-        pub struct $name<'a, K, V, P: Policy, S>(Walk<'a, K, V, P, S>);
+        pub struct $name<'a, K, V, F: Form, S>(Walk<'a, K, V, F, S>);
 
-        impl<K, V, P: Policy, S> fmt::Debug for $name<'_, K, V, P, S> {
+        impl<K, V, F: Form, S> fmt::Debug for $name<'_, K, V, F, S> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($name)).finish_non_exhaustive()
             }
         }
 
-        impl<K, V, P: Policy, S> Iterator for $name<'_, K, V, P, S>
+        impl<K, V, F: Form, S> Iterator for $name<'_, K, V, F, S>
         where
             $($bound)*
         {
@@ -176,7 +185,7 @@ macro_rules! walking {
             }
         }
 
-        impl<K, V, P: Policy, S> FusedIterator for $name<'_, K, V, P, S> where $($bound)* {}
+        impl<K, V, F: Form, S> FusedIterator for $name<'_, K, V, F, S> where $($bound)* {}
     };
 }
 
@@ -194,19 +203,19 @@ walking!(
 );
 
 /// Entries on their way out; see [`Cache::drain`].
-pub struct Drain<'a, K, V, P: Policy, S> {
-    cache: &'a Cache<K, V, P, S>,
+pub struct Drain<'a, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
     next_shard: usize,
     taken: std::vec::IntoIter<(K, V)>,
 }
 
-impl<K, V, P: Policy, S> fmt::Debug for Drain<'_, K, V, P, S> {
+impl<K, V, F: Form, S> fmt::Debug for Drain<'_, K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drain").finish_non_exhaustive()
     }
 }
 
-impl<K, V, P: Policy, S> Iterator for Drain<'_, K, V, P, S> {
+impl<K, V, F: Form, S> Iterator for Drain<'_, K, V, F, S> {
     type Item = (K, V);
 
     fn next(&mut self) -> Option<(K, V)> {
@@ -221,40 +230,40 @@ impl<K, V, P: Policy, S> Iterator for Drain<'_, K, V, P, S> {
     }
 }
 
-impl<K, V, P: Policy, S> FusedIterator for Drain<'_, K, V, P, S> {}
+impl<K, V, F: Form, S> FusedIterator for Drain<'_, K, V, F, S> {}
 
-impl<K, V, P: Policy, S> Drop for Drain<'_, K, V, P, S> {
+impl<K, V, F: Form, S> Drop for Drain<'_, K, V, F, S> {
     /// # Panics
     /// If dropped by a closure that runs under a cache's lock.
     fn drop(&mut self) {
-        let mut panics = Panics::none();
-        panics.drop_pairs(&mut self.taken);
+        let mut batches = self.cache.door.leave.batches();
+        batches.panics().drop_pairs(&mut self.taken);
         if !reentry::may_lock_while_dropping() {
             return;
         }
-        let now = panics.run(|| self.cache.now()).unwrap_or(0);
+        let now = batches.panics().run(|| self.cache.now()).unwrap_or(0);
         for shard in self.cache.shards.iter().skip(self.next_shard) {
             self.cache
-                .let_all_go(shard, now, Cause::Removed, &mut panics);
+                .let_all_go(shard, now, Cause::Removed, &mut batches);
         }
-        panics.resume();
+        batches.end();
     }
 }
 
 /// The entries of a cache that is used up; see its `into_iter`.
-pub struct IntoIter<K, V, P: Policy, S> {
-    cache: Cache<K, V, P, S>,
+pub struct IntoIter<K, V, F: Form, S> {
+    cache: Cache<K, V, F, S>,
     next_shard: usize,
     taken: std::vec::IntoIter<(K, V)>,
 }
 
-impl<K, V, P: Policy, S> fmt::Debug for IntoIter<K, V, P, S> {
+impl<K, V, F: Form, S> fmt::Debug for IntoIter<K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IntoIter").finish_non_exhaustive()
     }
 }
 
-impl<K, V, P: Policy, S> Iterator for IntoIter<K, V, P, S> {
+impl<K, V, F: Form, S> Iterator for IntoIter<K, V, F, S> {
     type Item = (K, V);
 
     fn next(&mut self) -> Option<(K, V)> {
@@ -268,9 +277,9 @@ impl<K, V, P: Policy, S> Iterator for IntoIter<K, V, P, S> {
     }
 }
 
-impl<K, V, P: Policy, S> FusedIterator for IntoIter<K, V, P, S> {}
+impl<K, V, F: Form, S> FusedIterator for IntoIter<K, V, F, S> {}
 
-impl<K, V, P: Policy, S> Drop for IntoIter<K, V, P, S> {
+impl<K, V, F: Form, S> Drop for IntoIter<K, V, F, S> {
     fn drop(&mut self) {
         let mut panics = Panics::none();
         panics.drop_pairs(&mut self.taken);
@@ -278,13 +287,13 @@ impl<K, V, P: Policy, S> Drop for IntoIter<K, V, P, S> {
     }
 }
 
-impl<K, V, P: Policy, S> IntoIterator for Cache<K, V, P, S> {
+impl<K, V, F: Form, S> IntoIterator for Cache<K, V, F, S> {
     type Item = (K, V);
-    type IntoIter = IntoIter<K, V, P, S>;
+    type IntoIter = IntoIter<K, V, F, S>;
 
     /// Takes every entry out, with cause [`Removed`](Cause::Removed); what is
     /// not yielded leaves with [`CacheDropped`](Cause::CacheDropped).
-    fn into_iter(self) -> IntoIter<K, V, P, S> {
+    fn into_iter(self) -> IntoIter<K, V, F, S> {
         IntoIter {
             cache: self,
             next_shard: 0,
@@ -293,16 +302,16 @@ impl<K, V, P: Policy, S> IntoIterator for Cache<K, V, P, S> {
     }
 }
 
-impl<'a, K, V, P, S> IntoIterator for &'a Cache<K, V, P, S>
+impl<'a, K, V, F, S> IntoIterator for &'a Cache<K, V, F, S>
 where
-    K: Hash + Eq + Clone,
+    K: Clone,
     V: Clone,
-    P: Policy,
+    F: Form,
 {
     type Item = (K, V);
-    type IntoIter = Iter<'a, K, V, P, S>;
+    type IntoIter = Iter<'a, K, V, F, S>;
 
-    fn into_iter(self) -> Iter<'a, K, V, P, S> {
+    fn into_iter(self) -> Iter<'a, K, V, F, S> {
         self.iter()
     }
 }

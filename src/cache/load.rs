@@ -1,57 +1,52 @@
-//! Loading: one miss, one load, and nobody left waiting.
+//! Loading: the calls that load one key. How they share a load: the room `lead`.
 //!
 //! ```text
-//! a loading call: the value is there?  a hit like any other
-//!     board, under the shard's lock: the value is there by now?  it
-//!                                    someone loads it?  wait, without a lock
-//!                                    else lead: run the loader, land what it made
-//!                                    it is stale, and nobody loads it?  lead: refresh it
-//!     woken:  landed?  the value    offered the lead?  lead    over?  board again
+//! a loading call: the value is there, and not due to be refreshed?  a hit like any other
+//!     else        its load (`lead`): a thread sleeps while it waits, a task is pending
 //! ```
 //!
-//! Two guards see to it that nobody is left waiting, whatever panics or is
-//! cancelled: [`Leading`] passes the lead on unless it landed, [`Waiting`] leaves
-//! the queue, and passes on a lead that was offered to it. The room `flight`
-//! tells the rest.
+//! The short forms are the calls that most programs need; [`Load`] is where all others
+//! begin.
+//!
+//! The futures run on any executor: a call that waits is woken by the waker it was
+//! last polled with, and a call that leads polls its caller's future itself, in a box. They
+//! allocate nothing on a hit, and are little larger than the load that they are given.
 
-use super::{Cache, lock_at};
+use super::Cache;
+use super::lead::Sought;
 use crate::error::LoadError;
-use crate::flight::chain::{Chain, Cycle, Wait};
-use crate::flight::{Asked, Flight, Joined, Wake};
+use crate::flight::chain::Cycle;
+use crate::form::Form;
 use crate::hash::Hashed;
-use crate::leave::{caught, drop_apart, dropped, first, go_on, hand_value};
-use crate::outbox::Outbox;
-use crate::policy::{Meta, Policy, Slot, Tag};
-use crate::reentry::{self, Mark};
-use crate::shard::{Offer, Placed, Shard};
-use crate::stats::Loads;
-use crate::sync::{Arc, Mutex, current, park};
+use crate::reentry::Mark;
+use crate::shard::Shard;
+use crate::unwind::after_dropping;
 use hashbrown::Equivalent;
 use std::convert::Infallible;
+use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// The value under the key; if there is none, that of `load`, stored under it.
     ///
     /// Callers that miss one key at the same time share one load: the first runs
     /// its `load`, the others wait for it and get clones. If that `load` panics,
-    /// one who waits runs its own; so does everyone in turn, until a value is there.
+    /// one that waits runs its own; so does each in turn, until a value is there.
     /// Other keys never wait for it. A value that the cache refuses is returned all the same.
-    /// If the value is [stale](crate::Builder::refresh_after) and nobody is loading it anew,
+    /// If the value is [stale](crate::Builder::refresh_after) and is not being refreshed,
     /// this call does.
     ///
     /// `load` runs on the caller's thread without any lock, and may use this and
     /// other caches. The calling thread sleeps while it waits: in a task use
     /// [`get_or_insert_async`](Cache::get_or_insert_async).
     ///
-    /// # What others do meanwhile
+    /// # What other calls do meanwhile
     ///
     /// A load that began before a key was written or removed is never stored
     /// after it:
@@ -59,13 +54,13 @@ where
     /// | during the load of a key | its callers get | is stored | later callers |
     /// |---|---|---|---|
     /// | `insert` of the key, or `entry(…).or_insert…` | what it loads | what was inserted | find that |
-    /// | an `insert` of the key that is refused | what it loads | nothing | load anew |
-    /// | `remove`, `remove_entry`, `remove_if` of the key | what it loads | nothing | load anew |
+    /// | an `insert` of the key that is refused | what it loads | nothing | load again |
+    /// | `remove`, `remove_entry`, `remove_if` of the key | what it loads | nothing | load again |
     /// | `update` of the key, whose [stale](crate::Builder::refresh_after) value was there | what it loads | what was updated | find that |
-    /// | `clear`, `drain`, `retain` | what it loads | nothing | load anew |
+    /// | `clear`, `drain`, `retain` | what it loads | nothing | load again |
     /// | other keys are evicted or removed | what it loads | what it loads | find it |
     /// | `set_capacity`, and the value fits | what it loads | what it loads | find it |
-    /// | `set_capacity`, and it is too heavy now | what it loads | nothing: refused | load anew |
+    /// | `set_capacity`, and it is too heavy now | what it loads | nothing: refused | load again |
     /// | the load fails, and the key was not written | one loads in its stead, the others wait for that one | | |
     /// | the load fails, and the key was written | start over from the look-up | | |
     ///
@@ -88,19 +83,21 @@ where
     /// # let _: Option<usize> = cache.get(&"word".to_string());
     /// ```
     #[inline]
+    #[track_caller]
     pub fn get_or_insert_with<Q>(&self, key: &Q, load: impl FnOnce() -> V) -> V
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
     {
-        infallibly(self.try_get_or_insert_with(key, || Ok(load())))
+        infallibly(self.load(key).with(|| Ok(load())))
     }
 
-    /// The same with a loader that can fail. An error is not stored.
+    /// The value under the key; if there is none, that of `load`, which can fail:
+    /// [`load(key).with(load)`](Load::with) for short.
     ///
     /// # Errors
-    /// [`LoadError::Failed`] with the error of the caller's own `load`: an
-    /// error of another caller's is never seen, since then one who waits loads in
+    /// [`LoadError::Failed`] with the error of the caller's own `load`, which is not stored: an
+    /// error of another caller's is never seen, since then one that waits loads in
     /// its stead. [`LoadError::Cycle`] if the call is made inside of a load that waits
     /// for this key.
     ///
@@ -126,47 +123,128 @@ where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
     {
-        let hashed = self.hash(key);
-        match self.read_unless_due(hashed, key) {
-            Some(value) => Ok(hand_value(value, || dropped(load))),
-            None => self.load(hashed, key, Patience::ENDLESS, load),
-        }
+        self.load(key).with(load)
     }
 
-    /// The same, for a caller who waits at most so long for another's load: zero
-    /// means not at all. A load of its own takes the time it takes.
+    /// The value under the key; if there is none, that of the future `load`, stored
+    /// under it: [`get_or_insert_with`](Cache::get_or_insert_with) for tasks, on any
+    /// executor.
+    ///
+    /// Nothing happens before the first poll; a `load` that is not needed is never
+    /// polled. Tasks and threads that miss one key share one load, and a
+    /// write during the load means to a task what it means to a thread. If the task that
+    /// loads is cancelled (its future dropped), one that waits loads in its stead; if one
+    /// that waits is cancelled, nothing of it stays. The future is `Send` if `load`,
+    /// the cache and the key are `Sync` and `Send` as needed.
+    ///
+    /// A future that has begun must be polled when woken, or dropped: the lead may
+    /// have been passed to it, and others wait then.
+    ///
+    /// # Panics
+    /// If `load` panics, and on a cycle, as far as it is known: what is polled
+    /// inside of `load` is inside of that load, and so is what it runs; a task that
+    /// `load` spawns and waits for is not, so if that one asks for
+    /// the key, both wait for ever.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// let cache = brimful::Cache::<String, usize>::new(100);
+    /// let length = cache.get_or_insert_async("word", async { 4 }).await;
+    /// assert_eq!(length, 4);
+    /// assert_eq!(cache.get("word"), Some(4));
+    /// # });
+    /// ```
+    pub fn get_or_insert_async<Q>(
+        &self,
+        key: &Q,
+        load: impl Future<Output = V>,
+    ) -> impl Future<Output = V>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        self.loading(key, load, Ok, infallibly)
+    }
+
+    /// The value under the key; if there is none, that of the future `load`, which can fail:
+    /// [`load(key).future(load)`](Load::future) for short.
     ///
     /// # Errors
-    /// [`LoadError::TimedOut`] after that time, and those of
-    /// [`try_get_or_insert_with`](Cache::try_get_or_insert_with).
+    /// [`LoadError::Failed`] with the error of the caller's own `load`, which is not stored, and
+    /// [`LoadError::Cycle`] as far as the cycle is known. To wait no longer than some
+    /// time, drop the future then, as by your executor's `timeout`.
+    ///
+    /// ```
+    /// use brimful::{Cache, LoadError};
+    ///
+    /// # pollster::block_on(async {
+    /// let cache = Cache::<u32, u32>::new(100);
+    /// let failed = cache.try_get_or_insert_async(&1, async { Err("no route") }).await;
+    /// assert_eq!(failed, Err(LoadError::Failed("no route")));
+    /// # });
+    /// ```
+    pub fn try_get_or_insert_async<Q, E>(
+        &self,
+        key: &Q,
+        load: impl Future<Output = Result<V, E>>,
+    ) -> impl Future<Output = Result<V, LoadError<E>>>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        self.loading(key, load, |loaded| loaded, |loaded| loaded)
+    }
+
+    /// A load of the key by a loader that can fail: how, the call that follows says.
     ///
     /// ```
     /// use brimful::{Cache, LoadError};
     /// use std::time::Duration;
     ///
-    /// let cache = Cache::<u32, u32>::new(100);
-    /// let impatient = || cache.try_get_or_insert_within(&1, Duration::ZERO, || Err("not asked"));
-    /// cache.get_or_insert_with(&1, || {
-    ///     std::thread::scope(|scope| {
-    ///         assert_eq!(scope.spawn(impatient).join().unwrap(), Err(LoadError::TimedOut));
-    ///     });
-    ///     7
-    /// });
+    /// let numbers = Cache::<String, u64>::new(100);
+    /// let patience = Duration::from_millis(50);
+    /// assert_eq!(numbers.load("12").within(patience, || "12".parse()), Ok(12));
+    /// assert!(numbers.load("twelve").with(|| "twelve".parse()).is_err());
+    /// # Ok::<(), LoadError<std::num::ParseIntError>>(())
     /// ```
-    pub fn try_get_or_insert_within<Q, E>(
+    #[inline]
+    pub fn load<'a, Q>(&'a self, key: &'a Q) -> Load<'a, Q, K, V, F, S>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    {
+        Load { cache: self, key }
+    }
+
+    /// A task's call: `finish` makes a value of what `load` comes to, `then` the answer.
+    ///
+    /// Whatever takes `load` by value has room for it, so this is the one future that does.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` has room for its arguments twice"
+    )]
+    fn loading<Q, Fut, E, T>(
         &self,
         key: &Q,
-        most: Duration,
-        load: impl FnOnce() -> Result<V, E>,
-    ) -> Result<V, LoadError<E>>
+        load: Fut,
+        finish: impl FnOnce(Fut::Output) -> Result<V, E>,
+        then: impl FnOnce(Result<V, LoadError<E>>) -> T,
+    ) -> impl Future<Output = T>
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
+        Fut: Future,
     {
-        let hashed = self.hash(key);
-        match self.read_unless_due(hashed, key) {
-            Some(value) => Ok(hand_value(value, || dropped(load))),
-            None => self.load(hashed, key, Patience::of(most), load),
+        async move {
+            let hashed = self.hash(key);
+            let sought = match self.read_unless_due(hashed, key) {
+                Some(value) => Ok(Sought::Value(value)),
+                None => self.seek(hashed, key).await,
+            };
+            then(match sought {
+                Ok(Sought::Lead(leading)) => leading.run_boxed(key, Box::pin(load), finish).await,
+                Ok(Sought::Value(value)) => Ok(after_dropping(load, value)),
+                Err(Cycle) => Err(after_dropping(load, LoadError::Cycle)),
+            })
         }
     }
 
@@ -177,7 +255,7 @@ where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
     {
-        if P::Meta::RECORDS && self.expiry.refreshes() {
+        if F::AGED && self.door.expiry.refreshes() {
             let mut shard = self.lock(hashed);
             let _mark = Mark::set_in_debug();
             return self.read_in_unless_due(&mut shard, hashed, key);
@@ -185,11 +263,12 @@ where
         self.read(hashed, key, |_, value| value.clone())
     }
 
-    /// The same in a shard that is locked already. A hit either way.
+    /// A clone of the value in a shard that is locked already, unless it is due to be
+    /// refreshed. A hit either way.
     #[inline]
     pub(super) fn read_in_unless_due<Q>(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         hashed: Hashed,
         key: &Q,
     ) -> Option<V>
@@ -198,21 +277,22 @@ where
         V: Clone,
     {
         let is = |found: &K| key.equivalent(found);
-        let (age, now) = (self.expiry.refresh_after, shard.now());
+        let (age, now) = (self.door.expiry.refresh_after, shard.now());
         let entry = shard.get(hashed.tag(), is)?;
-        let fresh = !Shard::<K, V, P>::has_age(&entry.meta, age, now);
-        if fresh && !self.expiry.rules_reads() {
+        let fresh = !Shard::<K, V, F>::has_age(&entry.extra, age, now);
+        if fresh && !self.door.expiry.rules_reads() {
             return Some(entry.value.clone());
         }
         self.reread_unless_due(shard, hashed, is)
     }
 
-    /// The same for a value that is stale, or where a rule is asked about reads.
+    /// A clone of a value that is stale, or where a rule is asked about reads, unless it
+    /// is due to be refreshed.
     #[cold]
     #[inline(never)]
     fn reread_unless_due(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         hashed: Hashed,
         is: impl Fn(&K) -> bool + Copy,
     ) -> Option<V>
@@ -226,507 +306,141 @@ where
         self.rule_read(shard, slot);
         Some(shard.entry(slot)?.value.clone())
     }
-
-    /// Whether the value in `slot` is stale and nobody loads it anew.
-    pub(super) fn is_due(
-        &self,
-        shard: &mut Shard<K, V, P>,
-        slot: Slot,
-        tag: Tag,
-        is: impl FnMut(&K) -> bool,
-    ) -> bool {
-        P::Meta::RECORDS
-            && self.expiry.refreshes()
-            && shard.is_stale(slot, self.expiry.refresh_after)
-            && !shard.flights.are_loading(tag, is)
-    }
-
-    /// After a miss: waits for the key's load, or leads it.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn load<Q, E>(
-        &self,
-        hashed: Hashed,
-        key: &Q,
-        patience: Patience,
-        load: impl FnOnce() -> Result<V, E>,
-    ) -> Result<V, LoadError<E>>
-    where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-        V: Clone,
-    {
-        match self.seek(hashed, key, patience) {
-            Ok(Sought::Value(value)) => Ok(hand_value(value, || dropped(load))),
-            Ok(Sought::Lead(leading)) => leading.run(key, load),
-            Err(error) => Err(error.widened()),
-        }
-    }
-
-    /// The value, once someone has loaded it, or the lead of the key's flight.
-    pub(super) fn seek<Q>(
-        &self,
-        hashed: Hashed,
-        key: &Q,
-        mut patience: Patience,
-    ) -> Result<Sought<'_, K, V, P, S>, LoadError<Infallible>>
-    where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-        V: Clone,
-    {
-        let mut own = None;
-        loop {
-            match self.board(hashed, key, &mut own)? {
-                Boarding::Nobody => own = Some(key.to_owned()),
-                Boarding::Sought(sought) => return Ok(sought.after(own)),
-                Boarding::Waits(waiting) => match waiting.sleep(&mut patience) {
-                    None => return Err(LoadError::TimedOut),
-                    Some(Woken::Sought(sought)) => return Ok(sought.after(own)),
-                    Some(Woken::Over) => {}
-                },
-            }
-        }
-    }
-
-    /// One look under one lock: the value, else the flight of the key, else, with
-    /// a key of one's `own` to give it, a new one, as for a value that is due to be
-    /// refreshed. The hit or miss was counted before.
-    pub(super) fn board<Q>(
-        &self,
-        hashed: Hashed,
-        key: &Q,
-        own: &mut Option<K>,
-    ) -> Result<Boarding<'_, K, V, P, S>, LoadError<Infallible>>
-    where
-        Q: Equivalent<K> + ?Sized,
-        V: Clone,
-    {
-        let tag = hashed.tag();
-        let is = |found: &K| key.equivalent(found);
-        let mut shard = self.lock(hashed);
-        let _mark = Mark::set_in_debug();
-        let found = shard.slot(tag, is);
-        let due = found.is_some_and(|slot| self.is_due(&mut shard, slot, tag, is));
-        match found {
-            Some(slot) if !due => {
-                shard.touch(slot);
-                shard.used(slot);
-                if let Some(entry) = shard.entry(slot) {
-                    return Ok(Boarding::Sought(Sought::Value(entry.value.clone())));
-                }
-            }
-            Some(_) => {}
-            None => {
-                let joined = shard
-                    .flights
-                    .join(tag, is)
-                    .map_err(|Cycle| LoadError::Cycle)?;
-                if let Joined::Waits(flight, ticket, wait) = joined {
-                    return Ok(Boarding::Waits(Waiting {
-                        cache: self,
-                        hashed,
-                        flight: Some(flight),
-                        ticket,
-                        known: false,
-                        wait,
-                    }));
-                }
-            }
-        }
-        let Some(key) = own.take() else {
-            return Ok(Boarding::Nobody);
-        };
-        let chain = Chain::begin();
-        let flight = shard.flights.take_off(tag, key, chain.load());
-        let leading = Leading::new(self, hashed, flight, chain, due);
-        Ok(Boarding::Sought(Sought::Lead(leading)))
-    }
-
-    /// Stores what a flight has loaded, if it is still in the shard.
-    fn store_landing(
-        &self,
-        hashed: Hashed,
-        flight: &Arc<Flight<K, V>>,
-        offer: &mut Offer<K, V>,
-        count: impl FnOnce(&mut Loads),
-        out: &mut Outbox<K, V>,
-    ) {
-        let now = self.now();
-        let placed = {
-            let mut shard = lock_at(self.shard(hashed), now);
-            count(shard.flights.loads());
-            // Dropped before the lock: no ordinary hand holds room outside of one.
-            let mut hand = self.budget.hand();
-            let _mark = Mark::set_in_debug();
-            shard.insert_for(Some(flight), offer, &mut hand, out)
-        };
-        if let Placed::NeedsRoom(need) = placed {
-            self.gather(hashed, offer, Some(flight), need, now, out);
-        }
-    }
 }
 
-impl<K, V, P: Policy, S> Cache<K, V, P, S> {
-    /// The shard of a key, for those who have looked at the thread's mark.
-    fn shard_at(&self, hashed: Hashed) -> &Mutex<Shard<K, V, P>> {
-        &self.shards[hashed.shard(self.shards.len())]
-    }
-
-    /// The lead of a flight is given up, by who had it or who was offered it.
-    ///
-    /// Under a mark this thread may be holding the shard's lock. The flight then
-    /// stays, over, until the key's next call finds it; it is never let go of, since
-    /// that might be under the lock.
-    fn pass_on(&self, hashed: Hashed, flight: Arc<Flight<K, V>>, failed: bool) {
-        if reentry::is_marked() {
-            let panic = flight.end().wake();
-            std::mem::forget(flight);
-            go_on(panic);
-            reentry::may_lock_while_dropping();
-            return;
-        }
-        let called = {
-            let mut shard = self.shard_at(hashed).lock();
-            if failed {
-                shard.flights.loads().failed();
-            }
-            shard.flights.pass_on(hashed.tag(), &flight)
-        };
-        let mut panic = called.wake();
-        first(&mut panic, dropped(flight));
-        go_on(panic);
-    }
+/// A load of one key, by a loader that can fail: made by [`Cache::load`].
+///
+/// ```
+/// use brimful::{Cache, LoadError};
+///
+/// let lengths = Cache::<String, usize>::new(100);
+/// let length = |path: &str| lengths.load(path).with(|| std::fs::read(path).map(|read| read.len()));
+/// assert!(matches!(length("/no/such/file"), Err(LoadError::Failed(_))));
+/// ```
+#[must_use = "nothing is loaded before `with`, `within` or `future` says how"]
+pub struct Load<'a, Q: ?Sized, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
+    key: &'a Q,
 }
 
-/// How a loading call that missed goes on.
-pub(super) enum Boarding<'a, K, V, P: Policy, S> {
-    Sought(Sought<'a, K, V, P, S>),
-    /// Nobody loads the key, and there was no key of one's own for a flight.
-    Nobody,
-    Waits(Waiting<'a, K, V, P, S>),
-}
-
-/// How one who waited goes on.
-pub(super) enum Woken<'a, K, V, P: Policy, S> {
-    Sought(Sought<'a, K, V, P, S>),
-    /// From the look-up.
-    Over,
-}
-
-/// What a loading call was after.
-pub(super) enum Sought<'a, K, V, P: Policy, S> {
-    Value(V),
-    Lead(Leading<'a, K, V, P, S>),
-}
-
-impl<K, V, P: Policy, S> Sought<'_, K, V, P, S> {
-    /// The same, once a key that was not needed is dropped.
-    pub(super) fn after(self, own: Option<K>) -> Self {
-        hand_value(self, || dropped(own))
-    }
-}
-
-/// The lead of a flight: to be landed; else it is passed on.
-pub(super) struct Leading<'a, K, V, P: Policy, S> {
-    cache: &'a Cache<K, V, P, S>,
-    hashed: Hashed,
-    /// Until it has landed.
-    flight: Option<Arc<Flight<K, V>>>,
-    chain: Chain,
-    /// Whether it counts as a failure that it does not land.
-    counts: bool,
-    /// Whether a stale value was there when it took off.
-    refreshes: bool,
-}
-
-impl<'a, K, V, P: Policy, S> Leading<'a, K, V, P, S> {
-    pub(super) fn new(
-        cache: &'a Cache<K, V, P, S>,
-        hashed: Hashed,
-        flight: Arc<Flight<K, V>>,
-        chain: Chain,
-        refreshes: bool,
-    ) -> Self {
-        Self {
-            cache,
-            hashed,
-            flight: Some(flight),
-            chain,
-            counts: true,
-            refreshes,
-        }
-    }
-
-    pub(super) fn refreshes(&self) -> bool {
-        self.refreshes
-    }
-
-    pub(super) fn chain(&self) -> &Chain {
-        &self.chain
-    }
-
-    pub(super) fn leads(&self, flight: &Arc<Flight<K, V>>) -> bool {
-        let own = self.flight.as_ref();
-        own.is_some_and(|own| Arc::ptr_eq(own, flight))
-    }
-
-    /// That it does not land is no failure, or counted as one already.
-    pub(super) fn is_counted_elsewhere(&mut self) {
-        self.counts = false;
-    }
-
-    /// The loader has run to its end, and returns what is yet to be landed.
-    pub(super) fn ended(&self, took: Duration) {
-        let mut shard = self.cache.shard_at(self.hashed).lock();
-        shard.flights.loads().ended(took);
-    }
-}
-
-impl<K, V, P, S> Leading<'_, K, V, P, S>
+impl<Q, K, V, F, S> Load<'_, Q, K, V, F, S>
 where
+    Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     K: Hash + Eq,
     V: Clone,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
-    fn run<Q, E>(self, key: &Q, load: impl FnOnce() -> Result<V, E>) -> Result<V, LoadError<E>>
-    where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-    {
-        let began = Instant::now();
-        let loaded = {
-            let _inside = self.chain.enter();
-            load()
-        };
-        self.settle(key, loaded, began)
-    }
-
-    /// Lands what was loaded, or fails: with the stale value, if that is asked for
-    /// and it is there still.
-    pub(super) fn settle<Q, E>(
-        self,
-        key: &Q,
-        loaded: Result<V, E>,
-        began: Instant,
-    ) -> Result<V, LoadError<E>>
-    where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-    {
-        let error = match loaded {
-            Ok(value) => return Ok(self.land(|| key.to_owned(), value, Some(began.elapsed()))),
-            Err(error) => error,
-        };
-        let (cache, hashed, refreshes) = (self.cache, self.hashed, self.refreshes);
-        let mut panic = caught(|| drop(self)).err();
-        if refreshes && cache.expiry.stale_if_error {
-            if let Some(stale) = cache.peek_at(hashed, key) {
-                first(&mut panic, dropped(error));
-                return Ok(hand_value(stale, || panic));
-            }
-        }
-        Err(hand_value(LoadError::Failed(error), || panic))
-    }
-
-    /// Stores the value, unless the flight was detached, and hands it to all who
-    /// wait, before the listener hears of what had to leave for it.
+    /// The value under the key; if there is none, that of `load`, stored under it. The
+    /// calling thread sleeps while it waits for another caller's load.
     ///
-    /// The thread is inside of the load until the flight has left the shard, so
-    /// that a weigher that asks for the key is told of the cycle.
-    pub(super) fn land(mut self, key: impl FnOnce() -> K, value: V, took: Option<Duration>) -> V {
-        let Some(flight) = &self.flight else {
-            return value;
-        };
-        let cache = self.cache;
-        let mut offer;
-        let mut leaving = cache.leave.open();
-        let copy = {
-            let _inside = self.chain.enter();
-            let copy = value.clone();
-            let key = key();
-            offer = Offer {
-                tag: self.hashed.tag(),
-                weight: cache.scale.weigh::<P>(&key, &value),
-                life: cache.life(&key, &value),
-                pair: Some((key, value)),
-                only_if_absent: false,
-                lands: true,
-            };
-            let refreshes = self.refreshes;
-            let count = |loads: &mut Loads| loads.landed(took, refreshes);
-            cache.store_landing(self.hashed, flight, &mut offer, count, leaving.outbox());
-            copy
-        };
-        let flight = self.flight.take();
-        let mut panic = flight
-            .as_ref()
-            .and_then(|flight| flight.land(|| copy.clone()));
-        first(&mut panic, leaving.settle_quietly().into());
-        if let Some((key, value)) = offer.pair {
-            first(&mut panic, drop_apart(key, value));
-        }
-        first(&mut panic, dropped(flight));
-        hand_value(copy, || panic)
-    }
-}
-
-impl<K, V, P: Policy, S> Drop for Leading<'_, K, V, P, S> {
-    fn drop(&mut self) {
-        if let Some(flight) = self.flight.take() {
-            self.cache.pass_on(self.hashed, flight, self.counts);
-        }
-    }
-}
-
-/// A place in the queue of a flight: left when dropped.
-pub(super) struct Waiting<'a, K, V, P: Policy, S> {
-    cache: &'a Cache<K, V, P, S>,
-    hashed: Hashed,
-    /// Until the wait has ended.
-    flight: Option<Arc<Flight<K, V>>>,
-    ticket: u64,
-    /// Whether it has said how to wake it.
-    known: bool,
-    wait: Option<Wait>,
-}
-
-impl<'a, K, V, P: Policy, S> Waiting<'a, K, V, P, S> {
-    /// Sleeps until the wait has ended; `None` if patience ends first.
-    fn sleep(mut self, patience: &mut Patience) -> Option<Woken<'a, K, V, P, S>>
-    where
-        V: Clone,
-    {
-        loop {
-            if let Some(woken) = self.ask(None) {
-                return Some(woken);
-            }
-            let until = patience.until();
-            if until.is_some_and(|until| Instant::now() >= until) {
-                return None;
-            }
-            park(until);
-        }
+    /// # Errors
+    /// [`LoadError::Failed`] and [`LoadError::Cycle`], as
+    /// [`try_get_or_insert_with`](Cache::try_get_or_insert_with).
+    ///
+    /// # Panics
+    /// If `load` does.
+    ///
+    /// ```
+    /// let numbers = brimful::Cache::<String, u64>::new(100);
+    /// assert_eq!(numbers.load("12").with(|| "12".parse()), Ok(12));
+    /// ```
+    #[inline]
+    pub fn with<E>(self, load: impl FnOnce() -> Result<V, E>) -> Result<V, LoadError<E>> {
+        self.here(None, load)
     }
 
-    /// How the wait has ended, if it has; else this task, or this thread, will
-    /// be woken.
-    pub(super) fn ask(&mut self, task: Option<&Waker>) -> Option<Woken<'a, K, V, P, S>>
-    where
-        V: Clone,
-    {
-        reentry::check();
-        let flight = self.flight.as_ref()?;
-        let asked = match std::mem::replace(&mut self.known, true) {
-            true => flight.ask(self.ticket, task, &mut None),
-            false => Asked::Unknown,
-        };
-        let asked = match asked {
-            Asked::Unknown => {
-                let wake =
-                    task.map_or_else(|| Wake::Thread(current()), |task| Wake::Task(task.clone()));
-                let mut wake = Some(wake);
-                let asked = flight.ask(self.ticket, task, &mut wake);
-                hand_value(asked, || dropped(wake))
-            }
-            asked => asked,
-        };
-        match asked {
-            Asked::Later | Asked::Unknown => None,
-            Asked::Offered => Some(self.take_up()),
-            Asked::Landed(value) => {
-                let flight = self.flight.take();
-                let value = hand_value(value, || dropped(flight));
-                Some(Woken::Sought(Sought::Value(value)))
-            }
-            Asked::Over => {
-                go_on(dropped(self.flight.take()));
-                Some(Woken::Over)
-            }
-        }
+    /// The value under the key, for a caller that waits at most so long for another's
+    /// load: zero means not at all. A `load` of its own takes the time it takes.
+    ///
+    /// # Errors
+    /// [`LoadError::TimedOut`] after that time, and those of [`with`](Load::with).
+    ///
+    /// # Panics
+    /// If `load` does.
+    ///
+    /// ```
+    /// use brimful::{Cache, LoadError};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::<u32, u32>::new(100);
+    /// let impatient = || cache.load(&1).within(Duration::ZERO, || Err("not asked"));
+    /// cache.get_or_insert_with(&1, || {
+    ///     std::thread::scope(|scope| {
+    ///         assert_eq!(scope.spawn(impatient).join().unwrap(), Err(LoadError::TimedOut));
+    ///     });
+    ///     7
+    /// });
+    /// ```
+    pub fn within<E>(
+        self,
+        most: Duration,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>> {
+        self.here(Some(most), load)
     }
 
-    /// Leads the flight on, unless it was detached.
-    fn take_up(&mut self) -> Woken<'a, K, V, P, S> {
-        let Some(flight) = self.flight.take() else {
-            return Woken::Over;
-        };
-        let chain = Chain::begin();
-        let taken = {
-            let mut shard = self.cache.shard_at(self.hashed).lock();
-            let flights = &mut shard.flights;
-            flights.take_up(self.hashed.tag(), &flight, chain.load())
-        };
-        match taken {
-            Ok(()) => {
-                let leading = Leading::new(self.cache, self.hashed, flight, chain, false);
-                Woken::Sought(Sought::Lead(leading))
-            }
-            Err(called) => {
-                let mut panic = called.wake();
-                first(&mut panic, dropped(flight));
-                go_on(panic);
-                Woken::Over
-            }
+    /// The value under the key; if there is none, that of the future `load`, stored under
+    /// it: for tasks, on any executor. See
+    /// [`get_or_insert_async`](Cache::get_or_insert_async).
+    ///
+    /// # Errors
+    /// As [`try_get_or_insert_async`](Cache::try_get_or_insert_async).
+    ///
+    /// # Panics
+    /// If `load` does.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// let numbers = brimful::Cache::<String, u64>::new(100);
+    /// assert_eq!(numbers.load("12").future(async { "12".parse() }).await, Ok(12));
+    /// # });
+    /// ```
+    pub fn future<E>(
+        self,
+        load: impl Future<Output = Result<V, E>>,
+    ) -> impl Future<Output = Result<V, LoadError<E>>> {
+        let Self { cache, key } = self;
+        cache.loading(key, load, |loaded| loaded, |loaded| loaded)
+    }
+
+    #[inline]
+    fn here<E>(
+        self,
+        most: Option<Duration>,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>> {
+        let Self { cache, key } = self;
+        let hashed = cache.hash(key);
+        match cache.read_unless_due(hashed, key) {
+            Some(value) => Ok(after_dropping(load, value)),
+            None => cache.load_here(hashed, key, most, load),
         }
     }
 }
 
-impl<K, V, P: Policy, S> Drop for Waiting<'_, K, V, P, S> {
-    fn drop(&mut self) {
-        // First: whoever leads the flight from now on is not waited for from here.
-        self.wait = None;
-        let Some(flight) = self.flight.take() else {
-            return;
-        };
-        match caught(|| flight.quit(self.ticket)) {
-            Ok(true) => self.cache.pass_on(self.hashed, flight, false),
-            Ok(false) => go_on(dropped(flight)),
-            Err(panic) => {
-                let mut panic = Some(panic);
-                first(&mut panic, dropped(flight));
-                go_on(panic);
-            }
-        }
+impl<Q: ?Sized, K, V, F: Form, S> fmt::Debug for Load<'_, Q, K, V, F, S> {
+    /// Prints the cache's figures: nothing is asked of the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Load");
+        shown.field("cache", self.cache).finish_non_exhaustive()
     }
 }
 
-/// How long a caller waits for others in all, from its first wait on.
-pub(super) struct Patience {
-    most: Option<Duration>,
-    until: Option<Instant>,
-}
-
-impl Patience {
-    pub(super) const ENDLESS: Self = Self {
-        most: None,
-        until: None,
-    };
-
-    fn of(most: Duration) -> Self {
-        Self {
-            most: Some(most),
-            until: None,
-        }
-    }
-
-    /// When it ends: never, if that is too far off to be told.
-    fn until(&mut self) -> Option<Instant> {
-        if let Some(most) = self.most.take() {
-            self.until = Instant::now().checked_add(most);
-        }
-        self.until
-    }
-}
-
-/// The value of a loader that cannot fail.
+/// The value of a loader that cannot fail, and for which the caller waits for any time.
 #[inline]
+#[track_caller]
 pub(super) fn infallibly<V>(loaded: Result<V, LoadError<Infallible>>) -> V {
     match loaded {
         Ok(value) => value,
         Err(LoadError::Failed(never)) => match never {},
-        Err(LoadError::Cycle | LoadError::TimedOut) => refuse(),
+        Err(LoadError::TimedOut) => unreachable!("no time was set"),
+        Err(LoadError::Cycle) => refuse(),
     }
 }
 
 #[cold]
+#[track_caller]
 fn refuse() -> ! {
     panic!(
         "brimful: a loader asked for a key whose load waits for that loader, and would wait for \

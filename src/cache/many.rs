@@ -5,9 +5,9 @@
 //!
 //! ```text
 //! load many: look all up, shard by shard                          those that are there
-//!            of the others, shard by shard: someone loads it?  for later
+//!            of the others, shard by shard: it is being loaded?  for later
 //!                                           else take off: lead it
-//!                (what is stale is one of these, unless someone loads it)
+//!                (what is stale is one of these, unless it is being loaded)
 //!            one loader call for all that are led; land what it returns; of the
 //!                others pass the lead on
 //!            then each that was left for later, like a single key
@@ -16,23 +16,24 @@
 //! A call waits only when it leads nothing any more, so two that want each other's
 //! keys never hang.
 
-use super::load::{Leading, Patience, Sought, infallibly};
-use super::load_async::{emptied, polled_inside};
+use super::lead::{Leading, Sought, after_emptying};
+use super::load::infallibly;
 use super::{Cache, lock_at};
+use crate::clock::Reading;
 use crate::error::LoadError;
 use crate::flight::Flight;
-use crate::flight::chain::Chain;
+use crate::flight::chain::{Chain, Cycle};
+use crate::form::Form;
 use crate::hash::Hashed;
-use crate::leave::{Panic, caught, drop_apart, dropped, first, go_on, hand_value};
-use crate::policy::Policy;
 use crate::reentry::Mark;
 use crate::shard::Shard;
-use crate::sync::Arc;
+use crate::sync::{self, Arc};
+use crate::unwind::{Panics, after_dropping};
 use hashbrown::Equivalent;
-use std::convert::Infallible;
+use std::fmt;
+use std::future::ready;
 use std::hash::{BuildHasher, Hash};
-use std::pin::{Pin, pin};
-use std::time::Instant;
+use std::pin::pin;
 
 /// A key that is asked for, and where its answer goes.
 struct Wanted<'q, Q: ?Sized> {
@@ -50,31 +51,31 @@ impl<Q: ?Sized> Clone for Wanted<'_, Q> {
 impl<Q: ?Sized> Copy for Wanted<'_, Q> {}
 
 /// A key that this call loads, until it has landed.
-struct Led<'a, 'q, K, V, P: Policy, S, Q: ?Sized> {
+struct Led<'a, 'q, K, V, F: Form, S, Q: ?Sized> {
     wanted: Wanted<'q, Q>,
-    leading: Option<Leading<'a, K, V, P, S>>,
+    leading: Option<Leading<'a, K, V, F, S>>,
 }
 
 /// The keys that one call of the loader is for, sorted by hash.
-struct Batch<'a, 'q, K, V, P: Policy, S, Q: ?Sized> {
-    cache: &'a Cache<K, V, P, S>,
-    led: Vec<Led<'a, 'q, K, V, P, S, Q>>,
+struct Batch<'a, 'q, K, V, F: Form, S, Q: ?Sized> {
+    cache: &'a Cache<K, V, F, S>,
+    led: Vec<Led<'a, 'q, K, V, F, S, Q>>,
     chain: Chain,
 }
 
-/// What is not there, sorted by who loads it.
-struct Missing<'a, 'q, K, V, P: Policy, S, Q: ?Sized> {
-    batch: Batch<'a, 'q, K, V, P, S, Q>,
+/// What is not there, sorted by which call loads it.
+struct Missing<'a, 'q, K, V, F: Form, S, Q: ?Sized> {
+    batch: Batch<'a, 'q, K, V, F, S, Q>,
     /// Asked for once more: the first place has the second one's answer.
     again: Vec<(usize, usize)>,
-    /// Others load them.
+    /// Other calls load them.
     later: Vec<Wanted<'q, Q>>,
 }
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Clones of the values under these keys, in their order. Each counts as a use.
@@ -101,16 +102,16 @@ where
     /// The values under these keys, in their order; those that are missing are
     /// loaded by one call of `load`, and stored.
     ///
-    /// `load` is given the missing keys that nobody else is loading, each once, and
+    /// `load` is given the missing keys that no other call is loading, each once, and
     /// returns pairs of key and value in any order. A key that it leaves out stays
-    /// absent: `None`. A pair that was not asked for is dropped. Keys that others are
+    /// absent: `None`. A pair that was not asked for is dropped. Keys that other calls are
     /// loading are waited for after that; if such a load fails, `load` is called
-    /// again, for that key alone. [Stale](crate::Builder::refresh_after) values that nobody
-    /// is loading are asked for too; one that `load` leaves out is returned, and stays.
+    /// again, for that key alone. [Stale](crate::Builder::refresh_after) values that are
+    /// not being loaded are asked for too; one that `load` leaves out is returned, and stays.
     /// Otherwise as [`get_or_insert_with`](Cache::get_or_insert_with).
     ///
     /// # Panics
-    /// If `load` does: then whoever waits for one of its keys loads it in its stead. On
+    /// If `load` does: then a call that waits for one of its keys loads it in its stead. On
     /// a cycle, as [`get_or_insert_with`](Cache::get_or_insert_with).
     ///
     /// ```
@@ -122,6 +123,7 @@ where
     /// });
     /// assert_eq!(found, [Some(4), Some(9), Some(16)]);
     /// ```
+    #[track_caller]
     pub fn get_or_insert_many<'q, Q, I>(
         &self,
         keys: impl IntoIterator<Item = &'q Q>,
@@ -132,148 +134,56 @@ where
         V: Clone,
         I: IntoIterator<Item = (K, V)>,
     {
-        infallibly(self.try_get_or_insert_many(keys, |missing| Ok(load(missing))))
+        infallibly(self.load_many(keys).with(|missing| Ok(load(missing))))
     }
 
-    /// The same with a loader that can fail.
+    /// A load of these keys by a loader that can fail: how, the call that follows says.
     ///
-    /// # Errors
-    /// [`LoadError::Failed`] with the error of the caller's own `load`, and
-    /// [`LoadError::Cycle`]. What was loaded before the error stays stored. With
-    /// [`stale_if_error`](crate::Builder::stale_if_error) it is no error if all that a failed
-    /// call of `load` was asked for are there still.
-    ///
-    /// # Panics
-    /// If `load` does.
-    pub fn try_get_or_insert_many<'q, Q, I, E>(
-        &self,
-        keys: impl IntoIterator<Item = &'q Q>,
-        mut load: impl FnMut(&[&'q Q]) -> Result<I, E>,
-    ) -> Result<Vec<Option<V>>, LoadError<E>>
+    /// ```
+    /// let numbers = brimful::Cache::<String, u64>::new(100);
+    /// let found = numbers.load_many(["1", "2"]).with(|missing| {
+    ///     let number = |text: &&str| Ok((text.to_string(), text.parse()?));
+    ///     missing.iter().map(number).collect::<Result<Vec<_>, std::num::ParseIntError>>()
+    /// });
+    /// assert_eq!(found, Ok(vec![Some(1), Some(2)]));
+    /// ```
+    pub fn load_many<'q, Q, N>(&self, keys: N) -> LoadMany<'_, N, K, V, F, S>
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
-        V: Clone,
-        I: IntoIterator<Item = (K, V)>,
+        N: IntoIterator<Item = &'q Q>,
     {
-        let mut found = Vec::new();
-        let loaded = self.load_many(keys, &mut load, &mut found);
-        all_found(hand_value(loaded, || dropped(load)), found)
+        LoadMany { cache: self, keys }
     }
 
-    fn load_many<'q, Q, I, E>(
+    /// Fills `found` with the values under these keys.
+    async fn find_or_load<'q, Q, I, E, Fut>(
         &self,
         keys: impl IntoIterator<Item = &'q Q>,
-        load: &mut impl FnMut(&[&'q Q]) -> Result<I, E>,
+        load: &mut impl FnMut(Vec<&'q Q>) -> Fut,
         found: &mut Vec<Option<V>>,
     ) -> Result<(), LoadError<E>>
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
         V: Clone,
         I: IntoIterator<Item = (K, V)>,
+        Fut: Future<Output = Result<I, E>>,
     {
         let missing = self.look_up_many(keys, found, Self::read_in_unless_due);
         if missing.is_empty() {
             return Ok(());
         }
         let missing = self.take_off_many(missing, found);
-        missing.batch.run(load, found)?;
+        missing.batch.run(load, found).await?;
         for (place, first) in missing.again {
             found[place] = found[first].clone();
         }
         for wanted in missing.later {
-            match self.seek(wanted.hashed, wanted.key, Patience::ENDLESS) {
-                Ok(Sought::Value(value)) => found[wanted.place] = Some(value),
-                Ok(Sought::Lead(leading)) => Batch::of(self, wanted, leading).run(load, found)?,
-                Err(error) => return Err(error.widened()),
-            }
-        }
-        Ok(())
-    }
-
-    /// [`get_or_insert_many`](Cache::get_or_insert_many) for tasks, on any executor:
-    /// `load` is given the missing keys and returns a future of the pairs.
-    ///
-    /// # Panics
-    /// As [`get_or_insert_async`](Cache::get_or_insert_async).
-    ///
-    /// ```
-    /// # smol::block_on(async {
-    /// let squares = brimful::Cache::<u64, u64>::new(100);
-    /// let load = |missing: Vec<&u64>| {
-    ///     let pairs: Vec<_> = missing.into_iter().map(|&n| (n, n * n)).collect();
-    ///     async { pairs }
-    /// };
-    /// assert_eq!(squares.get_or_insert_many_async(&[2, 3], load).await, [Some(4), Some(9)]);
-    /// # });
-    /// ```
-    pub async fn get_or_insert_many_async<'q, Q, I, F>(
-        &self,
-        keys: impl IntoIterator<Item = &'q Q>,
-        mut load: impl FnMut(Vec<&'q Q>) -> F,
-    ) -> Vec<Option<V>>
-    where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
-        V: Clone,
-        I: IntoIterator<Item = (K, V)>,
-        F: Future<Output = I>,
-    {
-        let mut found = Vec::new();
-        let loaded = self.load_many_async(keys, &mut load, &Ok::<I, Infallible>, &mut found);
-        let loaded = loaded.await;
-        infallibly(all_found(hand_value(loaded, || dropped(load)), found))
-    }
-
-    /// The same with a future that can fail.
-    ///
-    /// # Errors
-    /// As [`try_get_or_insert_many`](Cache::try_get_or_insert_many).
-    pub async fn try_get_or_insert_many_async<'q, Q, I, E, F>(
-        &self,
-        keys: impl IntoIterator<Item = &'q Q>,
-        mut load: impl FnMut(Vec<&'q Q>) -> F,
-    ) -> Result<Vec<Option<V>>, LoadError<E>>
-    where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
-        V: Clone,
-        I: IntoIterator<Item = (K, V)>,
-        F: Future<Output = Result<I, E>>,
-    {
-        let mut found = Vec::new();
-        let loaded = self.load_many_async(keys, &mut load, &|loaded| loaded, &mut found);
-        let loaded = loaded.await;
-        all_found(hand_value(loaded, || dropped(load)), found)
-    }
-
-    async fn load_many_async<'q, Q, I, E, F>(
-        &self,
-        keys: impl IntoIterator<Item = &'q Q>,
-        load: &mut impl FnMut(Vec<&'q Q>) -> F,
-        finish: &impl Fn(F::Output) -> Result<I, E>,
-        found: &mut Vec<Option<V>>,
-    ) -> Result<(), LoadError<E>>
-    where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
-        V: Clone,
-        I: IntoIterator<Item = (K, V)>,
-        F: Future,
-    {
-        let missing = self.look_up_many(keys, found, Self::read_in_unless_due);
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let missing = self.take_off_many(missing, found);
-        missing.batch.run_async(load, finish, found).await?;
-        for (place, first) in missing.again {
-            found[place] = found[first].clone();
-        }
-        for wanted in missing.later {
-            match self.seek_async(wanted.hashed, wanted.key).await {
+            match self.seek(wanted.hashed, wanted.key).await {
                 Ok(Sought::Value(value)) => found[wanted.place] = Some(value),
                 Ok(Sought::Lead(leading)) => {
-                    let batch = Batch::of(self, wanted, leading);
-                    batch.run_async(load, finish, found).await?;
+                    Batch::of(self, wanted, leading).run(load, found).await?;
                 }
-                Err(error) => return Err(error.widened()),
+                Err(Cycle) => return Err(LoadError::Cycle),
             }
         }
         Ok(())
@@ -285,7 +195,7 @@ where
         &self,
         keys: impl IntoIterator<Item = &'q Q>,
         found: &mut Vec<Option<V>>,
-        read: impl Fn(&Self, &mut Shard<K, V, P>, Hashed, &Q) -> Option<V>,
+        read: impl Fn(&Self, &mut Shard<K, V, F>, Hashed, &Q) -> Option<V>,
     ) -> Vec<Wanted<'q, Q>>
     where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
@@ -322,13 +232,14 @@ where
         wanted.chunk_by(move |a, b| a.hashed.shard(shards) == b.hashed.shard(shards))
     }
 
-    /// Looks missing keys up once more, and leads those that nobody loads and that are
-    /// absent or due to be refreshed.
+    /// Looks missing keys up once more, and leads those that are not being loaded and are
+    /// absent or due to be refreshed. Their keys are made before the locks, and those that
+    /// are not needed dropped after them.
     fn take_off_many<'q, Q>(
         &self,
         wanted: Vec<Wanted<'q, Q>>,
         found: &mut [Option<V>],
-    ) -> Missing<'_, 'q, K, V, P, S, Q>
+    ) -> Missing<'_, 'q, K, V, F, S, Q>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
@@ -356,7 +267,7 @@ where
                     _ if led.is_some() => missing.again.extend(led.map(|led| (wanted.place, led))),
                     (Some(slot), _) if !due => {
                         shard.touch(slot);
-                        shard.used(slot);
+                        shard.put_off_idle(slot);
                         let entry = shard.entry(slot);
                         found[wanted.place] = entry.map(|entry| entry.value.clone());
                     }
@@ -371,12 +282,12 @@ where
                 }
             }
         }
-        hand_value(missing, || dropped(own))
+        after_dropping(own, missing)
     }
 }
 
-impl<'a, 'q, K, V, P: Policy, S, Q: ?Sized> Batch<'a, 'q, K, V, P, S, Q> {
-    fn new(cache: &'a Cache<K, V, P, S>, chain: Chain) -> Self {
+impl<'a, 'q, K, V, F: Form, S, Q: ?Sized> Batch<'a, 'q, K, V, F, S, Q> {
+    fn new(cache: &'a Cache<K, V, F, S>, chain: Chain) -> Self {
         Self {
             cache,
             led: Vec::new(),
@@ -386,9 +297,9 @@ impl<'a, 'q, K, V, P: Policy, S, Q: ?Sized> Batch<'a, 'q, K, V, P, S, Q> {
 
     /// A batch of one.
     fn of(
-        cache: &'a Cache<K, V, P, S>,
+        cache: &'a Cache<K, V, F, S>,
         wanted: Wanted<'q, Q>,
-        leading: Leading<'a, K, V, P, S>,
+        leading: Leading<'a, K, V, F, S>,
     ) -> Self {
         let mut batch = Self::new(cache, leading.chain().clone());
         batch.push(wanted, leading);
@@ -396,10 +307,8 @@ impl<'a, 'q, K, V, P: Policy, S, Q: ?Sized> Batch<'a, 'q, K, V, P, S, Q> {
     }
 
     /// Adds a key. A loader of many that fails counts as one: with the first.
-    fn push(&mut self, wanted: Wanted<'q, Q>, mut leading: Leading<'a, K, V, P, S>) {
-        if !self.led.is_empty() {
-            leading.is_counted_elsewhere();
-        }
+    fn push(&mut self, wanted: Wanted<'q, Q>, mut leading: Leading<'a, K, V, F, S>) {
+        leading.counts(self.led.is_empty());
         self.led.push(Led {
             wanted,
             leading: Some(leading),
@@ -420,145 +329,112 @@ impl<'a, 'q, K, V, P: Policy, S, Q: ?Sized> Batch<'a, 'q, K, V, P, S, Q> {
     }
 }
 
-impl<'a, 'q, K, V, P, S, Q> Batch<'a, 'q, K, V, P, S, Q>
+impl<'a, 'q, K, V, F, S, Q> Batch<'a, 'q, K, V, F, S, Q>
 where
     K: Hash + Eq,
     V: Clone,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
     Q: Equivalent<K> + ?Sized,
 {
     /// One call of the loader, if there is anything to load.
-    fn run<I, E>(
+    async fn run<I, E, Fut>(
         self,
-        load: &mut impl FnMut(&[&'q Q]) -> Result<I, E>,
+        load: &mut impl FnMut(Vec<&'q Q>) -> Fut,
         found: &mut [Option<V>],
     ) -> Result<(), LoadError<E>>
     where
         I: IntoIterator<Item = (K, V)>,
+        Fut: Future<Output = Result<I, E>>,
     {
         if self.led.is_empty() {
             return Ok(());
         }
-        let began = Instant::now();
-        let loaded = {
-            let _inside = self.chain.enter();
-            load(&self.asked()).map(collected)
-        };
-        self.settle(loaded, began, found)
-    }
-
-    async fn run_async<I, E, F>(
-        self,
-        load: &mut impl FnMut(Vec<&'q Q>) -> F,
-        finish: &impl Fn(F::Output) -> Result<I, E>,
-        found: &mut [Option<V>],
-    ) -> Result<(), LoadError<E>>
-    where
-        I: IntoIterator<Item = (K, V)>,
-        F: Future,
-    {
-        if self.led.is_empty() {
-            return Ok(());
-        }
-        let began = Instant::now();
-        let loading = {
-            let _inside = self.chain.enter();
-            load(self.asked())
-        };
-        let mut loading = pin!(Some(loading));
-        let settled = self.poll_to_end(loading.as_mut(), began, finish, found);
-        let settled = settled.await;
-        hand_value(settled, || emptied(loading))
-    }
-
-    /// If this is dropped, the leads are passed on first and the loader, which
-    /// the caller owns, dropped after.
-    async fn poll_to_end<I, E, F>(
-        self,
-        loading: Pin<&mut Option<F>>,
-        began: Instant,
-        finish: &impl Fn(F::Output) -> Result<I, E>,
-        found: &mut [Option<V>],
-    ) -> Result<(), LoadError<E>>
-    where
-        I: IntoIterator<Item = (K, V)>,
-        F: Future,
-    {
-        let loaded = polled_inside(&self.chain, loading).await;
-        let loaded = {
-            let _inside = self.chain.enter();
-            finish(loaded).map(collected)
-        };
-        self.settle(loaded, began, found)
-    }
-
-    /// Lands what was loaded and passes the other leads on; or all of them. Until
-    /// then the thread is inside of the load: the keys may be asked for by a listener.
-    fn settle<E>(
-        mut self,
-        loaded: Result<Vec<(K, V)>, E>,
-        began: Instant,
-        found: &mut [Option<V>],
-    ) -> Result<(), LoadError<E>> {
-        let loaded = match loaded {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                let mut panic = self.give_up(found);
-                if self.has_stale(found) {
-                    first(&mut panic, dropped(error));
-                    return hand_value(Ok(()), || panic);
-                }
-                return Err(hand_value(LoadError::Failed(error), || panic));
+        // Declared before the batch, so dropped after it: its leads are passed on first.
+        let mut loading = pin!(None);
+        let batch = self;
+        let began = batch.cache.door.expiry.source.read();
+        loading.set(Some(batch.chain.run(|| load(batch.asked()))));
+        let loaded = batch.chain.finish(loading.as_mut()).await;
+        let loaded = batch.chain.run(|| loaded.map(collected));
+        let ended = match loaded {
+            Ok(loaded) => {
+                batch.land(loaded, began, found);
+                Ok(())
             }
+            Err(error) => batch.fail(error, found),
         };
-        if let Some(first) = self.led.iter_mut().find_map(|led| led.leading.as_mut()) {
-            first.ended(began.elapsed());
-            first.is_counted_elsewhere();
-        }
+        after_emptying(loading, ended)
+    }
+
+    /// Lands what was loaded and passes the other leads on. Until then the thread is inside
+    /// of the load: the keys may be asked for by a listener.
+    fn land(mut self, loaded: Vec<(K, V)>, began: Reading, found: &mut [Option<V>]) {
+        let mut began = Some(began);
         let inside = self.chain.enter();
         for (key, value) in loaded {
             let led = self.led_for(&key);
             let lead = led.and_then(|led| Some((led.wanted.place, led.leading.take()?)));
-            match lead {
-                Some((place, leading)) => found[place] = Some(leading.land(|| key, value, None)),
-                None => go_on(drop_apart(key, value)),
-            }
+            let Some((place, mut leading)) = lead else {
+                let mut panics = Panics::none();
+                panics.drop_pair(key, value);
+                panics.resume();
+                continue;
+            };
+            // How the loader ended is counted with the first that lands.
+            self.counts(false);
+            leading.counts(began.is_some());
+            found[place] = Some(leading.land(|| key, value, began.take()));
         }
         drop(inside);
-        go_on(self.give_up(found));
-        Ok(())
+        if let (Some(began), Some(led)) = (began, self.led.first_mut()) {
+            led.leading.iter_mut().for_each(|first| first.ended(began));
+        }
+        self.give_up(found).resume();
+    }
+
+    /// Passes all leads on. It is no error if stale values stand in for all of them, and
+    /// that is asked for.
+    fn fail<E>(mut self, error: E, found: &mut [Option<V>]) -> Result<(), LoadError<E>> {
+        let mut panics = self.give_up(found);
+        let mut places = self.led.iter().map(|led| led.wanted.place);
+        if self.cache.door.expiry.stale_if_error && places.all(|place| found[place].is_some()) {
+            panics.drop(error);
+            panics.resume();
+            return Ok(());
+        }
+        Err(LoadError::Failed(panics.hand(error)))
+    }
+
+    /// Whether it counts as a failure of the loader that its first key does not land.
+    fn counts(&mut self, counts: bool) {
+        if let Some(first) = self.led.first_mut().and_then(|led| led.leading.as_mut()) {
+            first.counts(counts);
+        }
     }
 
     /// Passes on the leads that have not landed. What was to be refreshed by them is
     /// answered with the value that is there still.
-    fn give_up(&mut self, found: &mut [Option<V>]) -> Option<Panic> {
-        let mut panic = None;
+    fn give_up(&mut self, found: &mut [Option<V>]) -> Panics {
+        let mut panics = Panics::none();
         for led in &mut self.led {
             let Some(leading) = led.leading.take() else {
                 continue;
             };
             let refreshes = leading.refreshes();
-            first(&mut panic, dropped(leading));
+            panics.drop(leading);
             if refreshes {
                 let Wanted { hashed, key, place } = led.wanted;
-                match caught(|| self.cache.peek_at(hashed, key)) {
-                    Ok(stale) => found[place] = stale,
-                    Err(stopped) => first(&mut panic, Some(stopped)),
+                if let Some(stale) = panics.run(|| self.cache.peek_at(hashed, key)) {
+                    found[place] = stale;
                 }
             }
         }
-        panic
-    }
-
-    /// Whether stale values stand in for all that the loader failed to load.
-    fn has_stale(&self, found: &[Option<V>]) -> bool {
-        let mut places = self.led.iter().map(|led| led.wanted.place);
-        self.cache.expiry.stale_if_error && places.all(|place| found[place].is_some())
+        panics
     }
 
     /// What is yet to be landed under this key.
-    fn led_for(&mut self, key: &K) -> Option<&mut Led<'a, 'q, K, V, P, S, Q>> {
+    fn led_for(&mut self, key: &K) -> Option<&mut Led<'a, 'q, K, V, F, S, Q>> {
         let hashed = self.cache.hash(key);
         let first = self.led.partition_point(|led| led.wanted.hashed < hashed);
         let mut equal = self.led[first..].iter_mut();
@@ -567,26 +443,126 @@ where
     }
 }
 
-/// The values, or the error once those that were found are dropped.
-fn all_found<V, E>(
-    loaded: Result<(), LoadError<E>>,
-    found: Vec<Option<V>>,
-) -> Result<Vec<Option<V>>, LoadError<E>> {
-    let Err(error) = loaded else {
-        return Ok(found);
-    };
-    Err(hand_value(error, || {
-        let mut panic = None;
-        for value in found {
-            first(&mut panic, dropped(value));
+/// A load of many keys, by a loader that can fail: made by [`Cache::load_many`].
+///
+/// What [`get_or_insert_many`](Cache::get_or_insert_many) says of its loader is true of
+/// these.
+///
+/// ```
+/// use brimful::{Cache, LoadError};
+///
+/// let squares = Cache::<u64, u64>::new(100);
+/// squares.insert(3, 9);
+/// let found = squares.load_many(&[3]).with(|_| Err::<[(u64, u64); 0], _>("not asked"));
+/// assert_eq!(found, Ok(vec![Some(9)]));
+/// let found = squares.load_many(&[3, 4]).with(|_| Err::<[(u64, u64); 0], _>("no route"));
+/// assert_eq!(found, Err(LoadError::Failed("no route")));
+/// ```
+#[must_use = "nothing is loaded before `with` or `future` says how"]
+pub struct LoadMany<'a, N, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
+    keys: N,
+}
+
+impl<'q, Q, N, K, V, F, S> LoadMany<'_, N, K, V, F, S>
+where
+    Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
+    N: IntoIterator<Item = &'q Q>,
+    K: Hash + Eq,
+    V: Clone,
+    F: Form,
+    S: BuildHasher,
+{
+    /// The values under the keys, in their order; those that are missing are loaded by
+    /// one call of `load`, and stored.
+    ///
+    /// # Errors
+    /// [`LoadError::Failed`] with the error of the caller's own `load`, and
+    /// [`LoadError::Cycle`]. What was loaded before the error stays stored. With
+    /// [`stale_if_error`](crate::Builder::stale_if_error) it is no error if all that a failed
+    /// call of `load` was asked for are there still.
+    ///
+    /// # Panics
+    /// If `load` does.
+    ///
+    /// ```
+    /// let squares = brimful::Cache::<u64, u64>::new(100);
+    /// let found = squares.load_many(&[2, 3]).with(|missing| {
+    ///     let square = |&&n: &&u64| Some((n, n.checked_mul(n)?));
+    ///     missing.iter().map(square).collect::<Option<Vec<_>>>().ok_or("too large")
+    /// });
+    /// assert_eq!(found, Ok(vec![Some(4), Some(9)]));
+    /// ```
+    pub fn with<I, E>(
+        self,
+        mut load: impl FnMut(&[&'q Q]) -> Result<I, E>,
+    ) -> Result<Vec<Option<V>>, LoadError<E>>
+    where
+        I: IntoIterator<Item = (K, V)>,
+    {
+        let loading = self.future(move |missing| ready(load(&missing)));
+        sync::block_on(loading, None).unwrap_or(Err(LoadError::TimedOut))
+    }
+
+    /// The values under the keys, in their order, for tasks, on any executor: `load` is
+    /// given the missing keys and returns a future of the pairs.
+    ///
+    /// # Errors
+    /// As [`with`](LoadMany::with).
+    ///
+    /// # Panics
+    /// As [`get_or_insert_async`](Cache::get_or_insert_async).
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// let squares = brimful::Cache::<u64, u64>::new(100);
+    /// let load = |missing: Vec<&u64>| {
+    ///     let pairs: Vec<_> = missing.into_iter().map(|&n| (n, n * n)).collect();
+    ///     async { Ok::<_, std::io::Error>(pairs) }
+    /// };
+    /// let found = squares.load_many(&[2, 3]).future(load).await;
+    /// assert_eq!(found.unwrap(), [Some(4), Some(9)]);
+    /// # });
+    /// ```
+    pub async fn future<I, E, Fut>(
+        self,
+        mut load: impl FnMut(Vec<&'q Q>) -> Fut,
+    ) -> Result<Vec<Option<V>>, LoadError<E>>
+    where
+        I: IntoIterator<Item = (K, V)>,
+        Fut: Future<Output = Result<I, E>>,
+    {
+        let Self { cache, keys } = self;
+        let mut found = Vec::new();
+        let loaded = cache.find_or_load(keys, &mut load, &mut found).await;
+        let loaded = after_dropping(load, loaded);
+        match loaded {
+            Ok(()) => Ok(found),
+            Err(error) => Err(after_dropping_each(found, error)),
         }
-        panic
-    }))
+    }
+}
+
+impl<N, K, V, F: Form, S> fmt::Debug for LoadMany<'_, N, K, V, F, S> {
+    /// Prints the cache's figures: nothing is asked of the keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("LoadMany");
+        shown.field("cache", self.cache).finish_non_exhaustive()
+    }
+}
+
+/// The error, once the values that were found are dropped, each whatever the others do.
+fn after_dropping_each<V, E>(found: Vec<Option<V>>, error: LoadError<E>) -> LoadError<E> {
+    let mut panics = Panics::none();
+    for value in found {
+        panics.drop(value);
+    }
+    panics.hand(error)
 }
 
 /// What a loader returned, taken from it while the thread is inside of the load.
 fn collected<K, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Vec<(K, V)> {
     let mut pairs = pairs.into_iter();
     let collected = pairs.by_ref().collect();
-    hand_value(collected, || dropped(pairs))
+    after_dropping(pairs, collected)
 }

@@ -1,24 +1,25 @@
 //! Reading: by clone, by view, with and without touching.
 
-use super::{Cache, WeighedCache};
+use super::Cache;
 use crate::clock::Moment;
+use crate::form::{Form, Weighed, extra::Extra};
 use crate::hash::Hashed;
-use crate::policy::{Meta, Ours, Policy};
 use crate::reentry::Mark;
 use crate::shard::Shard;
 use crate::table::Entry;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// Looks a key up, touches it, and gives `read` what it found, all under
     /// the lock.
     #[inline(always)]
+    #[track_caller]
     pub(super) fn read<Q, R>(
         &self,
         hashed: Hashed,
@@ -33,11 +34,11 @@ where
         self.read_in(&mut shard, hashed, key, read)
     }
 
-    /// The same in a shard that is locked already.
+    /// Looks a key up and touches it, in a shard that is locked already.
     #[inline(always)]
     pub(super) fn read_in<Q, R>(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         hashed: Hashed,
         key: &Q,
         read: impl FnOnce(&K, &V) -> R,
@@ -45,7 +46,7 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        if P::Meta::TIMED && self.expiry.rules_reads() {
+        if F::TIMED && self.door.expiry.rules_reads() {
             return self.read_by_rule(shard, hashed, key, read);
         }
         let entry = shard.get(hashed.tag(), |found| key.equivalent(found))?;
@@ -56,7 +57,15 @@ where
     ///
     /// The clone is made under the shard's lock: keep it cheap (`Arc`, small
     /// values), or use [`view`](Cache::view).
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a".to_string(), 1);
+    /// assert_eq!(cache.get("a"), Some(1));
+    /// assert_eq!(cache.get("b"), None);
+    /// ```
     #[inline(always)]
+    #[track_caller]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -77,6 +86,7 @@ where
     /// # Panics
     /// If `view` calls into any brimful [`Cache`].
     #[inline]
+    #[track_caller]
     pub fn view<Q, R>(&self, key: &Q, view: impl FnOnce(&K, &V) -> R) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -89,10 +99,11 @@ where
 
     /// Reads without touching: neither the order nor the statistics change.
     #[inline]
+    #[track_caller]
     pub(super) fn quietly<Q, R>(
         &self,
         key: &Q,
-        read: impl FnOnce(&Entry<K, V, P::Meta>, Moment) -> R,
+        read: impl FnOnce(&Entry<K, V, F>, Moment) -> R,
     ) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -101,11 +112,12 @@ where
     }
 
     #[inline]
+    #[track_caller]
     fn quietly_at<Q, R>(
         &self,
         hashed: Hashed,
         key: &Q,
-        read: impl FnOnce(&Entry<K, V, P::Meta>, Moment) -> R,
+        read: impl FnOnce(&Entry<K, V, F>, Moment) -> R,
     ) -> Option<R>
     where
         Q: Equivalent<K> + ?Sized,
@@ -119,6 +131,15 @@ where
 
     /// A clone of the value, if the key is there. Does not count as a use:
     /// neither the order nor the statistics change.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.peek("a"), Some(1));
+    /// assert_eq!(cache.stats().hits(), 0);
+    /// ```
+    #[must_use]
+    #[track_caller]
     pub fn peek<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -127,6 +148,7 @@ where
         self.peek_at(self.hash(key), key)
     }
 
+    #[track_caller]
     pub(super) fn peek_at<Q>(&self, hashed: Hashed, key: &Q) -> Option<V>
     where
         Q: Equivalent<K> + ?Sized,
@@ -136,6 +158,14 @@ where
     }
 
     /// Whether the key is there. Does not count as a use.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert!(cache.contains_key("a") && !cache.contains_key("b"));
+    /// ```
+    #[must_use]
+    #[track_caller]
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -144,17 +174,25 @@ where
     }
 }
 
-impl<K, V, P, S> WeighedCache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, Weighed<F>, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
     /// What the entry under this key is charged. Does not count as a use.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::weighted(100, |_: &&str, text: &&str| text.len() as u64);
+    /// cache.insert("a", "seventeen letters");
+    /// assert_eq!(cache.weight_of("a"), Some(17));
+    /// ```
+    #[must_use]
+    #[track_caller]
     pub fn weight_of<Q>(&self, key: &Q) -> Option<u64>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.quietly(key, |entry, _| entry.meta.weight(Ours))
+        self.quietly(key, |entry, _| entry.extra.weight())
     }
 }

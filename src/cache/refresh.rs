@@ -3,59 +3,41 @@
 //!
 //! ```text
 //! a refreshing call: the value is there, and not due?  a hit like any other
-//!     it is due?  its value, and under the same lock the lead of a flight: to whoever
-//!                 will run the loader
-//!     else        the same as a loading call
+//!     it is due?  its value, and under the same lock the lead of a flight: for the thread
+//!                 or task that will run the loader
+//!     else        what a loading call does
 //! ```
 //!
-//! The lead travels in a [`Handed`], which gives it up if it is dropped on the way: a
-//! spawner that refuses work, or ends, strands nobody.
+//! The lead travels in a [`Refresh`], which gives it up if it is dropped on the way: a
+//! spawner that refuses work, or ends, strands no call.
 
 use super::Cache;
-use super::load::{Leading, Patience, infallibly};
-use super::load_async::{emptied, polled_inside};
+use super::lead::{Leading, Sought};
 use crate::error::LoadError;
 use crate::flight::Flight;
-use crate::flight::chain::Chain;
+use crate::flight::chain::{Chain, Cycle};
+use crate::form::Form;
 use crate::hash::Hashed;
-use crate::leave::{caught, dropped, first, go_on, hand_value};
-use crate::policy::Policy;
 use crate::reentry::Mark;
-use crate::sync::Arc;
+use crate::sync::{self, Arc};
+use crate::unwind::{Panics, after_dropping};
 use hashbrown::Equivalent;
-use std::convert::Infallible;
+use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::pin::{Pin, pin};
-use std::time::Instant;
 
-/// A refresh to be run: by a thread, a thread pool.
-type Job = Box<dyn FnOnce() + Send>;
-
-/// A refresh to be run by an executor.
-type Chore = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq + Send + 'static,
     V: Clone + Send + 'static,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
     Self: Send + Sync + 'static,
 {
-    /// [`get_or_insert_with`](Cache::get_or_insert_with) for callers who never wait for a
+    /// A load of the key for callers that never wait for a
     /// [stale](crate::Builder::refresh_after) value to be refreshed: it is returned at once,
-    /// and `load` goes to `spawn`, in a closure that runs it and stores what it brings. If the
-    /// key is missing, `load` runs on the caller's thread. Without `refresh_after` nothing is
-    /// ever stale.
-    ///
-    /// `spawn` is called without any lock, at most once, and only if no other refresh of this
-    /// key is on its way. If it drops the closure, or `load` panics there, the value stays
-    /// and the next call tries again. The closure keeps the cache alive until it has run.
-    /// The listener hears of the replaced value where the closure runs.
-    ///
-    /// # Panics
-    /// If `spawn` does: the refresh is given up then. Otherwise as
-    /// [`get_or_insert_with`](Cache::get_or_insert_with).
+    /// and its load goes to a thread or task of yours, as the call that follows says.
+    /// Without `refresh_after` nothing is ever stale.
     ///
     /// ```
     /// use brimful::{Cache, Entries};
@@ -67,157 +49,47 @@ where
     /// let cache = Arc::new(cache);
     /// cache.insert("page".to_string(), 1);
     ///
+    /// let fetch = || Ok::<_, std::io::Error>(2);
     /// let mut refresh = None;
-    /// let page = cache.get_or_refresh_with("page", || 2, |job| refresh = Some(thread::spawn(job)));
-    /// assert_eq!(page, 1);
+    /// let page = cache.load_or_refresh("page").with(fetch, |job| refresh = Some(thread::spawn(job)));
+    /// assert_eq!(page.unwrap(), 1);
     /// refresh.unwrap().join().unwrap();
     /// assert_eq!(cache.get("page"), Some(2));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn get_or_refresh_with<Q>(
-        self: &Arc<Self>,
-        key: &Q,
-        load: impl FnOnce() -> V + Send + 'static,
-        spawn: impl FnOnce(Job),
-    ) -> V
+    pub fn load_or_refresh<'a, Q>(
+        self: &'a Arc<Self>,
+        key: &'a Q,
+    ) -> LoadOrRefresh<'a, Q, K, V, F, S>
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
-        infallibly(self.try_get_or_refresh_with(key, || Ok::<V, Infallible>(load()), spawn))
-    }
-
-    /// The same with a loader that can fail.
-    ///
-    /// # Errors
-    /// As [`try_get_or_insert_with`](Cache::try_get_or_insert_with), of a missing key. The
-    /// error of a refresh is counted and dropped: log it in `load`.
-    ///
-    /// # Panics
-    /// If `load` does, of a missing key, or `spawn`.
-    pub fn try_get_or_refresh_with<Q, E>(
-        self: &Arc<Self>,
-        key: &Q,
-        load: impl FnOnce() -> Result<V, E> + Send + 'static,
-        spawn: impl FnOnce(Job),
-    ) -> Result<V, LoadError<E>>
-    where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-    {
-        let hashed = self.hash(key);
-        match self.read_or_hand(hashed, key) {
-            Found::Nothing => self.load(hashed, key, Patience::ENDLESS, load),
-            Found::Value(value) => Ok(hand_value(value, || dropped(load))),
-            Found::Stale(value, handed) => {
-                let key = key.to_owned();
-                spawn(Box::new(move || handed.run(key, load)));
-                Ok(value)
-            }
-        }
-    }
-
-    /// The same for tasks: a stale value's `load` goes to `spawn` as a future, for an executor
-    /// of yours. If the key is missing it is polled here, as by
-    /// [`get_or_insert_async`](Cache::get_or_insert_async).
-    ///
-    /// A refresh must be polled to its end, or dropped: until then nobody else refreshes the
-    /// value, and whoever misses the key, once the value's life has ended, waits for it.
-    ///
-    /// # Panics
-    /// As [`get_or_refresh_with`](Cache::get_or_refresh_with).
-    ///
-    /// ```
-    /// use brimful::{Cache, Entries};
-    /// use std::sync::Arc;
-    /// use std::time::Duration;
-    ///
-    /// # smol::block_on(async {
-    /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::ZERO).build()?;
-    /// let cache = Arc::new(cache);
-    /// cache.insert("page".to_string(), 1);
-    ///
-    /// let mut refresh = None;
-    /// let spawn = |chore| refresh = Some(smol::spawn(chore));
-    /// assert_eq!(cache.get_or_refresh_async("page", async { 2 }, spawn).await, 1);
-    /// refresh.unwrap().await;
-    /// assert_eq!(cache.get("page"), Some(2));
-    /// # Ok::<(), brimful::BuildError>(())
-    /// # }).unwrap();
-    /// ```
-    pub async fn get_or_refresh_async<Q>(
-        self: &Arc<Self>,
-        key: &Q,
-        load: impl Future<Output = V> + Send + 'static,
-        spawn: impl FnOnce(Chore),
-    ) -> V
-    where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-    {
-        infallibly(self.refresh_async(key, load, spawn, Ok).await)
-    }
-
-    /// The same with a future that can fail.
-    ///
-    /// # Errors
-    /// As [`try_get_or_insert_async`](Cache::try_get_or_insert_async), of a missing key. The
-    /// error of a refresh is counted and dropped: log it in `load`.
-    ///
-    /// # Panics
-    /// If `load` does, of a missing key, or `spawn`.
-    pub async fn try_get_or_refresh_async<Q, E>(
-        self: &Arc<Self>,
-        key: &Q,
-        load: impl Future<Output = Result<V, E>> + Send + 'static,
-        spawn: impl FnOnce(Chore),
-    ) -> Result<V, LoadError<E>>
-    where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-        E: 'static,
-    {
-        self.refresh_async(key, load, spawn, |loaded| loaded).await
-    }
-
-    async fn refresh_async<Q, F, E>(
-        self: &Arc<Self>,
-        key: &Q,
-        load: F,
-        spawn: impl FnOnce(Chore),
-        finish: fn(F::Output) -> Result<V, E>,
-    ) -> Result<V, LoadError<E>>
-    where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
-        F: Future + Send + 'static,
-        E: 'static,
-    {
-        let hashed = self.hash(key);
-        match self.read_or_hand(hashed, key) {
-            Found::Nothing => self.load_async(hashed, key, load, finish).await,
-            Found::Value(value) => Ok(hand_value(value, || dropped(load))),
-            Found::Stale(value, handed) => {
-                let key = key.to_owned();
-                spawn(Box::pin(handed.poll_to_end(key, load, finish)));
-                Ok(value)
-            }
-        }
+        LoadOrRefresh { cache: self, key }
     }
 
     /// The value; of one that is due to be refreshed the lead as well.
-    fn read_or_hand<Q>(self: &Arc<Self>, hashed: Hashed, key: &Q) -> Found<K, V, P, S>
+    fn find_or_take_off<Q>(self: &Arc<Self>, hashed: Hashed, key: &Q) -> Found<K, V, F, S>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
         if let Some(value) = self.read_unless_due(hashed, key) {
             return Found::Value(value);
         }
-        if !self.expiry.refreshes() {
+        if !self.door.expiry.refreshes() {
             return Found::Nothing;
         }
         let mut own = Some(key.to_owned());
-        let found = self.hand(hashed, key, &mut own);
-        hand_value(found, || dropped(own))
+        let found = self.take_off_if_due(hashed, key, &mut own);
+        after_dropping(own, found)
     }
 
     /// One look under one lock, after the hit or miss was counted.
-    fn hand<Q>(self: &Arc<Self>, hashed: Hashed, key: &Q, own: &mut Option<K>) -> Found<K, V, P, S>
+    fn take_off_if_due<Q>(
+        self: &Arc<Self>,
+        hashed: Hashed,
+        key: &Q,
+        own: &mut Option<K>,
+    ) -> Found<K, V, F, S>
     where
         Q: Equivalent<K> + ?Sized,
     {
@@ -237,104 +109,236 @@ where
             Some(key) => {
                 let load = Chain::begin().load();
                 let flight = shard.flights.take_off(tag, key, load);
-                let handed = Handed {
+                let refresh = Refresh {
                     cache: Arc::clone(self),
                     hashed,
                     flight: Some(flight),
                     load,
                 };
-                Found::Stale(value, handed)
+                Found::Stale(value, refresh)
             }
             None => Found::Value(value),
         }
     }
 }
 
+/// A load of one key, or its refresh elsewhere: made by [`Cache::load_or_refresh`].
+///
+/// A spawner is called without any lock, at most once, and only if no other refresh of the
+/// key is on its way. If it drops what it is given, or the load panics there, the value stays
+/// and the next call tries again. A refresh keeps the cache alive until it has run, and the
+/// listener hears of the replaced value where it runs.
+///
+/// ```
+/// use brimful::Cache;
+/// use std::sync::Arc;
+///
+/// let cache = Arc::new(Cache::<String, u32>::new(100));
+/// let found = cache.load_or_refresh("1").with(|| "1".parse(), |_refresh| unreachable!());
+/// assert_eq!(found, Ok(1));
+/// ```
+#[must_use = "nothing is loaded before `with` or `future` says how"]
+pub struct LoadOrRefresh<'a, Q: ?Sized, K, V, F: Form, S> {
+    cache: &'a Arc<Cache<K, V, F, S>>,
+    key: &'a Q,
+}
+
+impl<Q, K, V, F, S> LoadOrRefresh<'_, Q, K, V, F, S>
+where
+    Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    K: Hash + Eq + Send + 'static,
+    V: Clone + Send + 'static,
+    F: Form,
+    S: BuildHasher,
+    Cache<K, V, F, S>: Send + Sync + 'static,
+{
+    /// The value under the key, stale or not. If it is stale, `load` goes to `spawn`, in a
+    /// closure that runs it and stores what it brings; if there is none, `load` runs on the
+    /// caller's thread, as by [`try_get_or_insert_with`](Cache::try_get_or_insert_with).
+    ///
+    /// # Errors
+    /// As [`try_get_or_insert_with`](Cache::try_get_or_insert_with), of a missing key. The
+    /// error of a refresh is counted and dropped: log it in `load`.
+    ///
+    /// # Panics
+    /// If `load` does, of a missing key. If `spawn` does: the refresh is given up then.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::sync::{Arc, mpsc};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::ZERO).build()?;
+    /// let cache = Arc::new(cache);
+    /// cache.insert("tea".to_string(), 310);
+    ///
+    /// let (queue, jobs) = mpsc::channel();
+    /// let price = || cache.load_or_refresh("tea").with(|| Err("no route"), |job| queue.send(job).unwrap());
+    /// assert_eq!(price(), Ok(310));
+    /// jobs.recv().unwrap()();
+    /// assert_eq!((price(), cache.stats().load_failures()), (Ok(310), 1));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn with<E>(
+        self,
+        load: impl FnOnce() -> Result<V, E> + Send + 'static,
+        spawn: impl FnOnce(Box<dyn FnOnce() + Send>),
+    ) -> Result<V, LoadError<E>> {
+        let Self { cache, key } = self;
+        let hashed = cache.hash(key);
+        match cache.find_or_take_off(hashed, key) {
+            Found::Nothing => cache.load_here(hashed, key, None, load),
+            Found::Value(value) => Ok(after_dropping(load, value)),
+            Found::Stale(value, refresh) => {
+                let key = key.to_owned();
+                let load = async move { load() };
+                // A leader never waits, so this never sleeps.
+                spawn(Box::new(move || {
+                    sync::block_on(refresh.run(key, load), None);
+                }));
+                Ok(value)
+            }
+        }
+    }
+
+    /// The value under the key, stale or not, for tasks. If it is stale, `load` goes to
+    /// `spawn`, in a future for an executor of yours; if there is none, `load` is polled here,
+    /// as by [`try_get_or_insert_async`](Cache::try_get_or_insert_async).
+    ///
+    /// A refresh must be polled to its end, or dropped: until then no other call refreshes the
+    /// value, and each that misses the key, once the value's life has ended, waits for it.
+    ///
+    /// # Errors
+    /// As [`try_get_or_insert_async`](Cache::try_get_or_insert_async), of a missing key. The
+    /// error of a refresh is counted and dropped: log it in `load`.
+    ///
+    /// # Panics
+    /// As [`with`](LoadOrRefresh::with).
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// # pollster::block_on(async {
+    /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::ZERO).build()?;
+    /// let cache = Arc::new(cache);
+    /// cache.insert("page".to_string(), 1);
+    ///
+    /// let fetch = async { Ok::<_, std::io::Error>(2) };
+    /// let mut refresh = None;
+    /// let page = cache.load_or_refresh("page").future(fetch, |task| refresh = Some(task)).await;
+    /// assert_eq!(page.unwrap(), 1);
+    /// refresh.unwrap().await;
+    /// assert_eq!(cache.get("page"), Some(2));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// # }).unwrap();
+    /// ```
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` has room for its arguments twice"
+    )]
+    pub fn future<E>(
+        self,
+        load: impl Future<Output = Result<V, E>> + Send + 'static,
+        spawn: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>),
+    ) -> impl Future<Output = Result<V, LoadError<E>>>
+    where
+        E: 'static,
+    {
+        async move {
+            let Self { cache, key } = self;
+            let hashed = cache.hash(key);
+            let sought = match cache.find_or_take_off(hashed, key) {
+                Found::Stale(value, refresh) => {
+                    spawn(Box::pin(refresh.run(key.to_owned(), load)));
+                    return Ok(value);
+                }
+                Found::Value(value) => Ok(Sought::Value(value)),
+                Found::Nothing => cache.seek(hashed, key).await,
+            };
+            match sought {
+                Ok(Sought::Lead(leading)) => {
+                    leading
+                        .run_boxed(key, Box::pin(load), |loaded| loaded)
+                        .await
+                }
+                Ok(Sought::Value(value)) => Ok(after_dropping(load, value)),
+                Err(Cycle) => Err(after_dropping(load, LoadError::Cycle)),
+            }
+        }
+    }
+}
+
+impl<Q: ?Sized, K, V, F: Form, S> fmt::Debug for LoadOrRefresh<'_, Q, K, V, F, S> {
+    /// Prints the cache's figures: nothing is asked of the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("LoadOrRefresh");
+        shown.field("cache", self.cache).finish_non_exhaustive()
+    }
+}
+
 /// What a refreshing call finds.
-enum Found<K, V, P: Policy, S> {
+enum Found<K, V, F: Form, S> {
     Nothing,
     Value(V),
     /// And the lead of its refresh.
-    Stale(V, Handed<K, V, P, S>),
+    Stale(V, Refresh<K, V, F, S>),
 }
 
 /// The lead of a refresh on its way to where it will run: given up if dropped.
-struct Handed<K, V, P: Policy, S> {
-    cache: Arc<Cache<K, V, P, S>>,
+struct Refresh<K, V, F: Form, S> {
+    cache: Arc<Cache<K, V, F, S>>,
     hashed: Hashed,
     /// Until it is led.
     flight: Option<Arc<Flight<K, V>>>,
     load: u64,
 }
 
-impl<K, V, P: Policy, S> Handed<K, V, P, S> {
+impl<K, V, F: Form, S> Refresh<K, V, F, S> {
     /// The lead, inside of what this thread is inside of.
-    fn lead(&mut self) -> Option<Leading<'_, K, V, P, S>> {
+    fn lead(&mut self) -> Option<Leading<'_, K, V, F, S>> {
         let flight = self.flight.take()?;
         let chain = Chain::resumed(self.load);
         Some(Leading::new(&self.cache, self.hashed, flight, chain, true))
     }
 }
 
-impl<K, V, P: Policy, S> Drop for Handed<K, V, P, S> {
+impl<K, V, F: Form, S> Drop for Refresh<K, V, F, S> {
     fn drop(&mut self) {
         drop(self.lead());
     }
 }
 
-impl<K, V, P, S> Handed<K, V, P, S>
+impl<K, V, F, S> Refresh<K, V, F, S>
 where
     K: Hash + Eq,
     V: Clone,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
-    fn run<E>(mut self, key: K, load: impl FnOnce() -> Result<V, E>) {
-        let Some(leading) = self.lead() else { return };
-        let began = Instant::now();
-        let loaded = {
-            let _inside = leading.chain().enter();
-            load()
-        };
-        end(leading, key, loaded, began);
-    }
-
-    async fn poll_to_end<F: Future, E>(
-        mut self,
-        key: K,
-        load: F,
-        finish: fn(F::Output) -> Result<V, E>,
-    ) {
-        // Dropped after the lead is passed on, should this be dropped half-way.
+    /// Runs the loader, and lands what it brings or fails: nothing is answered.
+    async fn run<Fut, E>(mut self, key: K, load: Fut)
+    where
+        Fut: Future<Output = Result<V, E>>,
+    {
+        // Declared before the lead, so dropped after it is passed on, should this be
+        // dropped half-way.
         let mut load = pin!(Some(load));
         let Some(leading) = self.lead() else { return };
-        let began = Instant::now();
-        let loaded = polled_inside(leading.chain(), load.as_mut()).await;
-        let mut panic = caught(|| end(leading, key, finish(loaded), began)).err();
-        first(&mut panic, emptied(load));
-        go_on(panic);
-    }
-}
-
-/// Lands what a refresh has loaded, or fails. Nobody is there to be handed anything.
-fn end<K, V, P, S, E>(
-    leading: Leading<'_, K, V, P, S>,
-    key: K,
-    loaded: Result<V, E>,
-    began: Instant,
-) where
-    K: Hash + Eq,
-    V: Clone,
-    P: Policy,
-    S: BuildHasher,
-{
-    match loaded {
-        Ok(value) => drop(leading.land(|| key, value, Some(began.elapsed()))),
-        Err(error) => {
-            let mut panic = dropped(leading);
-            first(&mut panic, dropped(error));
-            first(&mut panic, dropped(key));
-            go_on(panic);
+        let (began, loaded) = leading.load(load.as_mut()).await;
+        let mut panics = Panics::none();
+        match loaded {
+            Ok(value) => {
+                panics.run(|| drop(leading.land(|| key, value, Some(began))));
+            }
+            Err(error) => {
+                panics.drop(leading);
+                panics.drop(error);
+                panics.drop(key);
+            }
         }
+        panics.run(|| load.set(None));
+        panics.resume();
     }
 }

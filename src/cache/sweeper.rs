@@ -1,4 +1,4 @@
-//! `Sweeper`: a thread that sweeps, for who asks for one.
+//! `Sweeper`: an optional background thread that removes expired entries.
 //!
 //! ```text
 //! until the bell rings:   wait for it, `every` at most
@@ -11,7 +11,7 @@
 //! does the handle's.
 
 use super::Cache;
-use crate::policy::Ending;
+use crate::form::Expiring;
 use crate::sync::{Arc, AtomicU64, Bell, Mutex, Ordering, Started, Weak, join, start};
 use crate::unwind::Panics;
 use std::fmt;
@@ -61,6 +61,19 @@ impl Sweeper {
     /// Ends the thread and waits until it has ended, which takes no longer than the
     /// turn that it may be at. Called on the sweeper's own thread, by a listener, it
     /// does not wait.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60)).build()?;
+    /// let cache = Arc::new(cache);
+    /// # cache.insert("a", 1);
+    /// let sweeper = cache.sweeper(Duration::from_secs(1))?;
+    /// sweeper.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(mut self) {
         let thread = self.thread.take();
         drop(self);
@@ -70,12 +83,38 @@ impl Sweeper {
     }
 
     /// Lets the thread run for as long as the cache lives.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60)).build()?;
+    /// let cache = Arc::new(cache);
+    /// # cache.insert("a", 1);
+    /// cache.sweeper(Duration::from_secs(1))?.detach();
+    /// drop(cache);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn detach(mut self) {
         self.bell = None;
     }
 
     /// Panics of the listener, or of a value being dropped, that the thread has
     /// caught; it went on after each.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60)).build()?;
+    /// let cache = Arc::new(cache);
+    /// # cache.insert("a", 1);
+    /// let sweeper = cache.sweeper(Duration::from_secs(1))?;
+    /// assert_eq!(sweeper.panics(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
     }
@@ -97,9 +136,9 @@ impl fmt::Debug for Sweeper {
     }
 }
 
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
-    P: Ending,
+    F: Expiring,
     Self: Send + Sync + 'static,
 {
     /// Starts a thread that [sweeps](Cache::sweep) this cache every so often, until
@@ -145,10 +184,10 @@ where
     }
 }
 
-fn sweep_until<K, V, P: Ending, S>(
+fn sweep_until<K, V, F: Expiring, S>(
     bell: &Bell,
     every: Duration,
-    cache: &Weak<Cache<K, V, P, S>>,
+    cache: &Weak<Cache<K, V, F, S>>,
     panics: &AtomicU64,
 ) {
     while !bell.wait(every.max(A_BREATH)) {
@@ -156,7 +195,7 @@ fn sweep_until<K, V, P: Ending, S>(
             let Some(cache) = cache.upgrade() else {
                 return;
             };
-            // Also the drop of a cache that everybody else has let go of.
+            // Also the drop of a cache that this thread was the last to hold.
             let swept = Panics::none().run(move || cache.sweep(A_TURN));
             if swept.is_none() {
                 panics.fetch_add(1, Ordering::Relaxed);
@@ -173,16 +212,16 @@ fn sweep_until<K, V, P: Ending, S>(
 #[cfg(not(brimful_loom))]
 mod tests {
     use super::*;
-    use crate::{Entries, HandClock, TimedCache};
+    use crate::{Entries, ManualClock, Timed};
 
-    fn cache(clock: &HandClock) -> Arc<TimedCache<u32, u32>> {
+    fn cache(clock: &ManualClock) -> Arc<Cache<u32, u32, Timed>> {
         let builder = Cache::builder(Entries(10_000)).time_to_live(Duration::from_secs(1));
         Arc::new(builder.clock(clock.clone()).build().unwrap())
     }
 
     #[test]
     fn the_drop_of_the_cache_wakes_a_thread_that_would_wait_for_ever() {
-        let cache = cache(&HandClock::new());
+        let cache = cache(&ManualClock::new());
         let bell = Arc::new(Bell::new());
         cache.bells.add(&bell);
         let held = Arc::downgrade(&cache);
@@ -194,7 +233,7 @@ mod tests {
 
     #[test]
     fn bells_of_threads_that_have_ended_do_not_pile_up() {
-        let cache = cache(&HandClock::new());
+        let cache = cache(&ManualClock::new());
         for _ in 0..50 {
             cache.sweeper(Duration::MAX).unwrap().stop();
         }
@@ -203,7 +242,7 @@ mod tests {
 
     #[test]
     fn one_waking_works_off_all_that_is_due() {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let cache = cache(&clock);
         cache.extend((0..5_000).map(|n| (n, n)));
         clock.advance(Duration::from_secs(2));

@@ -1,52 +1,31 @@
-//! Lives: giving, reading and ending them.
+//! Deadlines: giving, reading and ending them.
 
-use super::{A_BATCH, Apart, Cache, WeighedCache, lock_at};
-use crate::clock::{FOREVER, Moment, duration, nanos};
+use super::{A_BATCH, Cache, CachePadded, lock_at};
+use crate::clock::{Moment, duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
-use crate::hash::{Hashed, RandomState};
-use crate::policy::{Duel, Ending, Idle, Meta, Policy, Recorded, Slot, Timed};
+use crate::form::{Expiring, Form, Weighed};
+use crate::hash::Hashed;
+use crate::leave::Batches;
+use crate::policy::Slot;
 use crate::reentry::{self, Mark};
 use crate::shard::Shard;
 use crate::sync::Ordering;
-use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-/// A [`Cache`] whose entries have a life, by [`time_to_live`](crate::Builder::time_to_live)
-/// or [`life`](crate::Builder::life). With weights: `WeighedCache<K, V, Timed<P>, S>`.
-pub type TimedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Timed<P>, S>;
-
-/// A [`Cache`] whose entries end when they are not used for a while, by
-/// [`time_to_idle`](crate::Builder::time_to_idle).
-pub type IdleCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Idle<P>, S>;
-
-/// A [`Cache`] that knows how long its values have lived, by
-/// [`record_lives`](crate::Builder::record_lives).
-pub type RecordedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Recorded<P>, S>;
-
-impl<K, V, P, S> Cache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
+    F: Form,
     S: BuildHasher,
 {
-    /// The life of a value on its way in. Calls the user's rule.
-    #[inline]
-    pub(super) fn life(&self, key: &K, value: &V) -> u64 {
-        if P::Meta::TIMED {
-            self.expiry.life(key, value)
-        } else {
-            FOREVER
-        }
-    }
-
-    /// A read where the user's rule gives lives to what is read.
+    /// A read that the user's rule is asked about.
     #[inline(never)]
     pub(super) fn read_by_rule<Q, R>(
         &self,
-        shard: &mut Shard<K, V, P>,
+        shard: &mut Shard<K, V, F>,
         hashed: Hashed,
         key: &Q,
         read: impl FnOnce(&K, &V) -> R,
@@ -62,10 +41,10 @@ where
 
     /// Asks the rule for reads, if there is one. It comes before the read: what that
     /// returns is not to be dropped under the lock, should the rule panic.
-    pub(super) fn rule_read(&self, shard: &mut Shard<K, V, P>, slot: Slot) {
+    pub(super) fn rule_read(&self, shard: &mut Shard<K, V, F>, slot: Slot) {
         let life = shard.entry(slot).and_then(|entry| {
             let _mark = Mark::set();
-            self.expiry.life_on_read(&entry.key, &entry.value)
+            self.door.expiry.life_on_read(&entry.key, &entry.value)
         });
         if let Some(life) = life {
             shard.set_life_on_read(slot, life);
@@ -73,21 +52,21 @@ where
     }
 }
 
-/// Time: for caches whose entries have lives.
+/// Time: for caches whose entries have deadlines.
 ///
 /// # How lives combine
 ///
-/// The life of a stored value is the explicit one of
+/// The time to live of a stored value is the explicit one of
 /// [`insert_with_ttl`](Cache::insert_with_ttl), else what the
-/// [rule](crate::Builder::life) says, else [time to
+/// [rule](crate::Builder::ttl_with) says, else [time to
 /// live](crate::Builder::time_to_live); it begins when the value is stored, replaced
-/// or changed by [`update`](Cache::update) (which asks the rule, also where the life was
+/// or changed by [`update`](Cache::update) (which asks the rule, also where the time to live was
 /// explicit). [`retain`](Cache::retain) begins none. [Time to
-/// idle](crate::Builder::time_to_idle) always counts beside it: the earlier end ends it.
+/// idle](crate::Builder::time_to_idle) always counts beside it: the earlier deadline counts.
 ///
-/// # Past the end
+/// # Past the deadline
 ///
-/// An entry past its end is a miss for every call, counts in
+/// An entry past its deadline is a miss for every call, counts in
 /// [`len`](Cache::len) and [`weight`](Cache::weight) until it is taken out, and leaves
 /// as [`Expired`](crate::Cause::Expired) whatever takes it out:
 ///
@@ -97,17 +76,17 @@ where
 /// - any write to its shard: it does up to 4 units of due work first;
 /// - a [`sweep`](Cache::sweep), by a timer of yours or a [`sweeper`](Cache::sweeper).
 ///
-/// The last three find entries by a timer wheel, up to 1.05 ms after their end.
-impl<K, V, P, S> Cache<K, V, P, S>
+/// The last three find entries by a timer wheel, up to 1.05 ms after their deadline.
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Ending,
+    F: Expiring,
     S: BuildHasher,
 {
     /// Stores a value that lives for so long, whatever the rule and the time to
     /// live say; otherwise as [`insert`](Cache::insert).
     ///
-    /// With a life of zero the value is not stored: it leaves at once, as
+    /// With a time to live of zero the value is not stored: it leaves at once, as
     /// [`Expired`](crate::Cause::Expired), and an older one under its key as
     /// [`Replaced`](crate::Cause::Replaced). [`Duration::MAX`] means never.
     ///
@@ -121,41 +100,73 @@ where
     /// assert!(tokens.ttl("ann") <= Some(Duration::from_secs(301)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn insert_with_ttl(&self, key: K, value: V, life: Duration) -> Option<V> {
-        let weight = self.scale.weigh::<P>(&key, &value);
-        self.store(key, value, weight, nanos(life))
+    #[track_caller]
+    pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Option<V> {
+        let hashed = self.hash(&key);
+        let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
+        self.insert_or_drop(hashed, &mut offer)
     }
 
-    /// The same, with the verdict.
+    /// Stores a value that lives for so long, as
+    /// [`insert_with_ttl`](Cache::insert_with_ttl) does, or hands it back.
     ///
     /// # Errors
     /// As [`try_insert`](Cache::try_insert); and with
-    /// [`NoLife`](crate::Reason::NoLife) if the life is zero.
+    /// [`ZeroTtl`](crate::Reason::ZeroTtl) if the time to live is zero.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Reason};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::MAX).build()?;
+    /// let refused = cache.try_insert_with_ttl("a", 1, Duration::ZERO).unwrap_err();
+    /// assert_eq!(refused.reason, Reason::ZeroTtl);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[track_caller]
     pub fn try_insert_with_ttl(
         &self,
         key: K,
         value: V,
-        life: Duration,
+        ttl: Duration,
     ) -> Result<Option<V>, Refused<K, V>> {
-        let weight = self.scale.weigh::<P>(&key, &value);
-        self.put(key, value, weight, nanos(life))
+        let hashed = self.hash(&key);
+        let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
+        self.insert_or_hand_back(hashed, &mut offer)
     }
 
     /// How long the entry under this key will still live if it is not used:
     /// [`Duration::MAX`] if it does not end, `None` if it is not there. Up to a tick of
     /// 1,024 ns more than it was given. Does not count as a use.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(20));
+    /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(40)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
+    #[track_caller]
     pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let left = self.quietly(key, |entry, now| {
-            Shard::<K, V, P>::left_of(&entry.meta, now)
+            Shard::<K, V, F>::time_left(&entry.extra, now)
         })?;
         Some(duration(left))
     }
 
-    /// Gives the entry under this key a new life from now, in place of its time to
-    /// live, its rule's or an explicit one; says whether there was an entry. Zero
+    /// Gives the entry under this key a new time to live from now, whatever gave it the old
+    /// one; says whether there was an entry. Zero
     /// ends it at once, as [`Expired`](crate::Cause::Expired). Does not count as a use.
     ///
     /// ```
@@ -168,75 +179,126 @@ where
     /// assert_eq!(cache.ttl("a"), Some(Duration::MAX));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn set_ttl<Q>(&self, key: &Q, life: Duration) -> bool
+    #[track_caller]
+    pub fn set_ttl<Q>(&self, key: &Q, ttl: Duration) -> bool
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hashed = self.hash(key);
-        let mut leaving = self.leave.open();
-        let mut shard = self.lock(hashed);
-        let marked = Mark::set_in_debug();
         let is = |found: &K| key.equivalent(found);
-        let slot = shard.claim(hashed.tag(), is, &self.budget, leaving.outbox());
-        if let Some(slot) = slot {
-            if life.is_zero() && shard.flights.are_flying() {
+        let (shard, now) = (self.shard(hashed), self.now());
+        self.door.leave.in_one_batch(|out, _| {
+            let mut shard = lock_at(shard, now);
+            let _mark = Mark::set_in_debug();
+            let Some(slot) = shard.slot_to_write(hashed.tag(), is, &self.door.budget, out) else {
+                return false;
+            };
+            if ttl.is_zero() && shard.flights.are_flying() {
                 shard.flights.detach(hashed.tag(), is);
             }
-            shard.set_life(slot, nanos(life), &self.budget, leaving.outbox());
-        }
-        drop(marked);
-        drop(shard);
-        leaving.settle_quietly().resume();
-        slot.is_some()
+            shard.set_life(slot, nanos(ttl), &self.door.budget, out);
+            true
+        })
     }
 }
 
-impl<K, V, P, S> WeighedCache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, Weighed<F>, S>
 where
     K: Hash + Eq,
-    P: Ending,
+    F: Expiring,
     S: BuildHasher,
 {
-    /// Stores a value with a weight and a life of its own: neither the weigher nor
+    /// Stores a value with a weight and a time to live of its own: neither the weigher nor
     /// the rule is asked, until it is changed in place.
+    ///
+    /// ```
+    /// use brimful::{Cache, Weight};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Weight(100, |_: &&str, _: &u32| 1))
+    ///     .time_to_live(Duration::MAX)
+    ///     .build()?;
+    /// cache.insert_weighted_with_ttl("a", 1, 50, Duration::from_secs(60));
+    /// assert_eq!(cache.weight(), 50);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[track_caller]
     pub fn insert_weighted_with_ttl(
         &self,
         key: K,
         value: V,
         weight: u64,
-        life: Duration,
+        ttl: Duration,
     ) -> Option<V> {
-        self.store(key, value, self.scale.charge(weight), nanos(life))
+        let hashed = self.hash(&key);
+        let mut offer = self
+            .door
+            .offer_weighted_with_ttl(hashed, key, value, weight, ttl);
+        self.insert_or_drop(hashed, &mut offer)
     }
 }
 
-impl<K, V, P: Ending, S> Cache<K, V, P, S> {
-    /// How many entries are not past their end. Walks over all of them, one shard
+impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
+    /// How many entries are not past their deadline. It walks over all of them, one shard
     /// at a time under its lock; [`len`](Cache::len) also counts those not yet swept.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(61));
+    /// assert_eq!((cache.len(), cache.len_live()), (1, 0));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
+    #[track_caller]
     pub fn len_live(&self) -> usize {
         reentry::check();
         let now = self.now();
-        let live = |shard: &Apart<K, V, P>| {
+        let live = |shard: &CachePadded<K, V, F>| {
             let shard = lock_at(shard, now);
             shard.len_live(shard.now())
         };
         self.shards.iter().map(live).sum()
     }
 
-    /// Takes out entries past their end, with at most `limit` units of work in all;
+    /// Takes out entries past their deadline, with at most `limit` units of work in all;
     /// says how many left and whether more is due.
     ///
     /// A unit takes one item off a timer wheel: its entry leaves, or is put in again
-    /// because its end was put off or is still some way off (at most 8 times in a
-    /// life), or has left already. Shards take turns; a sweep goes on where the last
+    /// because its deadline was put off or is still some way off (at most 8 times for one
+    /// deadline), or has left already. Shards take turns; a sweep goes on where the last
     /// one ended. O(shards + `limit`), locks one shard at a time, for 256 units at most.
     ///
-    /// For whoever drives a timer: call it at
+    /// It is for a timer of yours: call it at
     /// [`next_deadline`](Cache::next_deadline), or every second or so. A cache that is
     /// written to sweeps itself, a little with each write.
     ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(65));
+    /// assert_eq!(cache.sweep(100).expired, 1);
+    /// assert!(cache.is_empty());
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    ///
     /// # Panics
     /// If the listener, or the drop of a value, panicked: after all was told.
+    #[track_caller]
     pub fn sweep(&self, limit: usize) -> Swept {
         reentry::check();
         let now = self.now();
@@ -244,16 +306,16 @@ impl<K, V, P: Ending, S> Cache<K, V, P, S> {
         let first_swept = self.next_swept.load(Ordering::Relaxed) as usize;
         let mut swept = Swept::default();
         let mut left = limit;
-        let mut panics = Panics::none();
+        let mut batches = self.door.leave.batches();
         for turn in 0..shards {
             let index = (first_swept + turn) % shards;
-            swept.more = self.sweep_shard(index, now, &mut left, &mut swept.expired, &mut panics);
-            if swept.more || !panics.is_none() {
+            swept.more = self.sweep_shard(index, now, &mut left, &mut swept.expired, &mut batches);
+            if swept.more || batches.have_panicked() {
                 self.next_swept.store(index as u64, Ordering::Relaxed);
                 break;
             }
         }
-        panics.resume();
+        batches.end();
         swept
     }
 
@@ -265,20 +327,18 @@ impl<K, V, P: Ending, S> Cache<K, V, P, S> {
         now: Moment,
         left: &mut usize,
         expired: &mut u64,
-        panics: &mut Panics,
+        batches: &mut Batches<'_, K, V>,
     ) -> bool {
         loop {
-            let mut leaving = self.leave.open();
-            let (work, more) = {
+            let more = batches.run(|out, panics| {
                 let mut shard = lock_at(&self.shards[index], now);
-                let work = shard.sweep((*left).min(A_BATCH), &self.budget, leaving.outbox());
-                (work, shard.has_due())
-            };
-            *left -= work.units;
-            *expired += work.expired;
-            panics.add(work.panics);
-            panics.add(leaving.settle_quietly());
-            if !more || *left == 0 || !panics.is_none() {
+                let work = shard.sweep((*left).min(A_BATCH), &self.door.budget, out);
+                *left -= work.units;
+                *expired += work.expired;
+                panics.add(work.panics);
+                shard.has_ripe()
+            });
+            if !more || *left == 0 || batches.have_panicked() {
                 return more;
             }
         }
@@ -286,13 +346,31 @@ impl<K, V, P: Ending, S> Cache<K, V, P, S> {
 
     /// In how long the next entry may end: zero if one has, `None` if none will.
     ///
-    /// A lower bound: an end far off is known to the timer wheel only roughly, and
+    /// It is a lower bound: a deadline far off is known to the timer wheel only roughly, and
     /// one that was put off not at all, until it is looked at. A
     /// [`sweep`](Cache::sweep) at that time looks. O(shards).
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// cache.insert("a", 1);
+    /// assert!(cache.next_deadline() <= Some(Duration::from_secs(61)));
+    /// cache.clear();
+    /// assert_eq!(cache.next_deadline(), None);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
+    #[track_caller]
     pub fn next_deadline(&self) -> Option<Duration> {
         reentry::check();
         let now = self.now();
-        let next = |shard: &Apart<K, V, P>| {
+        let next = |shard: &CachePadded<K, V, F>| {
             let shard = lock_at(shard, now);
             Some(shard.next_deadline()?.saturating_sub(shard.now()))
         };

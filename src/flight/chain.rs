@@ -1,4 +1,4 @@
-//! `Chain`: the loads that a call is made inside of, and who waits for whom.
+//! `Chain`: the loads that a call is made inside of, and which load waits for which.
 //!
 //! A loader may ask any cache for other keys. If a call inside of a load waits
 //! for a load that waits, through others perhaps, for the first, none of them
@@ -8,7 +8,7 @@
 //! a thread knows the loads it is inside of, innermost first: set while a loader
 //!     runs, and while its future is polled
 //! wait for a load L, inside of a chain C:
-//!     C is empty?  nobody can be waiting for this call: no lock, nothing registered
+//!     C is empty?  no load can be waiting for this call: no lock, nothing registered
 //!     else, under the one lock of the process:
 //!         walk from L to whatever is waited for inside of it, and on from there
 //!         a load of C is reached?  a cycle: an error, nothing registered
@@ -33,7 +33,10 @@
 use crate::sync::{self, Arc};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::iter::successors;
+use std::pin::Pin;
+use std::task::Poll;
 
 /// A load, and those that it is inside of.
 #[derive(Clone)]
@@ -53,9 +56,9 @@ fn exchange(chain: Option<Chain>) -> Option<Chain> {
 }
 
 fn current() -> Option<Chain> {
-    let inside = exchange(None);
-    exchange(inside.clone());
-    inside
+    let inside = exchange(None)?;
+    exchange(Some(inside.clone()));
+    Some(inside)
 }
 
 impl Chain {
@@ -68,7 +71,7 @@ impl Chain {
     }
 
     /// The load of that number, begun elsewhere, inside of those that this thread is
-    /// inside of: it is they who wait for it from now on.
+    /// inside of: they wait for it from now on.
     pub(crate) fn resumed(load: u64) -> Self {
         Self {
             load,
@@ -85,6 +88,21 @@ impl Chain {
         Inside {
             before: exchange(Some(self.clone())),
         }
+    }
+
+    /// Runs code inside of the load.
+    pub(crate) fn run<R>(&self, code: impl FnOnce() -> R) -> R {
+        let _inside = self.enter();
+        code()
+    }
+
+    /// Polls a future inside of the load, until it is ready. There must be one.
+    pub(crate) async fn finish<F: Future>(&self, mut load: Pin<&mut Option<F>>) -> F::Output {
+        poll_fn(|context| match load.as_mut().as_pin_mut() {
+            Some(load) => self.run(|| load.poll(context)),
+            None => Poll::Pending,
+        })
+        .await
     }
 
     fn loads(&self) -> impl Iterator<Item = u64> {
@@ -104,7 +122,7 @@ impl Drop for Inside {
     }
 }
 
-/// Waiting would never end: whom one would wait for waits for oneself.
+/// Waiting would deadlock: the load to wait for already waits for the caller.
 #[derive(Debug)]
 pub(crate) struct Cycle;
 
@@ -128,7 +146,7 @@ pub(crate) fn wait(flight: u64, leader: u64) -> Result<Option<Wait>, Cycle> {
     Ok(Some(Wait { inside, flight }))
 }
 
-/// A flight for which someone waits is led by another load now.
+/// A flight that is waited for is led by another load now.
 pub(crate) fn lead(flight: u64, leader: u64) {
     if let Some(led) = WAITS.lock().led.get_mut(&flight) {
         led.by = leader;
@@ -150,7 +168,7 @@ struct Waits {
     /// By load: the flights that are waited for inside of it, each once for
     /// each call that waits.
     inside: BTreeMap<u64, Vec<u64>>,
-    /// By flight: who leads it.
+    /// By flight: which load leads it.
     led: BTreeMap<u64, Led>,
 }
 
@@ -165,7 +183,7 @@ impl Waits {
         led: BTreeMap::new(),
     };
 
-    /// Whether the load `from` waits, through whomever, for one of `chain`, or
+    /// Whether the load `from` waits, by itself or through others, for one of `chain`, or
     /// is one of them.
     fn reach(&self, from: u64, chain: &Chain) -> bool {
         let mut seen = BTreeSet::new();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hit(e):    e.count = min(e.count + 1, 3)
-//! miss(k):   k enters the history
+//! announce(k): k enters the history
 //!            k is a ghost of small: border += step
 //!            k is a ghost of main:  border -= step
 //! admit(e):  a ghost of small: into main; else into small, and once the shard has been full with
@@ -27,18 +27,18 @@
 //! ```
 //!
 //! The border (what small should hold, as a part of the shard) moves by the idea
-//! of ARC: who misses a key lately evicted from small would have liked small
+//! of ARC: a miss of a key lately evicted from small says that small should be
 //! larger. It may grow to the whole shard, and then the policy is a clock: safe
 //! where keys come back soon and once. The duel gives what ARC lacks: a key with
 //! a past longer than the ghosts takes the place of one in main that has none. A
 //! lead of one is no lead, so equal keys, as in a loop, leave each other alone. Each
-//! duel that an old key wins costs it one, so a past that nobody adds to wears off.
+//! duel that an old key wins costs it one, so a past that is not added to wears off.
 //! While a shard fills or grows, the oldest move on to main: that picks no keys,
 //! it only places them by age.
 //!
 //! There are no lists of ghosts. Small is a queue, so a key that entered not
 //! long before small's oldest, and is not here, was evicted from it: the age of
-//! its record tells, and an eviction from small of what nobody asked for, the most
+//! its record tells, and an eviction from small of what was not asked for, the most
 //! common one, touches no memory but the entry's. Evictions from main are told to
 //! the history. A ghost counts for as long as a list of `OF_SMALL` or `OF_MAIN` of
 //! the residents would hold it, given how evictions are shared between the queues.
@@ -74,7 +74,7 @@
 //! margin of 0 lets equal keys of a loop throw each other out.
 
 use super::history::{History, Past, WayOut};
-use super::queue::{COUNT, HIT, Item, ONE, Queues, SHIFT, count_hit};
+use super::segments::{COUNT, HIT, Item, ONE, SHIFT, Segments, count_hit};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
 /// One, in the parts that `border` and `from_main` count.
@@ -88,7 +88,7 @@ const LEAST: u64 = ALL / 100;
 const STEP: f64 = 0.5;
 /// For how many evictions from small a key is its ghost, for each resident.
 const OF_SMALL: f64 = 0.2;
-/// The same for main.
+/// For how many evictions from main a key is its ghost, for each resident.
 const OF_MAIN: f64 = 0.1;
 /// Keys that the history remembers for each resident, in quarters.
 const KNOWN: usize = 9;
@@ -108,7 +108,7 @@ const SLACK: usize = 64;
 /// A small FIFO queue takes newcomers in, a main one keeps what proved itself.
 /// The border between them moves as keys come back that one or the other has
 /// just evicted (the rule of ARC), from a hundredth to the whole of the shard;
-/// and who leaves the small queue takes the place of the main queue's oldest if
+/// and an entry that leaves the small queue takes the place of the main queue's oldest if
 /// the history of both says that it is asked for more often.
 ///
 /// Wins on nearly all traffic: skewed, with scans and one-timers, loops wider
@@ -140,7 +140,7 @@ const SLACK: usize = 64;
 /// R. Friedman, B. Manes, ACM Transactions on Storage 13(4), 2017). Their union,
 /// and the history, are this crate's.
 pub struct Duel {
-    queues: Queues,
+    segments: Segments,
     history: History,
     share: u64,
     /// What part of the shard small should hold.
@@ -179,7 +179,7 @@ impl std::fmt::Debug for Duel {
 /// Keys to remember for so many residents.
 #[inline]
 fn known(residents: usize) -> usize {
-    residents * KNOWN / 4
+    residents.saturating_mul(KNOWN) / 4
 }
 
 impl Duel {
@@ -187,7 +187,7 @@ impl Duel {
     #[inline]
     fn whole(&self) -> u64 {
         if self.filled {
-            self.queues.weight()
+            self.segments.weight()
         } else {
             self.share
         }
@@ -199,11 +199,11 @@ impl Duel {
         self.is_beyond_of(self.whole(), times)
     }
 
-    /// The same for a shard that holds so much.
+    /// Whether small is beyond `times` the border of a shard that holds `whole`.
     #[inline]
     fn is_beyond_of(&self, whole: u64, times: u64) -> bool {
         let border = (u128::from(whole) * u128::from(self.border)) >> ALL.ilog2();
-        self.queues.small.weight() >= (border as u64).saturating_mul(times).max(1)
+        self.segments.small.weight() >= (border as u64).saturating_mul(times).max(1)
     }
 
     /// Moves the border by a step for each unit of `weight`, up or down.
@@ -216,7 +216,7 @@ impl Duel {
     /// quarter as many as there are residents.
     #[inline]
     fn paid(&mut self, by_main: bool) {
-        let slow = (self.queues.live() / 4 + 4).ilog2();
+        let slow = (self.segments.live() / 4 + 4).ilog2();
         self.from_main -= self.from_main >> slow;
         if by_main {
             self.from_main += ALL >> slow;
@@ -233,7 +233,10 @@ impl Duel {
 
     /// Whether a key with this past is a ghost, and moves the border if it is.
     fn comes(&mut self, past: Past, weight: u64) -> Comes {
-        let (live, small) = (self.queues.live() as f64, self.queues.small.live() as f64);
+        let (live, small) = (
+            self.segments.live() as f64,
+            self.segments.small.live() as f64,
+        );
         let main_pays = (self.from_main as f64 / ALL as f64).clamp(0.02, 0.98);
         // An admission pushes one record, and an eviction from main another.
         let age = past.age as f64 / (1.0 + main_pays);
@@ -251,20 +254,20 @@ impl Duel {
         }
     }
 
-    /// Room that nobody had to leave: if small holds too much, its oldest moves on.
+    /// Moves small's oldest on if small holds too much, where no entry had to leave for the room.
     #[inline(never)]
     fn overflow(&mut self, residents: &mut impl Residents<Mark>) {
         let times = if self.filled { 2 } else { 1 };
         if !self.is_beyond(times) {
             return;
         }
-        if let Some((slot, bits)) = self.queues.small.pop(residents) {
+        if let Some((slot, bits)) = self.segments.small.pop(residents) {
             let count = (bits & COUNT) >> SHIFT;
             if count > 0 {
                 self.raise(slot, count, residents);
             }
             let kept = if count >= PROMOTE { ONE } else { 0 };
-            self.queues.main.push(slot, kept, residents);
+            self.segments.main.push(slot, kept, residents);
         }
     }
 
@@ -272,7 +275,7 @@ impl Duel {
     #[cold]
     #[inline(never)]
     fn miss_anew(&mut self, tag: Tag, weight: u64) {
-        self.fit(known(self.queues.live() + 1));
+        self.fit(known(self.segments.live() + 1));
         self.comes = Comes::New;
         if !self.history.enter_new(tag) {
             self.comes_again(tag, weight);
@@ -280,22 +283,31 @@ impl Duel {
     }
 
     /// While residents become more for the first time the history grows in larger steps,
-    /// but never beyond what a full shard needs.
+    /// but hardly beyond what a full shard needs. No step is so small that a shard which
+    /// outgrows that, again and again, would copy its history for each few entries.
     fn fit(&mut self, keys: usize) {
-        let full = (self.share as usize).saturating_mul(KNOWN) / 4;
         let spare = if self.filled {
             keys / 8
         } else {
-            (keys / 2).min(full.saturating_sub(keys))
+            let missing = known(self.residents_when_full()).saturating_sub(keys);
+            missing.clamp(keys / 64, keys / 2)
         };
         self.history.fit(keys + spare);
         self.survey();
     }
 
+    /// How many entries the share of the shard has room for, if they weigh what the
+    /// residents weigh in the mean.
+    fn residents_when_full(&self) -> usize {
+        let (live, weight) = (self.segments.live() as u128, self.segments.weight());
+        let entries = u128::from(self.share) * live / u128::from(weight.max(1));
+        usize::try_from(entries).unwrap_or(usize::MAX)
+    }
+
     /// Finds for how many residents the history is neither too small nor, once the
     /// shard was full, more than four times too large.
     fn survey(&mut self) {
-        let places = self.history.places();
+        let places = self.history.slots();
         self.most = (4 * places + 3) / KNOWN;
         let least = places.saturating_sub(SLACK).div_ceil(4);
         self.fewest = if self.filled {
@@ -327,15 +339,15 @@ impl Duel {
         residents: &mut impl Residents<Mark>,
     ) -> Option<Item> {
         loop {
-            let (slot, bits) = self.queues.main.oldest(residents)?;
+            let (slot, bits) = self.segments.main.oldest(residents)?;
             if bits & COUNT == 0 || *rounds == 0 {
                 return Some((slot, bits));
             }
             *rounds -= 1;
-            self.queues.main.pop(residents);
+            self.segments.main.pop(residents);
             let count = (bits & COUNT) >> SHIFT;
             let kept = count / 2;
-            self.queues.main.push(slot, kept << SHIFT, residents);
+            self.segments.main.push(slot, kept << SHIFT, residents);
             self.raise(slot, count - kept, residents);
         }
     }
@@ -343,21 +355,21 @@ impl Duel {
     /// Takes out main's oldest.
     #[inline(never)]
     fn main_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (slot, _) = self.queues.main.pop(residents)?;
+        let (slot, _) = self.segments.main.pop(residents)?;
         self.history.evicted(residents.tag(slot)?);
         self.paid(true);
         Some(slot)
     }
 
     /// Small's oldest goes to main (`None`), or duels for a place there. The many
-    /// that nobody asked for are out without a look at their past.
+    /// that were not asked for are out without a look at their past.
     #[inline]
     fn small_pays(
         &mut self,
         rounds: &mut u32,
         residents: &mut impl Residents<Mark>,
     ) -> Option<Slot> {
-        let (slot, bits) = self.queues.small.pop(residents)?;
+        let (slot, bits) = self.segments.small.pop(residents)?;
         if bits & COUNT > 0 {
             return self.small_duels((slot, bits), rounds, residents);
         }
@@ -376,20 +388,20 @@ impl Duel {
         let known = self.raise(slot, count, residents);
         if count >= PROMOTE && *rounds > 0 {
             *rounds -= 1;
-            self.queues.main.push(slot, 0, residents);
+            self.segments.main.push(slot, 0, residents);
             return None;
         }
         if self.wins(known, rounds, residents) {
             let loser = self.main_pays(residents);
-            self.queues.main.push(slot, 0, residents);
+            self.segments.main.push(slot, 0, residents);
             return loser;
         }
         self.paid(false);
         Some(slot)
     }
 
-    /// The duel. Who cannot win, whoever the rival, is not shown one; a rival that
-    /// wins has one fewer to show the next time, so nobody wins for ever.
+    /// The duel. An entry that cannot win against any rival is not shown one; a rival that
+    /// wins has one fewer to show the next time, so none wins for ever.
     fn wins(&mut self, count: u32, rounds: &mut u32, residents: &mut impl Residents<Mark>) -> bool {
         if count <= MARGIN {
             return false;
@@ -412,7 +424,7 @@ impl Policy for Duel {
 
     fn new(share: u64, _seed: u64) -> Self {
         Self {
-            queues: Queues::default(),
+            segments: Segments::default(),
             history: History::default(),
             share,
             border: FIRST,
@@ -426,13 +438,13 @@ impl Policy for Duel {
     }
 
     #[inline]
-    fn fetch(&self, tag: Tag) {
-        self.history.fetch(tag);
+    fn prefetch(&self, tag: Tag) {
+        self.history.prefetch(tag);
     }
 
     #[inline]
-    fn miss(&mut self, tag: Tag, weight: u64) {
-        let residents = self.queues.live() + 1;
+    fn announce(&mut self, tag: Tag, weight: u64) {
+        let residents = self.segments.live() + 1;
         if residents > self.most || residents < self.fewest {
             return self.miss_anew(tag, weight);
         }
@@ -446,15 +458,15 @@ impl Policy for Duel {
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
         let asked = std::mem::take(&mut self.asked);
         match std::mem::replace(&mut self.comes, Comes::New) {
-            Comes::BackToMain => self.queues.main.push(slot, 0, residents),
+            Comes::BackToMain => self.segments.main.push(slot, 0, residents),
             Comes::Known if self.filled => {
-                self.queues.small.push(slot, ONE, residents);
+                self.segments.small.push(slot, ONE, residents);
             }
             _ => {
                 if !asked {
                     self.overflow(residents);
                 }
-                self.queues.small.push(slot, 0, residents);
+                self.segments.small.push(slot, 0, residents);
             }
         }
     }
@@ -465,19 +477,19 @@ impl Policy for Duel {
     }
 
     fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Mark>) {
-        self.queues.reweighed(slot, before, residents);
+        self.segments.reweighed(slot, before, residents);
     }
 
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         if let Some(tag) = residents.tag(slot) {
             self.history.removed(tag);
         }
-        self.queues.forget(slot, residents);
+        self.segments.remove(slot, residents);
     }
 
     #[inline]
     fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        if self.queues.live() == 0 {
+        if self.segments.live() == 0 {
             return None;
         }
         self.asked = true;
@@ -485,9 +497,9 @@ impl Policy for Duel {
             self.fill();
         }
         let mut rounds = ROUNDS;
-        while self.queues.live() > 0 {
-            let (small, main) = (self.queues.small.live(), self.queues.main.live());
-            if main == 0 || small > 0 && self.is_beyond_of(self.queues.weight(), 1) {
+        while self.segments.live() > 0 {
+            let (small, main) = (self.segments.small.live(), self.segments.main.live());
+            if main == 0 || small > 0 && self.is_beyond_of(self.segments.weight(), 1) {
                 if let Some(victim) = self.small_pays(&mut rounds, residents) {
                     return Some(victim);
                 }
@@ -500,7 +512,7 @@ impl Policy for Duel {
     }
 
     fn moved(&mut self, residents: &mut impl Residents<Mark>) {
-        self.queues.moved(residents);
+        self.segments.renew(residents);
     }
 
     fn resized(&mut self, share: u64) {
@@ -508,7 +520,7 @@ impl Policy for Duel {
     }
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
-        self.queues.shrink_to_fit(residents);
+        self.segments.shrink_to_fit(residents);
         self.history.shrink(known(residents.len()));
         self.survey();
     }
@@ -519,15 +531,15 @@ impl Policy for Duel {
     }
 
     #[inline]
-    fn missed_a_ghost(&self) -> bool {
+    fn hit_a_ghost(&self) -> bool {
         matches!(self.comes, Comes::BackToMain | Comes::BackToSmall)
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {
-        self.queues.check(residents);
+        self.segments.check(residents);
         assert!((LEAST..=ALL).contains(&self.border), "{}", self.border);
         assert!(self.from_main <= ALL, "{}", self.from_main);
-        let places = self.history.places();
+        let places = self.history.slots();
         let fits = |n| known(n) <= places && (!self.filled || known(n) * 4 + SLACK >= places);
         assert!(fits(self.most) && !fits(self.most + 1), "{}", self.most);
         assert!(fits(self.fewest), "{}", self.fewest);
@@ -536,5 +548,96 @@ impl Policy for Duel {
             "{}",
             self.fewest
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Residents that all weigh `weight`: slot `n` holds key `n`.
+    struct Shelf {
+        weight: u64,
+        marks: Vec<Mark>,
+    }
+
+    fn tag(key: usize) -> Tag {
+        Tag::of((key as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16)
+    }
+
+    impl Residents<Mark> for Shelf {
+        fn find(&self, wanted: Tag, is: impl Fn(&Mark) -> bool) -> Option<Slot> {
+            let found = |&slot: &Slot| tag(slot.0) == wanted && is(&self.marks[slot.0]);
+            self.slots().find(found)
+        }
+        fn tag(&self, slot: Slot) -> Option<Tag> {
+            self.meta(slot).map(|_| tag(slot.0))
+        }
+        fn meta(&self, slot: Slot) -> Option<&Mark> {
+            self.marks.get(slot.0)
+        }
+        fn meta_mut(&mut self, slot: Slot) -> Option<&mut Mark> {
+            self.marks.get_mut(slot.0)
+        }
+        fn weight(&self, _: Slot) -> u64 {
+            self.weight
+        }
+        fn len(&self) -> usize {
+            self.marks.len()
+        }
+        fn slots(&self) -> impl Iterator<Item = Slot> {
+            (0..self.marks.len()).map(Slot)
+        }
+        fn nth(&self, _: u64) -> Option<Slot> {
+            None
+        }
+    }
+
+    /// Fills a shard of this share; says how large its history was for each number of
+    /// residents on the way, and how often it was copied.
+    fn history_of_a_filling_shard(share: u64, weight: u64, entries: usize) -> (Vec<usize>, usize) {
+        let mut duel = Duel::new(share, 1);
+        let marks = Vec::new();
+        let mut shelf = Shelf { weight, marks };
+        let sizes = (0..entries).map(|key| {
+            duel.announce(tag(key), weight);
+            shelf.marks.push(Mark::default());
+            duel.admit(Slot(key), tag(key), &mut shelf);
+            duel.history.slots()
+        });
+        let sizes: Vec<usize> = sizes.collect();
+        duel.check(&mut shelf);
+        let copies = sizes.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        (sizes, copies)
+    }
+
+    #[test]
+    fn while_it_fills_a_history_is_bounded_by_the_entries_of_a_full_shard_whatever_they_weigh() {
+        const ENTRIES: usize = 1_000;
+        for weight in [1, 3, 1_000, 1 << 40] {
+            let share = ENTRIES as u64 * weight;
+            let (sizes, copies) = history_of_a_filling_shard(share, weight, ENTRIES);
+            let most = known(ENTRIES) + known(ENTRIES) / 64 + 16;
+            assert!(sizes.iter().all(|&slots| slots <= most), "{sizes:?}");
+            assert!(
+                sizes
+                    .iter()
+                    .enumerate()
+                    .all(|(n, &slots)| slots >= known(n + 1))
+            );
+            assert!(copies < 20, "{copies} copies");
+        }
+    }
+
+    #[test]
+    fn a_shard_far_beyond_its_share_seldom_copies_its_history() {
+        let (_, copies) = history_of_a_filling_shard(100, 1, 20_000);
+        assert!(copies < 1_000, "{copies} copies");
+        // Weightless entries, and a share beyond all numbers of entries.
+        for (share, weight) in [(0, 1), (100, 0), (u64::MAX, 1), (u64::MAX, 0), (1, 1 << 40)] {
+            let (sizes, _) = history_of_a_filling_shard(share, weight, 500);
+            let most = known(500) + known(500) / 2 + 16;
+            assert!(sizes.iter().all(|&slots| slots <= most), "{share} {weight}");
+        }
     }
 }

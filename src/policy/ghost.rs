@@ -7,16 +7,19 @@
 //! in 2,000 times.
 //!
 //! Invariants
-//! 1. At most `places` tags are remembered: `depth` in each set.
-//! 2. In each set, fingerprints stand before empty places.
+//! 1. At most `slots` tags are remembered: `depth` in each set.
+//! 2. In each set, fingerprints stand before empty slots.
 //! 3. `live` is how many there are in all.
 
-use super::sets::{Sets, WAYS};
+use super::sets::{Set, Sets};
 use crate::tag::Tag;
+
+/// Slots of a set: 64 bytes of them.
+const SLOTS: usize = 32;
 
 #[derive(Default)]
 pub(crate) struct Ghost {
-    sets: Sets,
+    sets: Sets<SLOTS>,
     depth: usize,
     live: usize,
 }
@@ -24,91 +27,86 @@ pub(crate) struct Ghost {
 impl Ghost {
     /// How many tags can be remembered.
     #[inline]
-    pub(crate) fn places(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.sets.len() * self.depth
     }
 
-    /// Sees that there are places for `tags` tags, give or take a few: more as
+    /// Sees that there are slots for `tags` tags, give or take a few: more as
     /// soon as there are too few, less when there are four times too many.
     #[inline]
     pub(crate) fn follow(&mut self, tags: usize) {
-        let places = self.places();
-        if tags > places || tags * 4 + WAYS < places {
+        let slots = self.slots();
+        if tags > slots || tags * 4 + SLOTS < slots {
             self.fit(tags + tags / 8);
         }
     }
 
-    /// Makes places for `tags` tags, and keeps what was remembered where it can:
+    /// Makes slots for `tags` tags, and keeps what was remembered where it can:
     /// while there are some, sets are only doubled, and deeper or shallower.
     #[cold]
     #[inline(never)]
     pub(crate) fn fit(&mut self, tags: usize) {
-        let sets = tags.div_ceil(WAYS);
+        let sets = tags.div_ceil(SLOTS);
         let doubled = self.sets.len() * 2;
-        if self.live == 0 || sets > doubled || tags < self.places() {
-            self.sets.fit(sets);
+        if self.live == 0 || sets > doubled || tags < self.slots() {
+            self.sets.fit(tags);
         } else if sets > self.sets.len() {
-            self.sets.fit(doubled);
+            self.sets.fit(doubled * SLOTS);
         }
         self.depth = tags.div_ceil(self.sets.len().max(1));
         let (depth, sets) = (self.depth, self.sets.iter_mut());
-        sets.for_each(|set| set[depth..].fill(0));
-        let prints = self.sets.iter().flatten();
-        self.live = prints.filter(|&&print| print != 0).count();
+        sets.for_each(|set| set.0[depth..].fill(0));
+        let fingerprints = self.sets.iter().flat_map(|set| set.0);
+        self.live = fingerprints.filter(|&known| known != 0).count();
     }
 
-    /// Gives up places beyond those for `tags` tags.
+    /// Gives up slots beyond those for `tags` tags.
     pub(crate) fn shrink(&mut self, tags: usize) {
-        if tags < self.places() {
+        if tags < self.slots() {
             self.fit(tags);
         }
     }
 
     /// Asks for the memory in which `tag` may be, and does not wait for it.
     #[inline]
-    pub(crate) fn fetch(&self, tag: Tag) {
-        self.sets.fetch(tag);
+    pub(crate) fn prefetch(&self, tag: Tag) {
+        self.sets.prefetch(tag);
     }
 
     /// Remembers `tag` as the newest. O(1).
     #[inline]
     pub(crate) fn remember(&mut self, tag: Tag) {
         let last = self.depth.wrapping_sub(1);
-        let Some(place) = self.sets.place(tag) else {
+        let Some(Set(set)) = self.sets.set_mut(tag) else {
             return;
         };
-        if let Some(set) = self.sets.set_mut(&place) {
-            let oldest = set[last % WAYS];
-            // A fresh array rather than a move within the old one: some vector stores.
-            let mut pushed = [place.print; WAYS];
-            pushed[1..].copy_from_slice(&set[..WAYS - 1]);
-            if last + 1 < WAYS {
-                pushed[last + 1] = 0;
-            }
-            *set = pushed;
-            self.live += usize::from(oldest == 0);
+        let oldest = set[last % SLOTS];
+        // A fresh array rather than a move within the old one: some vector stores.
+        let mut pushed = [tag.fingerprint(); SLOTS];
+        pushed[1..].copy_from_slice(&set[..SLOTS - 1]);
+        if last + 1 < SLOTS {
+            pushed[last + 1] = 0;
         }
+        *set = pushed;
+        self.live += usize::from(oldest == 0);
     }
 
     /// Forgets `tag`; says whether it was remembered. O(1).
     #[inline]
     pub(crate) fn forget(&mut self, tag: Tag) -> bool {
-        let Some(place) = self.sets.place(tag) else {
-            return false;
-        };
-        let Some(set) = self.sets.set_mut(&place) else {
+        let Some(Set(set)) = self.sets.set_mut(tag) else {
             return false;
         };
         // Without an early end: four vector comparisons, and most tags are not there.
-        let is = |&print: &u16| print == place.print;
-        if !set.iter().fold(false, |any, print| any | is(print)) {
+        let is = |&known: &u16| known == tag.fingerprint();
+        if !set.iter().fold(false, |any, known| any | is(known)) {
             return false;
         }
-        let Some(way) = set.iter().position(is) else {
+        let Some(slot) = set.iter().position(is) else {
             return false;
         };
-        set.copy_within(way + 1.., way);
-        set[WAYS - 1] = 0;
+        set.copy_within(slot + 1.., slot);
+        set[SLOTS - 1] = 0;
         self.live -= 1;
         true
     }
@@ -124,12 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn remembers_about_as_many_as_it_has_places_for_and_the_newest() {
+    fn remembers_about_as_many_as_it_has_slots_for_and_the_newest() {
         let mut ghost = Ghost::default();
         assert!(!ghost.forget(tag(1)));
         ghost.remember(tag(1));
         ghost.fit(1_600);
-        assert_eq!(ghost.places(), 1_600);
+        assert_eq!(ghost.slots(), 1_600);
         for n in 0..100_000 {
             ghost.remember(tag(n));
         }
@@ -158,12 +156,12 @@ mod tests {
 
     #[test]
     fn every_set_is_used_however_many_there_are() {
-        for places in [1, 3, 40, 160, 4_096, 100_000] {
+        for slots in [1, 3, 40, 160, 4_096, 100_000] {
             let mut ghost = Ghost::default();
-            ghost.fit(places);
-            (0..20 * places as u64 + 20).for_each(|n| ghost.remember(tag(n)));
-            assert!(ghost.live <= ghost.places());
-            assert!(ghost.live * 10 >= places * 9, "{} of {places}", ghost.live);
+            ghost.fit(slots);
+            (0..20 * slots as u64 + 20).for_each(|n| ghost.remember(tag(n)));
+            assert!(ghost.live <= ghost.slots());
+            assert!(ghost.live * 10 >= slots * 9, "{} of {slots}", ghost.live);
         }
     }
 
@@ -176,6 +174,6 @@ mod tests {
         assert_eq!((0..100).filter(|&n| ghost.forget(tag(n))).count(), 100);
         (0..100).for_each(|n| ghost.remember(tag(n)));
         ghost.fit(0);
-        assert_eq!((ghost.live, ghost.places()), (0, 0));
+        assert_eq!((ghost.live, ghost.slots()), (0, 0));
     }
 }

@@ -8,7 +8,7 @@
 //!            place(e)
 //! place(e):  e.due = age + life(e), e into the class of its life, at the back
 //! victim():  v = of the oldest of each class the one with the least due
-//!            if v.hits > 0, and not 64 were placed anew: v.frequency += v.hits, v.hits = 0, place(v), again
+//!            if v.hits > 0, and not 64 were placed again: v.frequency += v.hits, v.hits = 0, place(v), again
 //!            else: age = v.due, and v is the victim
 //! ```
 //!
@@ -27,7 +27,7 @@
 //! 4. Classes stand by name, none is empty, each knows the `due` of its oldest.
 //! 5. The holes of a ring outnumber its live items by 32 at most.
 //!
-//! An eviction compares the classes and places at most 64 entries anew, each
+//! An eviction compares the classes and places at most 64 entries again, each
 //! paid for by a hit. What is remembered of the past are counts in a sketch:
 //! misses at once, hits when the entry leaves. A shard of fewer than 64 entries
 //! has no sketch: it would tell noise.
@@ -39,21 +39,21 @@
 //! | constant | half | twice |
 //! |---|---|---|
 //! | `START` 2 | 53.12 (8.9), 52.45 | 52.53 (0.5), 52.04 |
-//! | `PLACES` 1 | 52.21 (1.3), 52.24 | 53.35 (1.8), 52.34 |
+//! | `REMEMBERED` 1 | 52.21 (1.3), 52.24 | 53.35 (1.8), 52.34 |
 //! | `FEWEST` 64 | 53.02 (1.6), 52.31 | 52.66 (1.4), 52.30 |
 //! | `PLACED_ANEW` 64 | 53.00 (1.7), 52.31 | 53.03 (1.6), 52.31 |
 //! | no sketch | 51.56 (1.4), 51.95 | |
 
 use super::ring::{POSITION, Position, Ring};
 use super::sketch::Sketch;
-use super::{Mark, Meta, Policy, Residents, Slot, Tag, Touch};
+use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
 /// The frequency of a newcomer; with 1, a hit weighs too much.
 const START: u8 = 2;
-/// The most entries that one eviction places anew.
+/// The most entries that one eviction places again.
 const PLACED_ANEW: usize = 64;
-/// Places of the sketch for each resident.
-const PLACES: usize = 1;
+/// Keys that the sketch remembers for each resident.
+const REMEMBERED: usize = 1;
 /// Shards of fewer residents remember nothing.
 const FEWEST: usize = 64;
 
@@ -70,7 +70,7 @@ const WHOLE: u32 = 52;
 /// LFU with dynamic ageing: of the entries asked for least often the oldest goes.
 ///
 /// Each entry lives for as long as its frequency earns it, and all age together
-/// with every eviction, so an old favourite that nobody asks for leaves in the
+/// with every eviction, so an old favourite that is not asked for leaves in the
 /// end: in a shard of `n` entries after at most some `64 n` misses. The past of
 /// newcomers is remembered in a sketch. Frequencies count by powers of two.
 ///
@@ -78,7 +78,7 @@ const WHOLE: u32 = 52;
 /// time, and where scans pass by; loses to [`Lru`](super::Lru) where keys come
 /// twice, soon, and never again. Weights play no part.
 ///
-/// Hits raise a count under the shared lock. O(1) for hits, amortised O(1) for
+/// Hits raise a count in the entry. O(1) for hits, amortised O(1) for
 /// misses: at most 8 classes are compared. Memory: 8 bytes in each entry, 4 to 8
 /// of queue and 2 of sketch.
 ///
@@ -99,7 +99,7 @@ const WHOLE: u32 = 52;
 /// Source: M. Arlitt, L. Cherkasova, J. Dilley, R. Friedrich, T. Jin,
 /// "Evaluating Content Management Techniques for Web Proxy Caches",
 /// Performance Evaluation Review 27(4), 2000 (there LFU-DA).
-pub struct Lfu(Greedy);
+pub type Lfu = Greedy<false>;
 
 /// Greedy-dual-size-frequency: large entries leave before small ones that are
 /// asked for as often.
@@ -113,7 +113,7 @@ pub struct Lfu(Greedy);
 /// miss costs by its weight, as where bytes moved are what is paid for. Weights
 /// of 2^40 and more count as equal.
 ///
-/// Hits raise a count under the shared lock. O(1) for hits, amortised O(1) for
+/// Hits raise a count in the entry. O(1) for hits, amortised O(1) for
 /// misses: at most 48 classes are compared, as a rule a dozen. Memory: 8 bytes in
 /// each entry, 4 to 8 of queue and 2 of sketch.
 ///
@@ -136,7 +136,7 @@ pub struct Lfu(Greedy);
 /// HPL-98-69R1, 1998. The classes are those of S. Ghandeharizadeh, S. Irani,
 /// J. Lam, J. Yap, "CAMP: A Cost Adaptive Multi-Queue Eviction Policy for
 /// Key-Value Stores", Middleware 2014.
-pub struct Gdsf(Greedy);
+pub type Gdsf = Greedy<true>;
 
 /// What entries of [`Lfu`] and [`Gdsf`] carry: 8 bytes.
 #[derive(Debug, Default)]
@@ -150,12 +150,10 @@ pub struct GreedyMeta {
     frequency: u8,
 }
 
-impl Meta for GreedyMeta {}
-
+/// What [`Lfu`] and [`Gdsf`] are: of the entries that are worth least the oldest goes. With
+/// `BY_WEIGHT` an entry is worth less the more it weighs.
 #[derive(Default)]
-struct Greedy {
-    /// Whether an entry is worth less the more it weighs.
-    by_weight: bool,
+pub struct Greedy<const BY_WEIGHT: bool> {
     classes: Vec<Class>,
     age: u64,
     sketch: Sketch,
@@ -209,18 +207,17 @@ fn set_position(residents: &mut impl Residents<GreedyMeta>, slot: Slot, to: Posi
     }
 }
 
-impl Greedy {
-    fn new(by_weight: bool) -> Self {
-        Self {
-            by_weight,
-            ..Self::default()
-        }
+impl<const BY_WEIGHT: bool> std::fmt::Debug for Greedy<BY_WEIGHT> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if BY_WEIGHT { "Gdsf" } else { "Lfu" })
     }
+}
 
+impl<const BY_WEIGHT: bool> Greedy<BY_WEIGHT> {
     /// The name of the class that an entry of this frequency and weight belongs to.
     #[inline]
-    fn name(&self, frequency: u8, weight: u64) -> u8 {
-        let weight = if self.by_weight { weight.max(1) } else { 1 };
+    fn name(frequency: u8, weight: u64) -> u8 {
+        let weight = if BY_WEIGHT { weight.max(1) } else { 1 };
         let life = (u64::from(frequency) << WHOLE) / weight;
         life.max(1).ilog2().saturating_sub(PARTS) as u8
     }
@@ -245,7 +242,7 @@ impl Greedy {
         (frequency, flags): (u8, u32),
         residents: &mut impl Residents<GreedyMeta>,
     ) {
-        let name = self.name(frequency, residents.weight(slot));
+        let name = Self::name(frequency, residents.weight(slot));
         if residents.meta(slot).is_none() {
             return;
         }
@@ -264,18 +261,6 @@ impl Greedy {
         meta.placed = (age >> name) as u16;
         meta.class = name;
         meta.frequency = frequency;
-    }
-
-    fn admit(&mut self, slot: Slot, residents: &mut impl Residents<GreedyMeta>) {
-        let Some(meta) = residents.meta(slot) else {
-            return;
-        };
-        // An entry that is admitted anew, since its key is being replaced, has a past.
-        let past = match meta.frequency {
-            0 => (START + self.asked, 0),
-            frequency => (frequency, meta.mark.bits() & !POSITION),
-        };
-        self.place(slot, past, residents);
     }
 
     /// After an item has left the class: keeps invariants 4 and 5.
@@ -297,6 +282,109 @@ impl Greedy {
         }
     }
 
+    /// Takes out the entry that is due first, and tells when that is.
+    fn pop(&mut self, residents: &mut impl Residents<GreedyMeta>) -> Option<(Slot, u64)> {
+        let left = |class: &Class| class.due.wrapping_sub(self.age);
+        let index = (0..self.classes.len()).min_by_key(|&index| left(&self.classes[index]))?;
+        let class = &mut self.classes[index];
+        let due = class.due;
+        let slot = class.ring.pop()?;
+        self.settle(index, residents);
+        Some((slot, due))
+    }
+
+    #[inline]
+    fn leaves(&mut self, tag: Tag, meta: &GreedyMeta, due: u64) {
+        if !self.classes.is_empty() {
+            self.age = due;
+        }
+        let earned = meta.frequency.saturating_sub(START);
+        self.sketch.raise(tag, u32::from(earned));
+    }
+
+    /// Keeps the sketch in proportion to the residents.
+    #[inline]
+    fn fit_sketch(&mut self, residents: usize) {
+        let wanted = residents * REMEMBERED;
+        let slots = self.sketch.slots();
+        if residents >= FEWEST && (wanted > slots || wanted < slots / 4) {
+            self.sketch.fit(wanted + wanted / 8);
+        }
+    }
+
+    fn check_class(&self, class: &Class, residents: &impl Residents<GreedyMeta>) {
+        class.ring.check();
+        assert!(!class.ring.is_sparse(), "a ring of holes");
+        assert!(class.ring.live() > 0, "an empty class");
+        let mut before = class.due.wrapping_sub(self.age);
+        for (position, slot) in class.ring.iter() {
+            let meta = residents.meta(slot).expect("a stale item");
+            assert_eq!((meta.class, meta.mark.position()), (class.name, position));
+            let due = due(class.name, placed_at(meta, self.age));
+            let left = due.wrapping_sub(self.age);
+            assert!(left <= 1 << (u32::from(class.name) + PARTS), "overdue");
+            assert!(left >= before, "a class out of order");
+            let name = Self::name(meta.frequency, residents.weight(slot));
+            assert_eq!(name, class.name, "an entry of another class");
+            assert!(
+                Some(position) != class.ring.oldest() || due == class.due,
+                "the oldest"
+            );
+            before = left;
+        }
+    }
+}
+
+impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
+    type Meta = GreedyMeta;
+    const TOUCH: Touch = Touch::Mark;
+
+    fn new(_share: u64, _seed: u64) -> Self {
+        Self::default()
+    }
+
+    #[inline]
+    fn prefetch(&self, tag: Tag) {
+        self.sketch.prefetch(tag);
+    }
+
+    #[inline]
+    fn announce(&mut self, tag: Tag, _weight: u64) {
+        self.asked = self.sketch.count(tag) as u8;
+        self.sketch.raise(tag, 1);
+    }
+
+    fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<GreedyMeta>) {
+        let Some(meta) = residents.meta(slot) else {
+            return;
+        };
+        // An entry that is admitted again, since its key is being replaced, has a past.
+        let past = match meta.frequency {
+            0 => (START + self.asked, 0),
+            frequency => (frequency, meta.mark.bits() & !POSITION),
+        };
+        self.place(slot, past, residents);
+    }
+
+    #[inline]
+    fn mark(meta: &mut GreedyMeta) {
+        let bits = meta.mark.bits();
+        if bits & HITS != HITS {
+            meta.mark.set((bits | HIT) + ONE);
+        }
+    }
+
+    /// A weight of another class is a new life; any other changes nothing.
+    fn reweighed(&mut self, slot: Slot, _before: u64, residents: &mut impl Residents<GreedyMeta>) {
+        let (Some(meta), Some(tag)) = (residents.meta(slot), residents.tag(slot)) else {
+            return;
+        };
+        if Self::name(meta.frequency, residents.weight(slot)) != meta.class {
+            self.forget(slot, residents);
+            self.admit(slot, tag, residents);
+        }
+    }
+
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<GreedyMeta>) {
         let Some(meta) = residents.meta(slot) else {
             return;
@@ -306,28 +394,6 @@ impl Greedy {
             self.classes[index].ring.remove(position, slot);
             self.settle(index, residents);
         }
-    }
-
-    /// A weight of another class is a new life; any other changes nothing.
-    fn reweighed(&mut self, slot: Slot, residents: &mut impl Residents<GreedyMeta>) {
-        let Some(meta) = residents.meta(slot) else {
-            return;
-        };
-        if self.name(meta.frequency, residents.weight(slot)) != meta.class {
-            self.forget(slot, residents);
-            self.admit(slot, residents);
-        }
-    }
-
-    /// Takes out who is due first, and tells when that is.
-    fn pop(&mut self, residents: &mut impl Residents<GreedyMeta>) -> Option<(Slot, u64)> {
-        let left = |class: &Class| class.due.wrapping_sub(self.age);
-        let index = (0..self.classes.len()).min_by_key(|&index| left(&self.classes[index]))?;
-        let class = &mut self.classes[index];
-        let due = class.due;
-        let slot = class.ring.pop()?;
-        self.settle(index, residents);
-        Some((slot, due))
     }
 
     fn victim(&mut self, residents: &mut impl Residents<GreedyMeta>) -> Option<Slot> {
@@ -347,32 +413,7 @@ impl Greedy {
         None
     }
 
-    #[inline]
-    fn leaves(&mut self, tag: Tag, meta: &GreedyMeta, due: u64) {
-        if !self.classes.is_empty() {
-            self.age = due;
-        }
-        let earned = meta.frequency.saturating_sub(START);
-        self.sketch.raise(tag, u32::from(earned));
-    }
-
-    #[inline]
-    fn miss(&mut self, tag: Tag) {
-        self.asked = self.sketch.count(tag) as u8;
-        self.sketch.raise(tag, 1);
-    }
-
-    /// Keeps the sketch in proportion to the residents.
-    #[inline]
-    fn fit_sketch(&mut self, residents: usize) {
-        let wanted = residents * PLACES;
-        let places = self.sketch.places();
-        if residents >= FEWEST && (wanted > places || wanted < places / 4) {
-            self.sketch.fit(wanted + wanted / 8);
-        }
-    }
-
-    fn moved(&mut self, residents: &impl Residents<GreedyMeta>) {
+    fn moved(&mut self, residents: &mut impl Residents<GreedyMeta>) {
         for slot in residents.slots() {
             let Some(meta) = residents.meta(slot) else {
                 continue;
@@ -388,11 +429,15 @@ impl Greedy {
             class.close_holes(residents);
         }
         self.classes.shrink_to_fit();
-        self.sketch.shrink(residents.len() * PLACES);
+        self.sketch.shrink(residents.len() * REMEMBERED);
     }
 
-    /// Proves the invariants from scratch.
-    fn check(&self, residents: &impl Residents<GreedyMeta>) {
+    #[inline]
+    fn was_hit(meta: &GreedyMeta) -> Option<bool> {
+        Some(meta.mark.has(HIT))
+    }
+
+    fn check(&self, residents: &mut impl Residents<GreedyMeta>) {
         let live: usize = self.classes.iter().map(|class| class.ring.live()).sum();
         assert_eq!(live, residents.len(), "items and residents");
         assert!(
@@ -403,109 +448,7 @@ impl Greedy {
             self.check_class(class, residents);
         }
     }
-
-    fn check_class(&self, class: &Class, residents: &impl Residents<GreedyMeta>) {
-        class.ring.check();
-        assert!(!class.ring.is_sparse(), "a ring of holes");
-        assert!(class.ring.live() > 0, "an empty class");
-        let mut before = class.due.wrapping_sub(self.age);
-        for (position, slot) in class.ring.iter() {
-            let meta = residents.meta(slot).expect("a stale item");
-            assert_eq!((meta.class, meta.mark.position()), (class.name, position));
-            let due = due(class.name, placed_at(meta, self.age));
-            let left = due.wrapping_sub(self.age);
-            assert!(left <= 1 << (u32::from(class.name) + PARTS), "overdue");
-            assert!(left >= before, "a class out of order");
-            let name = self.name(meta.frequency, residents.weight(slot));
-            assert_eq!(name, class.name, "an entry of another class");
-            assert!(
-                Some(position) != class.ring.oldest() || due == class.due,
-                "the oldest"
-            );
-            before = left;
-        }
-    }
 }
-
-macro_rules! greedy {
-    ($name:ident, $by_weight:literal) => {
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(stringify!($name))
-            }
-        }
-
-        impl Policy for $name {
-            type Meta = GreedyMeta;
-            const TOUCH: Touch = Touch::Mark;
-
-            fn new(_share: u64, _seed: u64) -> Self {
-                Self(Greedy::new($by_weight))
-            }
-
-            #[inline]
-            fn fetch(&self, tag: Tag) {
-                self.0.sketch.fetch(tag);
-            }
-
-            #[inline]
-            fn miss(&mut self, tag: Tag, _weight: u64) {
-                self.0.miss(tag);
-            }
-
-            #[inline]
-            fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<GreedyMeta>) {
-                self.0.admit(slot, residents);
-            }
-
-            #[inline]
-            fn mark(meta: &mut GreedyMeta) {
-                let bits = meta.mark.bits();
-                if bits & HITS != HITS {
-                    meta.mark.set((bits | HIT) + ONE);
-                }
-            }
-
-            fn reweighed(
-                &mut self,
-                slot: Slot,
-                _before: u64,
-                residents: &mut impl Residents<GreedyMeta>,
-            ) {
-                self.0.reweighed(slot, residents);
-            }
-
-            fn forget(&mut self, slot: Slot, residents: &mut impl Residents<GreedyMeta>) {
-                self.0.forget(slot, residents);
-            }
-
-            #[inline]
-            fn victim(&mut self, residents: &mut impl Residents<GreedyMeta>) -> Option<Slot> {
-                self.0.victim(residents)
-            }
-
-            fn moved(&mut self, residents: &mut impl Residents<GreedyMeta>) {
-                self.0.moved(residents);
-            }
-
-            fn shrink_to_fit(&mut self, residents: &mut impl Residents<GreedyMeta>) {
-                self.0.shrink_to_fit(residents);
-            }
-
-            #[inline]
-            fn was_hit(meta: &GreedyMeta) -> Option<bool> {
-                Some(meta.mark.has(HIT))
-            }
-
-            fn check(&self, residents: &mut impl Residents<GreedyMeta>) {
-                self.0.check(residents);
-            }
-        }
-    };
-}
-
-greedy!(Lfu, false);
-greedy!(Gdsf, true);
 
 #[cfg(test)]
 mod tests {
@@ -513,8 +456,8 @@ mod tests {
 
     /// A greedy policy and its residents: slot `n` holds key `n`.
     #[derive(Default)]
-    struct Shop {
-        order: Greedy,
+    struct Shop<const BY_WEIGHT: bool> {
+        order: Greedy<BY_WEIGHT>,
         shelf: Shelf,
     }
 
@@ -556,20 +499,13 @@ mod tests {
         }
     }
 
-    impl Shop {
-        fn new(by_weight: bool) -> Self {
-            Self {
-                order: Greedy::new(by_weight),
-                ..Self::default()
-            }
-        }
-
+    impl<const BY_WEIGHT: bool> Shop<BY_WEIGHT> {
         fn add(&mut self, key: usize, weight: u64) {
-            self.order.miss(tag(key));
-            let places = self.shelf.0.len().max(key + 1);
-            self.shelf.0.resize_with(places, || None);
+            self.order.announce(tag(key), weight);
+            let slots = self.shelf.0.len().max(key + 1);
+            self.shelf.0.resize_with(slots, || None);
             self.shelf.0[key] = Some((weight, GreedyMeta::default()));
-            self.order.admit(Slot(key), &mut self.shelf);
+            self.order.admit(Slot(key), tag(key), &mut self.shelf);
         }
 
         fn ask(&mut self, key: usize, times: usize) {
@@ -580,7 +516,7 @@ mod tests {
         fn evict(&mut self) -> Option<usize> {
             let Slot(key) = self.order.victim(&mut self.shelf)?;
             self.shelf.0[key] = None;
-            self.order.check(&self.shelf);
+            self.order.check(&mut self.shelf);
             Some(key)
         }
 
@@ -590,9 +526,9 @@ mod tests {
         }
 
         fn reweigh(&mut self, key: usize, weight: u64) {
-            self.shelf.0[key].as_mut().unwrap().0 = weight;
-            self.order.reweighed(Slot(key), &mut self.shelf);
-            self.order.check(&self.shelf);
+            let before = std::mem::replace(&mut self.shelf.0[key].as_mut().unwrap().0, weight);
+            self.order.reweighed(Slot(key), before, &mut self.shelf);
+            self.order.check(&mut self.shelf);
         }
 
         fn evict_all(&mut self) -> Vec<usize> {
@@ -607,10 +543,10 @@ mod tests {
     #[test]
     fn an_old_favourite_stays_long_and_leaves_within_its_bound() {
         const RESIDENTS: usize = 10;
-        let mut shop = Shop::new(false);
+        let mut shop = Shop::<false>::default();
         (0..RESIDENTS).for_each(|key| shop.add(key, 1));
         let mut next = RESIDENTS;
-        let mut turn = |shop: &mut Shop| {
+        let mut turn = |shop: &mut Shop<false>| {
             shop.add(next, 1);
             next = RESIDENTS + (next + 1) % RESIDENTS;
             shop.evict()
@@ -622,7 +558,7 @@ mod tests {
         assert_eq!(shop.frequency(0), 255);
         shop.shelf.meta_mut(Slot(0)).unwrap().mark.lower(HITS);
         shop.order.forget(Slot(0), &mut shop.shelf);
-        shop.order.admit(Slot(0), &mut shop.shelf);
+        shop.order.admit(Slot(0), tag(0), &mut shop.shelf);
         let survived = (1..=1_000).find(|_| turn(&mut shop) == Some(0)).unwrap();
         assert!(
             (32 * RESIDENTS..=65 * RESIDENTS).contains(&survived),
@@ -632,7 +568,7 @@ mod tests {
 
     #[test]
     fn of_those_asked_for_as_often_the_heaviest_leaves_first() {
-        let mut shop = Shop::new(true);
+        let mut shop = Shop::<true>::default();
         let weights = [1, 1 << 20, 100, 9, 10_000];
         weights
             .iter()
@@ -640,7 +576,7 @@ mod tests {
             .for_each(|(key, weight)| shop.add(key, *weight));
         assert_eq!(shop.evict_all(), [1, 4, 2, 3, 0]);
 
-        let mut shop = Shop::new(false);
+        let mut shop = Shop::<false>::default();
         weights
             .iter()
             .enumerate()
@@ -650,7 +586,7 @@ mod tests {
 
     #[test]
     fn hits_outweigh_weight_by_their_number() {
-        let mut shop = Shop::new(true);
+        let mut shop = Shop::<true>::default();
         shop.add(0, 100);
         shop.add(1, 50);
         shop.ask(0, 7);
@@ -659,13 +595,13 @@ mod tests {
 
     #[test]
     fn the_extremes_of_weight_neither_wrap_nor_panic() {
-        let mut shop = Shop::new(true);
+        let mut shop = Shop::<true>::default();
         let weights = [u64::MAX, 0, 1 << 63, 1, 1 << 40, 1 << 41, (1 << 40) - 1];
         weights
             .iter()
             .enumerate()
             .for_each(|(key, weight)| shop.add(key, *weight));
-        shop.order.check(&shop.shelf);
+        shop.order.check(&mut shop.shelf);
         (0..7).for_each(|key| shop.ask(key, 300));
         assert_eq!(shop.evict_all().len(), 7);
         weights
@@ -680,7 +616,7 @@ mod tests {
 
     #[test]
     fn a_new_weight_is_a_new_life_and_nearly_the_same_one_changes_nothing() {
-        let mut shop = Shop::new(true);
+        let mut shop = Shop::<true>::default();
         (0..4).for_each(|key| shop.add(key, 64));
         shop.reweigh(0, 60);
         shop.reweigh(1, 1);
@@ -690,7 +626,7 @@ mod tests {
 
     #[test]
     fn an_eviction_places_a_bounded_number_anew() {
-        let mut shop = Shop::new(false);
+        let mut shop = Shop::<false>::default();
         (0..100).for_each(|key| shop.add(key, 1));
         (0..100).for_each(|key| shop.ask(key, 1));
         assert_eq!(shop.evict(), Some(PLACED_ANEW));
@@ -699,11 +635,11 @@ mod tests {
 
     #[test]
     fn an_entry_admitted_anew_keeps_its_past() {
-        let mut shop = Shop::new(false);
+        let mut shop = Shop::<false>::default();
         (0..3).for_each(|key| shop.add(key, 1));
         shop.ask(0, 5);
         assert_eq!(shop.order.victim(&mut shop.shelf), Some(Slot(1)));
-        shop.order.admit(Slot(1), &mut shop.shelf);
+        shop.order.admit(Slot(1), tag(1), &mut shop.shelf);
         assert_eq!(shop.frequency(1), START);
         assert_eq!(shop.frequency(0), START + 5);
         assert_eq!(shop.evict_all(), [2, 1, 0]);
@@ -711,7 +647,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_often_is_known_when_it_comes_back() {
-        let mut shop = Shop::new(false);
+        let mut shop = Shop::<false>::default();
         (0..200).for_each(|key| shop.add(key, 1));
         assert_eq!((0..100).filter_map(|_| shop.evict()).count(), 100);
         for _ in 0..5 {
@@ -726,16 +662,16 @@ mod tests {
 
     #[test]
     fn a_small_shard_remembers_nothing() {
-        let mut shop = Shop::new(false);
+        let mut shop = Shop::<false>::default();
         (0..FEWEST - 1).for_each(|key| shop.add(key, 1));
         shop.evict_all();
-        assert_eq!(shop.order.sketch.places(), 0);
+        assert_eq!(shop.order.sketch.slots(), 0);
     }
 
     #[test]
     fn ages_that_wrap_change_no_order() {
         let run = |age: u64| {
-            let mut shop = Shop::new(true);
+            let mut shop = Shop::<true>::default();
             shop.order.age = age;
             let mut victims = Vec::new();
             for n in 0..3_000_usize {
@@ -758,7 +694,7 @@ mod tests {
 
     #[test]
     fn rings_hold_no_memory_for_holes_and_empty_classes_none_at_all() {
-        let mut shop = Shop::new(true);
+        let mut shop = Shop::<true>::default();
         for key in 0..2_000 {
             shop.add(key, 1 << (key % 30));
         }
@@ -766,8 +702,8 @@ mod tests {
         (0..2_000)
             .filter(|key| key % 500 != 499)
             .for_each(|key| shop.remove(key));
-        shop.order.check(&shop.shelf);
-        let bytes = |shop: &Shop| -> usize {
+        shop.order.check(&mut shop.shelf);
+        let bytes = |shop: &Shop<true>| -> usize {
             let rings = shop.order.classes.iter().map(|class| class.ring.bytes());
             rings.sum()
         };
@@ -785,14 +721,14 @@ mod tests {
 
     #[test]
     fn the_sketch_shrinks_with_the_shard() {
-        let mut shop = Shop::new(false);
+        let mut shop = Shop::<false>::default();
         (0..1_000).for_each(|key| shop.add(key, 1));
         shop.evict();
-        let full = shop.order.sketch.places();
+        let full = shop.order.sketch.slots();
         assert!(full >= 999, "{full}");
         (1..900).for_each(|key| shop.remove(key));
         shop.order.shrink_to_fit(&mut shop.shelf);
-        assert!(shop.order.sketch.places() <= 128 + 32);
+        assert!(shop.order.sketch.slots() <= 128 + 32);
     }
 
     #[test]

@@ -16,42 +16,38 @@
 //! |---|---|
 //! | 0..3 | count, at most 7 |
 //! | 3..5 | what is known of its way out: nothing, no ghost, evicted late |
-//! | 5..16 | fingerprint, never 0; all bits of an empty place are 0 |
+//! | 5..16 | fingerprint, never 0; all bits of an empty slot are 0 |
 //!
 //! A key that was never here is taken for another once in some 130 times, for a
 //! young one once in 1,000.
 //!
 //! Invariants
 //! 1. In a set no fingerprint stands twice.
-//! 2. [`History::fit`] alone allocates.
+//! 2. [`Sets::fit`] alone allocates.
 //! 3. A push ends: each record that goes round again has lost one of its count.
 
-use crate::processor;
+use super::sets::{Set, Sets};
 use crate::tag::Tag;
 use std::array;
 
-/// Records in a set: what two vector instructions compare.
-const WAYS: usize = 16;
-const HALF: usize = WAYS / 2;
+/// Slots of a set: what two vector instructions compare.
+const SLOTS: usize = 16;
+const HALF: usize = SLOTS / 2;
 
 const COUNT: u16 = 7;
 const WAY_OUT: u16 = 3 << 3;
-/// Nothing is known of how it left: if it is not here, whoever took it in let go of it.
+/// Nothing is known of how it left: if it is not here, the queue that it entered let go of it.
 const UNKNOWN: u16 = 0;
-/// It left by nobody's choice, or is long forgotten: no ghost.
+/// It left by no choice of the policy, or is long forgotten: no ghost.
 const NO_GHOST: u16 = 1 << 3;
-/// It was evicted, and somebody said so.
+/// It was evicted, and the history was told.
 const EVICTED: u16 = 2 << 3;
-const PRINT: u16 = !(COUNT | WAY_OUT);
-
-#[derive(Clone, Copy, Default)]
-#[repr(align(32))]
-struct Set([u16; WAYS]);
+const FINGERPRINT: u16 = !(COUNT | WAY_OUT);
 
 /// The queue of records of each set.
 #[derive(Default)]
 pub(crate) struct History {
-    sets: Box<[Set]>,
+    sets: Sets<SLOTS>,
 }
 
 /// What was known of a key when it entered.
@@ -72,61 +68,42 @@ pub(crate) enum WayOut {
     Evicted,
 }
 
-/// Where a key's record lies, and what it must look like.
-struct Place {
-    set: usize,
-    print: u16,
-}
-
 impl History {
     /// How many keys can be remembered.
     #[inline]
-    pub(crate) fn places(&self) -> usize {
-        self.sets.len() * WAYS
+    pub(crate) fn slots(&self) -> usize {
+        self.sets.slots()
     }
 
-    /// Makes places for `keys` keys, or up to a set more. Each new set begins as
-    /// a copy of the old one that held the middle of its tags: doubled, nothing is lost.
-    #[cold]
-    #[inline(never)]
+    /// Makes slots for `keys` keys, or up to a set more, and keeps most records.
     pub(crate) fn fit(&mut self, keys: usize) {
-        let sets = keys.div_ceil(WAYS);
-        let before = std::mem::take(&mut self.sets);
-        let old = |new: usize| {
-            let middle = (2 * new as u64 + 1) * before.len() as u64 / (2 * sets as u64);
-            before.get(middle as usize).copied()
-        };
-        self.sets = (0..sets).map(|new| old(new).unwrap_or_default()).collect();
+        self.sets.fit(keys);
     }
 
-    /// Gives up places beyond those for `keys` keys.
+    /// Gives up slots beyond those for `keys` keys.
     pub(crate) fn shrink(&mut self, keys: usize) {
-        if keys + WAYS <= self.places() {
-            self.fit(keys);
-        }
+        self.sets.shrink(keys);
     }
 
     /// A key enters, unless it is known; says whether it was not. O(1).
     #[inline]
     pub(crate) fn enter_new(&mut self, tag: Tag) -> bool {
-        let place = self.place(tag);
-        let Some(set) = self.sets.get_mut(place.set) else {
+        let Some(set) = self.sets.set_mut(tag) else {
             return true;
         };
-        let known = set.knows(place.print);
+        let known = set.knows(fingerprint(tag));
         if !known {
-            set.push(place.print | UNKNOWN | 1);
+            set.push(fingerprint(tag) | UNKNOWN | 1);
         }
         !known
     }
 
     /// A known key enters, and is asked for once more; says what was known of it. O(1).
     pub(crate) fn enter_again(&mut self, tag: Tag) -> Option<Past> {
-        let place = self.place(tag);
         let sets = self.sets.len();
-        let set = self.sets.get_mut(place.set)?;
-        let way = set.way(place.print)?;
-        let record = set.renew(way, |record| raised(record, 1) & !WAY_OUT | UNKNOWN);
+        let set = self.sets.set_mut(tag)?;
+        let slot = set.slot(fingerprint(tag))?;
+        let record = set.renew(slot, |record| raised(record, 1) & !WAY_OUT | UNKNOWN);
         Some(Past {
             count: u32::from(record & COUNT),
             way_out: match record & WAY_OUT {
@@ -134,33 +111,30 @@ impl History {
                 EVICTED => WayOut::Evicted,
                 _ => WayOut::NoGhost,
             },
-            age: way * sets,
+            age: slot * sets,
         })
     }
 
     /// Asks for what is known of a key, and does not wait for it.
     #[inline]
-    pub(crate) fn fetch(&self, tag: Tag) {
-        if let Some(set) = self.sets.get(self.place(tag).set) {
-            processor::fetch(set);
-        }
+    pub(crate) fn prefetch(&self, tag: Tag) {
+        self.sets.prefetch(tag);
     }
 
     /// The key was evicted, late enough that its age would not show it. O(1).
     pub(crate) fn evicted(&mut self, tag: Tag) {
-        let place = self.place(tag);
-        let Some(set) = self.sets.get_mut(place.set) else {
+        let Some(set) = self.sets.set_mut(tag) else {
             return;
         };
-        match set.way(place.print) {
-            Some(way) => {
-                set.renew(way, |record| record & !WAY_OUT | EVICTED);
+        match set.slot(fingerprint(tag)) {
+            Some(slot) => {
+                set.renew(slot, |record| record & !WAY_OUT | EVICTED);
             }
-            None => set.push(place.print | EVICTED),
+            None => set.push(fingerprint(tag) | EVICTED),
         }
     }
 
-    /// The key left by nobody's choice: it is no ghost. O(1).
+    /// The key left by no choice of the policy: it is no ghost. O(1).
     pub(crate) fn removed(&mut self, tag: Tag) {
         if let Some(record) = self.record(tag) {
             *record = *record & !WAY_OUT | NO_GHOST;
@@ -169,17 +143,16 @@ impl History {
 
     /// Adds `by` to the count of a key; says what it is now. O(1).
     pub(crate) fn raise(&mut self, tag: Tag, by: u32) -> u32 {
-        let place = self.place(tag);
-        let Some(set) = self.sets.get_mut(place.set) else {
+        let Some(set) = self.sets.set_mut(tag) else {
             return 0;
         };
         let by = by.min(COUNT.into()) as u16;
-        let Some(way) = set.way(place.print) else {
-            set.push(place.print | NO_GHOST | by);
+        let Some(slot) = set.slot(fingerprint(tag)) else {
+            set.push(fingerprint(tag) | NO_GHOST | by);
             return by.into();
         };
-        set.0[way] = raised(set.0[way], by);
-        u32::from(set.0[way] & COUNT)
+        set.0[slot] = raised(set.0[slot], by);
+        u32::from(set.0[slot] & COUNT)
     }
 
     /// How often a key was asked for of late, at most 7. O(1).
@@ -196,20 +169,16 @@ impl History {
 
     #[inline]
     fn record(&mut self, tag: Tag) -> Option<&mut u16> {
-        let place = self.place(tag);
-        let set = self.sets.get_mut(place.set)?;
-        let way = set.way(place.print)?;
-        Some(&mut set.0[way])
+        let set = self.sets.set_mut(tag)?;
+        let slot = set.slot(fingerprint(tag))?;
+        Some(&mut set.0[slot])
     }
+}
 
-    /// The set by multiply-shift: any number of sets will do.
-    #[inline]
-    fn place(&self, tag: Tag) -> Place {
-        Place {
-            set: ((u64::from(tag.bits()) * self.sets.len() as u64) >> 32) as usize,
-            print: (tag.print() & PRINT).max(!PRINT + 1),
-        }
-    }
+/// What a record knows a tag by: never 0.
+#[inline]
+fn fingerprint(tag: Tag) -> u16 {
+    (tag.fingerprint() & FINGERPRINT).max(!FINGERPRINT + 1)
 }
 
 /// The record with `by` more, at most the most.
@@ -218,19 +187,22 @@ fn raised(record: u16, by: u16) -> u16 {
     record & !COUNT | (record & COUNT).saturating_add(by).min(COUNT)
 }
 
-impl Set {
+/// Each set is a queue of records, the newest first.
+impl Set<SLOTS> {
     /// Whether there is a record of this fingerprint. Without an early end: a few
     /// vector instructions.
     #[inline]
-    fn knows(&self, print: u16) -> bool {
-        let is = |record: &u16| record & PRINT == print;
+    fn knows(&self, fingerprint: u16) -> bool {
+        let is = |record: &u16| record & FINGERPRINT == fingerprint;
         self.0.iter().fold(false, |any, record| any | is(record))
     }
 
-    /// Where the record of this fingerprint stands.
+    /// The slot of the record of this fingerprint.
     #[inline]
-    fn way(&self, print: u16) -> Option<usize> {
-        self.0.iter().position(|record| record & PRINT == print)
+    fn slot(&self, fingerprint: u16) -> Option<usize> {
+        self.0
+            .iter()
+            .position(|record| record & FINGERPRINT == fingerprint)
     }
 
     /// Puts a record at the front.
@@ -251,17 +223,17 @@ impl Set {
             } else {
                 NO_GHOST
             };
-            last = self.shift(last & PRINT | way_out | ((last & COUNT) - 1));
+            last = self.shift(last & FINGERPRINT | way_out | ((last & COUNT) - 1));
         }
     }
 
     /// Puts a record at the front; says what fell out at the end.
     #[inline]
     fn shift(&mut self, record: u16) -> u16 {
-        let last = self.0[WAYS - 1];
+        let last = self.0[SLOTS - 1];
         // In two halves, each of which is one load and one store.
-        let young: [u16; HALF] = array::from_fn(|way| self.0[way]);
-        let old: [u16; HALF] = array::from_fn(|way| self.0[HALF - 1 + way]);
+        let young: [u16; HALF] = array::from_fn(|slot| self.0[slot]);
+        let old: [u16; HALF] = array::from_fn(|slot| self.0[HALF - 1 + slot]);
         self.0[1..=HALF].copy_from_slice(&young);
         self.0[HALF..].copy_from_slice(&old);
         self.0[0] = record;
@@ -270,9 +242,9 @@ impl Set {
 
     /// Puts a record at the front, changed; returns it as it was.
     #[inline]
-    fn renew(&mut self, way: usize, change: impl FnOnce(u16) -> u16) -> u16 {
-        let record = self.0[way];
-        self.0.copy_within(..way, 1);
+    fn renew(&mut self, slot: usize, change: impl FnOnce(u16) -> u16) -> u16 {
+        let record = self.0[slot];
+        self.0.copy_within(..slot, 1);
         self.0[0] = change(record);
         record
     }
@@ -305,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn without_places_it_knows_nothing() {
+    fn without_slots_it_knows_nothing() {
         let mut history = History::default();
         assert_eq!(enter(&mut history, 1), None);
         assert_eq!(history.raise(tag(1), 3), 0);
@@ -313,7 +285,7 @@ mod tests {
         history.removed(tag(1));
         history.lower(tag(1));
         history.shrink(0);
-        assert_eq!((history.count(tag(1)), history.places()), (0, 0));
+        assert_eq!((history.count(tag(1)), history.slots()), (0, 0));
     }
 
     #[test]
@@ -391,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn who_went_round_is_no_ghost_unless_it_was_evicted() {
+    fn what_went_round_is_no_ghost_unless_it_was_evicted() {
         let mut history = fitted(16);
         for n in [1, 2] {
             history.raise(tag(n), 5);
@@ -419,15 +391,15 @@ mod tests {
                 _ => _ = history.raise(tag, (dice >> 50 & 3) as u32),
             }
         }
-        let mut prints = 0;
-        for set in &history.sets {
-            let mut seen: Vec<u16> = set.0.iter().map(|record| record & PRINT).collect();
-            seen.retain(|&print| print != 0);
-            prints += seen.len();
+        let mut fingerprints = 0;
+        for set in history.sets.iter() {
+            let mut seen: Vec<u16> = set.0.iter().map(|record| record & FINGERPRINT).collect();
+            seen.retain(|&known| known != 0);
+            fingerprints += seen.len();
             seen.sort_unstable();
             assert!(seen.is_sorted_by(|one, next| one < next), "{seen:?}");
         }
-        assert!(prints > history.places() / 2, "{prints}");
+        assert!(fingerprints > history.slots() / 2, "{fingerprints}");
     }
 
     #[test]
@@ -448,7 +420,7 @@ mod tests {
         let mut counts = |keys| {
             history.fit(keys);
             let counts = (0..150).map(|n| history.count(tag(n)));
-            (counts.collect::<Vec<u32>>(), history.places())
+            (counts.collect::<Vec<u32>>(), history.slots())
         };
         let (before, places) = counts(320);
         assert_eq!(places, 320);
@@ -465,13 +437,13 @@ mod tests {
     #[test]
     fn it_shrinks_by_whole_sets() {
         let mut history = fitted(100);
-        assert_eq!(history.places(), 112);
+        assert_eq!(history.slots(), 112);
         history.shrink(97);
-        assert_eq!(history.places(), 112);
+        assert_eq!(history.slots(), 112);
         history.shrink(96);
-        assert_eq!(history.places(), 96);
+        assert_eq!(history.slots(), 96);
         history.shrink(1_000);
-        assert_eq!(history.places(), 96);
+        assert_eq!(history.slots(), 96);
     }
 
     #[test]

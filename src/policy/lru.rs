@@ -2,10 +2,10 @@
 //! touch is the one that counts.
 //!
 //! A hit leaves a hole where the entry stood and puts it at the back; the ring
-//! closes its holes when they outnumber the live items, so a hit costs amortised O(1) and the log at most 8 bytes an entry.
+//! closes its holes when they outnumber the live items, so a hit costs amortised O(1)
+//! and the log at most 8 bytes an entry.
 
-use super::fifo::{check_ring, push, renew, set_position};
-use super::ring::Ring;
+use super::queue::Queue;
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
 const HIT: u32 = 1 << 28;
@@ -18,15 +18,9 @@ const HIT: u32 = 1 << 28;
 ///
 /// Source: P. J. Denning, "The working set model for program behavior",
 /// Communications of the ACM, 1968.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Lru {
-    ring: Ring,
-}
-
-impl std::fmt::Debug for Lru {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Lru")
-    }
+    queue: Queue,
 }
 
 impl Policy for Lru {
@@ -39,7 +33,7 @@ impl Policy for Lru {
 
     #[inline]
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
-        push(&mut self.ring, slot, residents);
+        self.queue.push(slot, residents);
     }
 
     #[inline]
@@ -48,32 +42,28 @@ impl Policy for Lru {
             return;
         };
         mark.raise(HIT);
-        if !self.ring.is_newest(mark.position()) {
-            self.ring.remove(mark.position(), slot);
-            push(&mut self.ring, slot, residents);
+        if !self.queue.ring.is_newest(mark.position()) {
+            self.queue.ring.remove(mark.position(), slot);
+            self.queue.push(slot, residents);
         }
     }
 
     #[inline]
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
-        if let Some(mark) = residents.meta(slot) {
-            self.ring.remove(mark.position(), slot);
-        }
+        self.queue.remove(slot, residents);
     }
 
     #[inline]
     fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        residents.fetch(self.ring.ahead());
-        self.ring.pop()
+        self.queue.pop(residents)
     }
 
     fn moved(&mut self, residents: &mut impl Residents<Mark>) {
-        renew(&mut self.ring, residents);
+        self.queue.renew(residents);
     }
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
-        self.ring
-            .shrink_to_fit(|slot, _, to| set_position(residents, slot, to));
+        self.queue.shrink_to_fit(residents);
     }
 
     #[inline]
@@ -82,6 +72,6 @@ impl Policy for Lru {
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {
-        check_ring(&self.ring, residents);
+        self.queue.check_whole(residents);
     }
 }

@@ -7,14 +7,11 @@
 //!
 //! What the flags mean is for each policy to say.
 
-use super::Meta;
 use super::ring::{POSITION, Position};
 
 /// The meta of this crate's policies: a ring position and four flag bits in 32 bits.
 #[derive(Debug, Default)]
 pub struct Mark(u32);
-
-impl Meta for Mark {}
 
 impl Mark {
     #[inline]

@@ -12,7 +12,7 @@
 //! 2. Items lie from `front` up to `back`, going round at the end. The first is not a
 //!    hole; all other places hold holes, and one is always left over, so that `front` and
 //!    `back` tell full from empty.
-//! 3. A full ring in which holes outnumber live items by more than 32 is laid anew
+//! 3. A full ring in which holes outnumber live items by more than 32 is rebuilt
 //!    without them: it stays within 8 bytes for each live item, plus slack for growth of
 //!    a sixteenth.
 //!
@@ -113,7 +113,7 @@ impl Ring {
     }
 
     /// Adds an item at the back and returns its position. Tells, as `(slot, from, to)`,
-    /// of every move if the others must be laid anew.
+    /// of every move if the others must move.
     #[inline]
     pub(crate) fn push(
         &mut self,

@@ -19,7 +19,7 @@
 //! most three times: bounded, amortised O(1).
 
 use super::ghost::Ghost;
-use super::queue::{COUNT, HIT, ONE, Queues, SHIFT, count_hit};
+use super::segments::{COUNT, HIT, ONE, SHIFT, Segments, count_hit};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
 const TO_MAIN: u32 = 2 << SHIFT;
@@ -34,10 +34,10 @@ const TO_MAIN: u32 = 2 << SHIFT;
 ///
 /// Memory: 4 bytes in each entry, 4 to 8 of queues and 2 of ghosts.
 ///
-/// Source: J. Yang, Y. Zhang, Z. Qiu, Y. Yue, K. V. Rashmi, "FIFO Queues are
+/// Source: J. Yang, Y. Zhang, Z. Qiu, Y. Yue, K. V. Rashmi, "FIFO Segments are
 /// All You Need for Cache Eviction", SOSP 2023.
 pub struct S3Fifo {
-    queues: Queues,
+    segments: Segments,
     ghost: Ghost,
     share: u64,
     filled: bool,
@@ -55,7 +55,7 @@ impl S3Fifo {
     /// its share when full, however much room it lent or borrowed.
     #[inline]
     fn small_share(&self) -> u64 {
-        (self.queues.weight() / 10).max(1)
+        (self.segments.weight() / 10).max(1)
     }
 
     #[inline]
@@ -68,9 +68,9 @@ impl S3Fifo {
 
     /// Small's oldest is the victim, or goes to main (`None`).
     fn small_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (slot, bits) = self.queues.small.pop(residents)?;
+        let (slot, bits) = self.segments.small.pop(residents)?;
         if bits & COUNT >= TO_MAIN {
-            self.queues.main.push(slot, 0, residents);
+            self.segments.main.push(slot, 0, residents);
             return None;
         }
         self.remember(slot, residents);
@@ -79,9 +79,11 @@ impl S3Fifo {
 
     /// Main's oldest is the victim, or has earned another round (`None`).
     fn main_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (slot, bits) = self.queues.main.pop(residents)?;
+        let (slot, bits) = self.segments.main.pop(residents)?;
         if bits & COUNT > 0 {
-            self.queues.main.push(slot, (bits & COUNT) - ONE, residents);
+            self.segments
+                .main
+                .push(slot, (bits & COUNT) - ONE, residents);
             return None;
         }
         Some(slot)
@@ -94,7 +96,7 @@ impl Policy for S3Fifo {
 
     fn new(share: u64, _seed: u64) -> Self {
         Self {
-            queues: Queues::default(),
+            segments: Segments::default(),
             ghost: Ghost::default(),
             share,
             filled: false,
@@ -103,23 +105,23 @@ impl Policy for S3Fifo {
     }
 
     #[inline]
-    fn fetch(&self, tag: Tag) {
-        self.ghost.fetch(tag);
+    fn prefetch(&self, tag: Tag) {
+        self.ghost.prefetch(tag);
     }
 
     #[inline]
-    fn miss(&mut self, tag: Tag, _weight: u64) {
+    fn announce(&mut self, tag: Tag, _weight: u64) {
         self.to_main = self.ghost.forget(tag);
     }
 
     #[inline]
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
-        let filling = !self.filled && self.queues.small.weight() >= self.share / 10;
+        let filling = !self.filled && self.segments.small.weight() >= self.share / 10;
         if self.to_main || filling {
             self.to_main = false;
-            self.queues.main.push(slot, 0, residents);
+            self.segments.main.push(slot, 0, residents);
         } else {
-            self.queues.small.push(slot, 0, residents);
+            self.segments.small.push(slot, 0, residents);
         }
     }
 
@@ -129,20 +131,20 @@ impl Policy for S3Fifo {
     }
 
     fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Mark>) {
-        self.queues.reweighed(slot, before, residents);
+        self.segments.reweighed(slot, before, residents);
     }
 
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
-        self.queues.forget(slot, residents);
+        self.segments.remove(slot, residents);
     }
 
     #[inline]
     fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        self.filled |= self.queues.live() > 0;
-        for _ in 0..=self.queues.small.live() + 4 * residents.len() {
+        self.filled |= self.segments.live() > 0;
+        for _ in 0..=self.segments.small.live() + 4 * residents.len() {
             let over =
-                self.queues.small.weight() > self.small_share() || self.queues.main.live() == 0;
-            let victim = if over && self.queues.small.live() > 0 {
+                self.segments.small.weight() > self.small_share() || self.segments.main.live() == 0;
+            let victim = if over && self.segments.small.live() > 0 {
                 self.small_pays(residents)
             } else {
                 self.main_pays(residents)
@@ -155,7 +157,7 @@ impl Policy for S3Fifo {
     }
 
     fn moved(&mut self, residents: &mut impl Residents<Mark>) {
-        self.queues.moved(residents);
+        self.segments.renew(residents);
     }
 
     fn resized(&mut self, share: u64) {
@@ -163,7 +165,7 @@ impl Policy for S3Fifo {
     }
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
-        self.queues.shrink_to_fit(residents);
+        self.segments.shrink_to_fit(residents);
         self.ghost.shrink(residents.len() / 10 * 9);
     }
 
@@ -173,11 +175,11 @@ impl Policy for S3Fifo {
     }
 
     #[inline]
-    fn missed_a_ghost(&self) -> bool {
+    fn hit_a_ghost(&self) -> bool {
         self.to_main
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {
-        self.queues.check(residents);
+        self.segments.check(residents);
     }
 }

@@ -1,83 +1,93 @@
-//! Sets: a flat table of 16-bit records, 32 to a set, for what is remembered of
+//! Sets: a flat table of 16-bit records, `SLOTS` to a set, for what is remembered of
 //! keys that are not here.
 //!
 //! A tag's high bits pick its set by multiply-shift, so any number of sets will do,
-//! and its print is what a record knows it by; a set is one cache line, so all of a
-//! key's memory is one line away. What the records mean, and which of them gives
-//! way to a new one, is for the rooms above.
+//! and a part of its low bits is the fingerprint by which a record knows it. A set is
+//! half a cache line or a whole one, so all that is known of a key lies close
+//! together. What the records mean, and which of them gives way to a new one, is for
+//! the rooms above.
 //!
 //! Invariants
 //! 1. Nothing grows on its own: [`Sets::fit`] alone allocates.
-//! 2. A record of 0 is an empty place.
+//! 2. A record of 0 is an empty slot.
 
 use crate::processor;
 use crate::tag::Tag;
 
-/// Places in a set: one cache line of them.
-pub(crate) const WAYS: usize = 32;
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+pub(super) struct Set<const SLOTS: usize>(pub(super) [u16; SLOTS]);
 
-pub(crate) type Set = [u16; WAYS];
+#[derive(Clone, Default)]
+pub(super) struct Sets<const SLOTS: usize>(Box<[Set<SLOTS>]>);
 
-#[derive(Default)]
-pub(crate) struct Sets(Box<[Set]>);
-
-/// Where a tag's record lies, and what it must look like.
-pub(crate) struct Place {
-    pub(crate) set: usize,
-    pub(crate) print: u16,
-}
-
-impl Sets {
-    pub(crate) fn len(&self) -> usize {
+impl<const SLOTS: usize> Sets<SLOTS> {
+    /// How many sets there are.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The set and the fingerprint of `tag`; `None` as long as there is no set.
+    /// How many records there may be.
     #[inline]
-    pub(crate) fn place(&self, tag: Tag) -> Option<Place> {
-        let place = Place {
-            set: ((u64::from(tag.bits()) * self.0.len() as u64) >> 32) as usize,
-            print: tag.print(),
-        };
-        (!self.0.is_empty()).then_some(place)
+    pub(super) fn slots(&self) -> usize {
+        self.len() * SLOTS
+    }
+
+    /// The index of the set in which a tag's record lies: 0 if there is no set.
+    #[inline]
+    fn index(&self, tag: Tag) -> usize {
+        ((u64::from(tag.bits()) * self.len() as u64) >> 32) as usize
+    }
+
+    /// The set of a tag; `None` as long as there is no set.
+    #[inline]
+    pub(super) fn set(&self, tag: Tag) -> Option<&Set<SLOTS>> {
+        self.0.get(self.index(tag))
+    }
+
+    /// The set of a tag, to be changed.
+    #[inline]
+    pub(super) fn set_mut(&mut self, tag: Tag) -> Option<&mut Set<SLOTS>> {
+        self.0.get_mut(self.index(tag))
     }
 
     /// Asks for the set of a tag, and does not wait for it.
     #[inline]
-    pub(crate) fn fetch(&self, tag: Tag) {
-        if let Some(set) = self.place(tag).and_then(|place| self.0.get(place.set)) {
-            processor::fetch(set);
+    pub(super) fn prefetch(&self, tag: Tag) {
+        if let Some(set) = self.set(tag) {
+            processor::prefetch(set);
         }
     }
 
-    #[inline]
-    pub(crate) fn set(&self, place: &Place) -> Option<&Set> {
-        self.0.get(place.set)
-    }
-
-    #[inline]
-    pub(crate) fn set_mut(&mut self, place: &Place) -> Option<&mut Set> {
-        self.0.get_mut(place.set)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Set> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Set<SLOTS>> {
         self.0.iter()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Set> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Set<SLOTS>> {
         self.0.iter_mut()
     }
 
-    /// Changes the number of sets. Each new set begins as a copy of the old one
-    /// that held the middle of its tags: doubled, nothing is lost.
+    /// Makes slots for `keys` keys, or up to a set more. Each new set begins as a copy
+    /// of the old one that held the middle of its tags: doubled, nothing is lost.
     #[cold]
     #[inline(never)]
-    pub(crate) fn fit(&mut self, sets: usize) {
+    pub(super) fn fit(&mut self, keys: usize) {
+        let sets = keys.div_ceil(SLOTS);
         let before = std::mem::take(&mut self.0);
         let old = |new: usize| {
             let middle = (2 * new as u128 + 1) * before.len() as u128 / (2 * sets as u128);
             before.get(middle as usize).copied()
         };
-        self.0 = (0..sets).map(|new| old(new).unwrap_or_default()).collect();
+        self.0 = (0..sets)
+            .map(|new| old(new).unwrap_or(Set([0; SLOTS])))
+            .collect();
+    }
+
+    /// Gives up slots beyond those for `keys` keys.
+    pub(super) fn shrink(&mut self, keys: usize) {
+        if keys + SLOTS <= self.slots() {
+            self.fit(keys);
+        }
     }
 }

@@ -13,8 +13,8 @@
 //! The walk passes each entry at most once marked and once unmarked: at most
 //! two rounds, amortised O(1).
 
-use super::fifo::{check_ring, renew, set_position};
-use super::ring::{Position, Ring};
+use super::queue::{Queue, set_position};
+use super::ring::Position;
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
 const HIT: u32 = 1 << 28;
@@ -28,26 +28,20 @@ const VISITED: u32 = 1 << 29;
 /// Source: Y. Zhang, J. Yang, Y. Yue, Y. Vigfusson, K. V. Rashmi, "SIEVE is
 /// Simpler than LRU: an Efficient Turn-Key Eviction Algorithm for Web Caches",
 /// NSDI 2024.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Sieve {
-    ring: Ring,
+    queue: Queue,
     /// A live item, or `None` for the oldest.
     hand: Option<Position>,
-}
-
-impl std::fmt::Debug for Sieve {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sieve")
-    }
 }
 
 impl Sieve {
     /// Leaves a hole; a hand that stood there goes on.
     fn leave(&mut self, position: Position, slot: Slot) {
         if self.hand == Some(position) {
-            self.hand = self.ring.after(position);
+            self.hand = self.queue.ring.after(position);
         }
-        self.ring.remove(position, slot);
+        self.queue.ring.remove(position, slot);
     }
 }
 
@@ -75,7 +69,10 @@ impl Policy for Sieve {
 
     #[inline]
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
-        let position = self.ring.push(slot, follow(&mut self.hand, residents));
+        let position = self
+            .queue
+            .ring
+            .push(slot, follow(&mut self.hand, residents));
         set_position(residents, slot, position);
     }
 
@@ -92,9 +89,9 @@ impl Policy for Sieve {
     }
 
     fn victim(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        for _ in 0..=2 * self.ring.live() {
-            let position = self.hand.or_else(|| self.ring.oldest())?;
-            let slot = self.ring.slot(position)?;
+        for _ in 0..=2 * self.queue.ring.live() {
+            let position = self.hand.or_else(|| self.queue.ring.oldest())?;
+            let slot = self.queue.ring.slot(position)?;
             let mark = residents.meta_mut(slot)?;
             if !mark.has(VISITED) {
                 self.hand = Some(position);
@@ -102,17 +99,19 @@ impl Policy for Sieve {
                 return Some(slot);
             }
             mark.lower(VISITED);
-            self.hand = self.ring.after(position);
+            self.hand = self.queue.ring.after(position);
         }
         None
     }
 
     fn moved(&mut self, residents: &mut impl Residents<Mark>) {
-        renew(&mut self.ring, residents);
+        self.queue.renew(residents);
     }
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
-        self.ring.shrink_to_fit(follow(&mut self.hand, residents));
+        self.queue
+            .ring
+            .shrink_to_fit(follow(&mut self.hand, residents));
     }
 
     #[inline]
@@ -121,6 +120,6 @@ impl Policy for Sieve {
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {
-        check_ring(&self.ring, residents);
+        self.queue.check_whole(residents);
     }
 }

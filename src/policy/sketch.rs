@@ -11,24 +11,27 @@
 //! ```text
 //! raise(key, by):  its record's count += by, at most 15; without a record: takes
 //!                  the place of the oldest of least count
-//!                  after 10 raises a place all counts halve, at once: so equal
+//!                  after 10 raises a slot all counts halve, at once: so equal
 //!                  counts stay equal
 //! ```
 //!
 //! Invariants
-//! 1. A record whose count is 0 is an empty place, whatever its fingerprint; of
+//! 1. A record whose count is 0 is an empty slot, whatever its fingerprint; of
 //!    one fingerprint a set holds one record at most.
 //! 2. At most `32 * sets` records; [`Sketch::fit`] alone allocates.
 //!
-//! The halving is a plain pass over 2 bytes a place, once in 10 raises for each
-//! place: nothing beside the rebuilds of the shard's table.
+//! The halving is a plain pass over 2 bytes a slot, once in 10 raises for each
+//! slot: nothing beside the rebuilds of the shard's table.
 //!
 //! Related: R. Karp, S. Shenker, C. Papadimitriou, "A simple algorithm for
 //! finding frequent elements in streams and bags" (2003), and the "space saving"
 //! of A. Metwally, D. Agrawal, A. El Abbadi (2005), in small sets.
 
-use super::sets::{Place, Set, Sets, WAYS};
+use super::sets::{Set, Sets};
 use crate::tag::Tag;
+
+/// Slots of a set: 64 bytes of them.
+const SLOTS: usize = 32;
 
 const COUNT: u16 = 15;
 
@@ -37,49 +40,43 @@ const RAISES_AN_AGEING: usize = 10;
 
 #[derive(Default)]
 pub(crate) struct Sketch {
-    sets: Sets,
+    sets: Sets<SLOTS>,
     raises: usize,
 }
 
 impl Sketch {
     /// How many keys can be remembered.
     #[inline]
-    pub(crate) fn places(&self) -> usize {
-        self.sets.len() * WAYS
+    pub(crate) fn slots(&self) -> usize {
+        self.sets.slots()
     }
 
-    /// Makes places for `keys` keys, or up to a set more, and keeps most counts.
-    #[cold]
-    #[inline(never)]
+    /// Makes slots for `keys` keys, or up to a set more, and keeps most counts.
     pub(crate) fn fit(&mut self, keys: usize) {
-        self.sets.fit(keys.div_ceil(WAYS));
+        self.sets.fit(keys);
     }
 
-    /// Gives up places beyond those for `keys` keys.
+    /// Gives up slots beyond those for `keys` keys.
     pub(crate) fn shrink(&mut self, keys: usize) {
-        if keys + WAYS <= self.places() {
-            self.fit(keys);
-        }
+        self.sets.shrink(keys);
     }
 
     /// Asks for the memory of `tag`, and does not wait for it.
     #[inline]
-    pub(crate) fn fetch(&self, tag: Tag) {
-        self.sets.fetch(tag);
+    pub(crate) fn prefetch(&self, tag: Tag) {
+        self.sets.prefetch(tag);
     }
 
     /// How often `tag` was raised of late, at most 15. O(1).
     #[inline]
     pub(crate) fn count(&self, tag: Tag) -> u32 {
-        let Some(place) = self.place(tag) else {
+        let Some(Set(set)) = self.sets.set(tag) else {
             return 0;
         };
-        let Some(set) = self.sets.set(&place) else {
-            return 0;
-        };
+        let wanted = fingerprint(tag);
         // One record at most is its own. Without an early end: a few vector instructions.
         let count =
-            |record: u16| record & COUNT & u16::from(record & !COUNT == place.print).wrapping_neg();
+            |record: u16| record & COUNT & u16::from(record & !COUNT == wanted).wrapping_neg();
         set.iter()
             .fold(0, |any, &record| any | count(record))
             .into()
@@ -88,19 +85,17 @@ impl Sketch {
     /// Adds `by` to the count of `tag`; says what it was. O(1).
     #[inline]
     pub(crate) fn raise(&mut self, tag: Tag, by: u32) -> u32 {
-        let Some(place) = self.place(tag) else {
+        let Some(Set(set)) = self.sets.set_mut(tag) else {
             return 0;
         };
-        let Some(set) = self.sets.set_mut(&place) else {
-            return 0;
-        };
-        let way = way(set, place.print);
-        let known = set[way] & !COUNT == place.print;
-        let before = if known { set[way] & COUNT } else { 0 };
+        let wanted = fingerprint(tag);
+        let slot = slot(set, wanted);
+        let known = set[slot] & !COUNT == wanted;
+        let before = if known { set[slot] & COUNT } else { 0 };
         let after = (u32::from(before) + by).min(COUNT.into());
-        to_front(set, way, place.print | after as u16);
+        to_front(set, slot, wanted | after as u16);
         self.raises += after as usize - usize::from(before);
-        if self.raises >= RAISES_AN_AGEING * self.places() {
+        if self.raises >= RAISES_AN_AGEING * self.slots() {
             self.age();
         }
         before.into()
@@ -110,43 +105,40 @@ impl Sketch {
     #[inline(never)]
     fn age(&mut self) {
         self.raises = 0;
-        for record in self.sets.iter_mut().flatten() {
+        for record in self.sets.iter_mut().flat_map(|set| &mut set.0) {
             *record = *record & !COUNT | (*record & COUNT) >> 1;
         }
     }
-
-    /// No fingerprint is 0: each empty place would be one more record of that key.
-    #[inline]
-    fn place(&self, tag: Tag) -> Option<Place> {
-        let place = self.sets.place(tag)?;
-        Some(Place {
-            print: (place.print & !COUNT).max(COUNT + 1),
-            ..place
-        })
-    }
 }
 
-/// The way of `print` in a set, or else of the oldest record of least count: in
+/// What a record knows a tag by. It is never 0: else each empty slot would be one more
+/// record of that key.
+#[inline]
+fn fingerprint(tag: Tag) -> u16 {
+    (tag.fingerprint() & !COUNT).max(COUNT + 1)
+}
+
+/// The slot of `wanted` in a set, or else of the oldest record of least count: in
 /// one pass, as the least of (not it, count, age).
 #[inline]
-fn way(set: &Set, print: u16) -> usize {
+fn slot(set: &[u16; SLOTS], wanted: u16) -> usize {
     // Signed: the vector instruction that all processors have.
     let mut least = i16::MAX;
-    for (way, &record) in set.iter().enumerate() {
-        let other = i16::from(record & !COUNT != print) << 9;
+    for (slot, &record) in set.iter().enumerate() {
+        let other = i16::from(record & !COUNT != wanted) << 9;
         let count = ((record & COUNT) << 5) as i16;
-        least = least.min(other | count | (WAYS - 1 - way) as i16);
+        least = least.min(other | count | (SLOTS - 1 - slot) as i16);
     }
-    WAYS - 1 - least as usize % WAYS
+    SLOTS - 1 - least as usize % SLOTS
 }
 
-/// Puts `record` first and moves those before `way` one place on, over it.
+/// Puts `record` first and moves those before `slot` one on, over it.
 #[inline]
-fn to_front(set: &mut Set, way: usize, record: u16) {
-    let mut moved = [record; WAYS];
-    moved[1..].copy_from_slice(&set[..WAYS - 1]);
+fn to_front(set: &mut [u16; SLOTS], slot: usize, record: u16) {
+    let mut moved = [record; SLOTS];
+    moved[1..].copy_from_slice(&set[..SLOTS - 1]);
     for (at, (old, new)) in set.iter_mut().zip(moved).enumerate() {
-        let moves = -i16::from(at as i16 <= way as i16) as u16;
+        let moves = -i16::from(at as i16 <= slot as i16) as u16;
         *old = new & moves | *old & !moves;
     }
 }
@@ -171,10 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn without_places_it_knows_nothing() {
+    fn without_slots_it_knows_nothing() {
         let mut sketch = Sketch::default();
         sketch.raise(tag(1), 3);
-        assert_eq!((sketch.count(tag(1)), sketch.places()), (0, 0));
+        assert_eq!((sketch.count(tag(1)), sketch.slots()), (0, 0));
     }
 
     #[test]
@@ -182,13 +174,13 @@ mod tests {
         let mut sketch = fitted(6_400);
         (0..200).for_each(|n| (0..n % 3).for_each(|_| raise(&mut sketch, n, 1)));
         let wrong = (0..200).filter(|&n| u64::from(sketch.count(tag(n))) != n % 3);
-        assert!(wrong.count() <= 2, "but for a shared print");
+        assert!(wrong.count() <= 2, "but for a shared fingerprint");
         sketch.raise(tag(1), 100);
         assert_eq!(sketch.count(tag(1)), 15);
     }
 
     #[test]
-    fn who_was_raised_often_outlives_a_flood_of_the_new() {
+    fn what_was_raised_often_outlives_a_flood_of_the_new() {
         let mut sketch = fitted(320);
         (0..50).for_each(|n| raise(&mut sketch, n, 15));
         (1_000..3_000).for_each(|n| raise(&mut sketch, n, 1));
@@ -205,7 +197,7 @@ mod tests {
         let mut sketch = fitted(320);
         (0..20_000).for_each(|n| raise(&mut sketch, n % 1_000, 1));
         let lucky = (0..1_000).filter(|&n| sketch.count(tag(n)) > 1).count();
-        assert!(lucky < 20, "{lucky} share a print");
+        assert!(lucky < 20, "{lucky} share a fingerprint");
     }
 
     #[test]
@@ -232,10 +224,7 @@ mod tests {
     #[test]
     fn a_key_whose_fingerprint_looks_empty_is_counted_like_any_other() {
         let mut sketch = fitted(1);
-        let looks_empty = |&n: &u64| {
-            let place = sketch.sets.place(tag(n));
-            place.is_some_and(|place| place.print <= COUNT)
-        };
+        let looks_empty = |&n: &u64| tag(n).fingerprint() <= COUNT;
         let lost = tag((0..).find(looks_empty).unwrap());
         (0..3).for_each(|_| _ = sketch.raise(lost, 1));
         assert_eq!(sketch.count(lost), 3);

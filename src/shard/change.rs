@@ -5,23 +5,23 @@
 //! goes on after the lock.
 
 use super::{Shard, fits};
-use crate::budget::{Budget, Hand};
+use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
 use crate::error::Updated;
+use crate::form::{Form, extra::Extra};
 use crate::leave::Leaving;
-use crate::outbox::Outbox;
-use crate::policy::{Meta, Ours, Policy, Slot};
-use crate::room::Room;
-use crate::scale::Scale;
+use crate::leave::outbox::Outbox;
+use crate::policy::{Policy, Slot};
+use crate::room::{Room, Scale};
 use crate::unwind::Panics;
 
-/// What became of a value changed in place. The closure's result is not dropped
+/// What became of a value changed in place, and the closure's result, which is not dropped
 /// under the lock either.
 pub(crate) struct Changed<R> {
     pub(crate) result: Option<R>,
     /// Whether the value stayed.
     pub(crate) stayed: bool,
-    /// To go on once the lock is left.
+    /// Go on once the lock is left.
     pub(crate) panics: Panics,
 }
 
@@ -35,10 +35,10 @@ impl<R> Changed<R> {
         }
     }
 
-    /// Outside the lock: tells what left, then goes on with the panic or answers.
-    pub(crate) fn settle<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
+    /// Tells what left, outside the lock, then goes on with the panic or answers.
+    pub(crate) fn finish<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
         let mut panics = self.panics;
-        panics.add(leaving.settle_quietly());
+        panics.add(leaving.tell_and_drop());
         match panics.hand(self.result) {
             Some(result) if self.stayed => Updated::Kept(result),
             Some(result) => Updated::Refused(result),
@@ -47,35 +47,37 @@ impl<R> Changed<R> {
     }
 }
 
-impl<K, V, P: Policy> Shard<K, V, P> {
+impl<K, V, F: Form> Shard<K, V, F> {
     /// Changes what the entry in `slot` is charged; says whether there was room
-    /// for it with own victims paying down to `floor`.
+    /// for it, with entries of this shard evicted down to `floor`.
     pub(super) fn reweigh(
         &mut self,
         slot: Slot,
         after: u64,
         floor: u64,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
-        if !P::Meta::WEIGHED || before == after {
+        if !F::WEIGHED || before == after {
             return true;
         }
         let room = |weight| Room { weight, entries: 0 };
         if after > before {
             let need = room(after - before);
-            if !hand.complete(need) && !self.collect(need, floor, Some(slot), hand, out) {
+            if !reservation.take_all(need)
+                && !self.collect(need, floor, Some(slot), reservation, out)
+            {
                 return false;
             }
-            hand.pay(need);
+            reservation.pay(need);
             self.hold(need);
         } else {
             self.release(room(before - after));
-            hand.budget().give(room(before - after));
+            reservation.budget().give(room(before - after));
         }
         if let Some(entry) = self.table.get_mut(slot) {
-            entry.meta.set_weight(after, Ours);
+            entry.extra.set_weight(after);
         }
         true
     }
@@ -105,12 +107,15 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         };
         let panics = &mut changed.panics;
         changed.result = panics.run(|| change(&entry.key, &mut entry.value));
-        let weight = panics.run(|| scale.weigh::<P>(&entry.key, &entry.value));
+        let weight = panics.run(|| match F::WEIGHED {
+            true => scale.weigh(&entry.key, &entry.value),
+            false => 1,
+        });
         // The policy is asked here: its panic waits as well.
         let settled = panics.run(|| {
             let stayed = weight.is_some_and(|weight| self.recharge(slot, weight, budget, out));
             if !stayed {
-                self.leave(slot, Cause::Refused, budget, out);
+                self.remove(slot, Cause::Refused, budget, out);
             }
             stayed
         });
@@ -127,8 +132,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
-        // All of this shard may pay: the closure's caller cannot wait for others.
-        let fits = fits(after, budget) && self.reweigh(slot, after, 0, &mut budget.hand(), out);
+        // All of this shard may be evicted: the closure's caller cannot wait for other shards.
+        let fits = fits(after, budget) && self.reweigh(slot, after, 0, &mut budget.reserve(), out);
         if fits && before != after {
             self.counts.reweighed(before, after);
             self.reordered(slot, before, after);
@@ -148,7 +153,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     ) -> Panics {
         self.flights.detach_all();
         for slot in self.table.every_slot() {
-            if self.unless_past(Some(slot), budget, out).is_none() {
+            if self.unless_expired(Some(slot), budget, out).is_none() {
                 continue;
             }
             let Some(entry) = self.table.get_mut(slot) else {
@@ -157,7 +162,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             let mut panics = Panics::none();
             let kept = panics.run(|| keep(&entry.key, &mut entry.value));
             if kept == Some(false) {
-                self.leave(slot, Cause::Removed, budget, out);
+                self.remove(slot, Cause::Removed, budget, out);
                 continue;
             }
             panics.add(self.change(slot, scale, budget, |_, _| (), out).panics);

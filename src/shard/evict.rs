@@ -1,112 +1,114 @@
-//! Room: own victims pay for it, for oneself or for others.
+//! Making room: evicting this shard's entries, for its own insert or for another shard's.
 //!
 //! ```text
-//! pay(need):     from the hand, else from the budget, else own victims pay;
-//!                a shard that holds less than its floor asks the door instead,
-//!                which gathers room elsewhere and comes again with a full hand
+//! pay(need):     from the reservation, else from the budget, else by evicting entries of
+//!                this shard; a shard that holds less than its floor asks the door instead,
+//!                which gathers room elsewhere and comes again with enough reserved
 //! ```
 //!
 //! Whatever a policy answers, making room ends: each step evicts an entry or stops. An
 //! entry that is being replaced (`keep`), and one that is not yet paid for, is no victim.
 
-use super::{Shard, timer};
-use crate::budget::{Budget, Hand};
+use super::{Shard, deadline};
+use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
-use crate::outbox::Outbox;
-use crate::policy::{Meta, Policy, Slot};
+use crate::form::Form;
+use crate::leave::outbox::Outbox;
+use crate::policy::{Policy, Slot};
 use crate::room::Room;
 use crate::unwind::Panics;
 
-impl<K, V, P: Policy> Shard<K, V, P> {
-    /// Own victims pay for an entry that needs this much. In a cache of entries that
-    /// weigh alike one victim's room is the newcomer's: no hand touches it.
+impl<K, V, F: Form> Shard<K, V, F> {
+    /// Evicts until an entry that needs this much is paid for. In a cache of entries that
+    /// weigh alike one victim's room is the newcomer's: it passes through no reservation.
     #[inline(always)]
-    pub(super) fn settle(
+    pub(super) fn evict_for(
         &mut self,
         need: Room,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         if let Some(room) = self.evict(None, out) {
-            if hand.is_empty() && (!P::Meta::WEIGHED || room == need) {
+            if reservation.is_empty() && (!F::WEIGHED || room == need) {
                 return true;
             }
-            hand.receive(room);
+            reservation.receive(room);
         }
-        self.settle_by_more(need, hand, out)
+        self.evict_more_for(need, reservation, out)
     }
 
-    /// The same, if one victim was not just right.
+    /// Completes `evict_for` when one victim's room is not exactly what is needed.
     #[inline(never)]
-    pub(super) fn settle_by_more(
+    pub(super) fn evict_more_for(
         &mut self,
         need: Room,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
-        let settled = hand.complete(need) || self.collect(need, self.floor, None, hand, out);
-        if settled {
-            hand.pay(need);
+        let paid =
+            reservation.take_all(need) || self.collect(need, self.floor, None, reservation, out);
+        if paid {
+            reservation.pay(need);
         }
-        settled
+        paid
     }
 
-    /// Own victims pay for what the budget has not free, as long as this shard holds
-    /// more than `floor`; says whether the hand covers `need` now.
+    /// Evicts what the budget has not free, as long as this shard holds more than `floor`;
+    /// says whether the reservation covers `need` now.
     pub(super) fn collect(
         &mut self,
         need: Room,
         floor: u64,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         while self.may_pay(floor) {
-            if !self.expire_one(keep, hand, out) {
+            if !self.expire_one(keep, reservation, out) {
                 let Some(room) = self.evict_one(keep, out) else {
                     break;
                 };
-                hand.receive(room);
+                reservation.receive(room);
             }
-            if hand.complete(need) {
+            if reservation.take_all(need) {
                 return true;
             }
         }
-        // Others may have given room back since; or all there is was evicted.
-        hand.complete(need)
+        // Other shards may have given room back since; or all there is was evicted.
+        reservation.take_all(need)
     }
 
-    /// Whether this shard's own victims pay for room, down to `floor`. Entries
-    /// may weigh 0, so with a floor of 0 all of them do.
+    /// Whether this shard may evict for room, down to `floor`. Entries may weigh 0, so with a
+    /// floor of 0 it may evict all of them.
     #[inline]
     pub(super) fn may_pay(&self, floor: u64) -> bool {
         floor == 0 || self.held().weight > floor
     }
 
-    /// Evicts for someone else, down to `floor`, until the hand covers `need`.
+    /// Evicts for another shard, down to `floor`, until the reservation covers `need`.
     pub(crate) fn yield_room(
         &mut self,
         floor: u64,
         need: Room,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) {
-        while !hand.covers(need) && self.expire_one(keep, hand, out) {}
-        while !hand.covers(need) && self.may_pay(floor) {
+        while !reservation.covers(need) && self.expire_one(keep, reservation, out) {}
+        while !reservation.covers(need) && self.may_pay(floor) {
             let Some(room) = self.evict_one(keep, out) else {
                 break;
             };
-            hand.receive(room);
+            reservation.receive(room);
         }
     }
 
     /// Evicts at most `most` entries while the budget is over a lowered
-    /// capacity and this shard over `floor`; says whether it may go on.
+    /// capacity and this shard over `floor`; says how many.
     ///
     /// A policy that panics is not asked for that victim: the bound comes first,
     /// and the panic is kept for later.
-    pub(crate) fn work_off(
+    pub(crate) fn evict_over_capacity(
         &mut self,
         floor: u64,
         most: usize,
@@ -118,7 +120,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             if !budget.is_over() || !self.may_pay(floor) {
                 return gone;
             }
-            let due = panics.run(|| self.expire_one(None, &mut budget.hand(), out));
+            let due = panics.run(|| self.expire_one(None, &mut budget.reserve(), out));
             if due != Some(false) {
                 continue;
             }
@@ -132,13 +134,14 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         most
     }
 
-    /// Evicts one entry without a word to the policy; its room, if there was one.
+    /// Evicts some entry without asking the policy, which has just panicked; its room, if
+    /// there was one.
     #[cold]
     pub(super) fn evict_unasked(&mut self, out: &mut Outbox<K, V>) -> Option<Room> {
         let slot = self.table.slot_from(0, None)?;
         let entry = self.table.take(slot)?;
-        let (cause, times) = timer::parted(&entry.meta, Cause::Evicted, self.now);
-        Some(self.left(entry, cause, times, out))
+        let (cause, times) = deadline::cause_and_times(&entry.extra, Cause::Evicted, self.now);
+        Some(self.depart(entry, cause, times, out))
     }
 
     /// Evicts one entry, but never `keep`; its room, if there was one.
@@ -155,13 +158,13 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         self.evict_another(named, keep, out)
     }
 
-    /// The same, for callers in no haste.
+    /// `evict`, not inlined.
     #[inline(never)]
     pub(super) fn evict_one(&mut self, keep: Option<Slot>, out: &mut Outbox<K, V>) -> Option<Room> {
         self.evict(keep, out)
     }
 
-    /// The same, when the policy has named the entry to keep, or nothing that exists.
+    /// Completes `evict` when the policy has named the entry to keep, or no entry.
     #[cold]
     #[inline(never)]
     pub(super) fn evict_another(
@@ -191,6 +194,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         Some(slot)
     }
 
+    /// Puts the entry to keep into the order again, if the policy has named it.
     pub(super) fn readmit(&mut self, named: Option<Slot>, keep: Option<Slot>) {
         if let (Some(slot), true) = (named, named == keep) {
             if let Some(entry) = self.table.get(slot) {

@@ -6,17 +6,18 @@
 //!                else          place the entry, pay the weight, admit it
 //! ```
 //!
-//! What the offer brings stays with the door until it is in, so that whatever panics on
-//! the way, nothing is dropped under the lock.
+//! Key and value stay with the door until the entry is in, so that nothing is dropped under
+//! the lock, whatever panics on the way.
 
-use super::{Shard, charge, counted, fits, timer};
-use crate::budget::{Budget, Hand};
+use super::{Shard, charge, counted, deadline, fits};
+use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::error::Reason;
 use crate::flight::Flight;
-use crate::outbox::Outbox;
+use crate::form::{Form, extra::Extra};
+use crate::leave::outbox::Outbox;
 use crate::policy::MOST_LIVE;
-use crate::policy::{Meta, Ours, Policy, Slot, Tag};
+use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
 use crate::sync::Arc;
 use crate::table::Entry;
@@ -28,11 +29,11 @@ pub(crate) struct Offer<K, V> {
     pub(crate) pair: Option<(K, V)>,
     pub(crate) tag: Tag,
     pub(crate) weight: u64,
-    /// How long it is to live, in nanoseconds, where entries have lives.
+    /// How long it is to live, in nanoseconds, where entries have ages.
     pub(crate) life: u64,
-    /// Leave an older value under the key alone.
+    /// Whether an older value under the key stays.
     pub(crate) only_if_absent: bool,
-    /// It comes from the flight of its key, which must not be detached by it.
+    /// Whether it comes from the flight of its key, which it must not detach.
     pub(crate) lands: bool,
 }
 
@@ -45,70 +46,71 @@ impl<K: Eq, V> Offer<K, V> {
     }
 }
 
-/// What became of an offer. Key and value stay with the door until they are in,
-/// so that whatever panics on the way, it is not dropped under the lock.
-pub(crate) enum Placed {
+/// What became of an offer.
+pub(crate) enum Inserted {
     /// It is in; an older value under its key is in the outbox as `Replaced`.
     Stored(Slot),
-    /// It is the last in the outbox, as `Refused` (or `Expired`, if it had no life),
+    /// It is the last in the outbox, as `Refused` (or `Expired`, if its time to live is zero),
     /// and an older value under its key is there as `Replaced`.
     Refused(Reason),
-    /// The key is there, and the offer was only for the case that it is not.
+    /// It was left alone: its key is there and it was only for the case that it is not, or its
+    /// flight was detached.
     Present,
     /// Nothing has changed but for victims; room must be gathered first, this
     /// much in all.
     NeedsRoom(Room),
 }
 
-impl<K, V, P: Policy> Shard<K, V, P> {
+impl<K, V, F: Form> Shard<K, V, F> {
     /// Puts an offer in, if there is room.
     #[inline]
     pub(crate) fn insert(
         &mut self,
         offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
-    ) -> Placed
+    ) -> Inserted
     where
         K: Eq,
     {
-        self.policy.fetch(offer.tag);
-        self.work(hand.budget(), out);
+        self.policy.prefetch(offer.tag);
+        self.expire_some(reservation.budget(), out);
         if self.flights.are_flying() {
-            self.make_way(offer);
+            self.detach_written(offer);
         }
-        if self.table.is_due() || self.table.len() >= MOST_LIVE {
-            self.prepare(hand, out);
+        if self.table.needs_rebuild() || self.table.len() >= MOST_LIVE {
+            self.prepare(reservation, out);
         }
-        let budget = hand.budget();
-        let (tag, weight) = (offer.tag, weight_of::<K, V, P>(offer));
+        let budget = reservation.budget();
+        let (tag, weight) = (offer.tag, weight_of::<K, V, F>(offer));
         if !fits(weight, budget) || self.is_lifeless(offer.life) {
             return self.refuse(offer, budget, out);
         }
         let is = |key: &K| offer.has(key);
-        let found = match self.table.slot_or_place(tag, is) {
-            Ok(slot) => match self.unless_past(Some(slot), budget, out) {
+        let found = match self.table.slot_or_vacant(tag, is) {
+            Ok(slot) => match self.unless_expired(Some(slot), budget, out) {
                 Some(slot) => Ok(slot),
-                None => self.table.slot_or_place(tag, is),
+                None => self.table.slot_or_vacant(tag, is),
             },
-            Err(place) => Err(place),
+            Err(vacant) => Err(vacant),
         };
         match found {
-            Ok(_) if offer.only_if_absent => Placed::Present,
-            Ok(slot) => self.replace(slot, weight, offer, hand, out),
-            Err(place) => {
+            Ok(_) if offer.only_if_absent => Inserted::Present,
+            Ok(slot) => self.replace(slot, weight, offer, reservation, out),
+            Err(vacant) => {
                 let Some((key, value)) = offer.pair.take() else {
-                    return Placed::Present;
+                    return Inserted::Present;
                 };
-                // Before anything is written: an atomic change waits until all that was
-                // written has reached the processor's cache.
-                hand.draw(charge::<P>(weight));
-                let mut meta = P::Meta::default();
-                meta.set_weight(weight, Ours);
-                timer::set_endless(&mut meta);
-                let slot = place.place(Entry {
+                // This comes before anything is written: an atomic change waits until all that
+                // was written has reached the processor's cache.
+                reservation.draw(charge::<F>(weight));
+                let mut extra = F::Extra::default();
+                extra.set_weight(weight);
+                deadline::set_endless(&mut extra);
+                let slot = vacant.fill(Entry {
                     tag,
-                    meta,
+                    meta: F::Meta::default(),
+                    extra,
                     key,
                     value,
                 });
@@ -117,41 +119,41 @@ impl<K, V, P: Policy> Shard<K, V, P> {
                     slot,
                     offer,
                 };
-                unpaid.pay(hand, out)
+                unpaid.pay(reservation, out)
             }
         }
     }
 
-    /// The same for an offer that a flight has loaded, if it comes from one: then
-    /// the flight is taken out once that is done, or, if it was detached meanwhile, the
+    /// Puts in an offer that a flight has loaded, if it comes from one: then the flight is
+    /// taken out once that is done, or, if it was detached meanwhile, the
     /// offer is left alone.
     #[inline(never)]
     pub(crate) fn insert_for(
         &mut self,
         flight: Option<&Arc<Flight<K, V>>>,
         offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
-    ) -> Placed
+    ) -> Inserted
     where
         K: Eq,
     {
         let tag = offer.tag;
         if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
-            return Placed::Present;
+            return Inserted::Present;
         }
-        let placed = self.insert(offer, hand, out);
-        if let (Some(flight), false) = (flight, matches!(placed, Placed::NeedsRoom(_))) {
+        let placed = self.insert(offer, reservation, out);
+        if let (Some(flight), false) = (flight, matches!(placed, Inserted::NeedsRoom(_))) {
             self.flights.remove(tag, flight);
         }
         placed
     }
 
-    /// Detaches the flight of a key that someone else writes: not one that only would
-    /// have, had the key not been there.
+    /// Detaches the flight of a key that is written by another call, unless that call only
+    /// writes where the key is not there, and it is.
     #[cold]
     #[inline(never)]
-    pub(super) fn make_way(&mut self, offered: &Offer<K, V>)
+    pub(super) fn detach_written(&mut self, offered: &Offer<K, V>)
     where
         K: Eq,
     {
@@ -162,16 +164,16 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
     }
 
-    /// Before a place is looked for: there must be one.
+    /// Makes sure that the table has a free slot.
     #[cold]
     #[inline(never)]
-    pub(super) fn prepare(&mut self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) {
+    pub(super) fn prepare(&mut self, reservation: &mut Reservation<'_>, out: &mut Outbox<K, V>) {
         if self.table.len() >= MOST_LIVE {
             if let Some(room) = self.evict_one(None, out) {
-                hand.receive(room);
+                reservation.receive(room);
             }
         }
-        if self.table.is_due() {
+        if self.table.needs_rebuild() {
             self.table.rebuild(self.likely_full());
             self.policy.moved(&mut self.table);
         }
@@ -188,17 +190,17 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(super) fn admit(&mut self, slot: Slot, tag: Tag, paid: Room, life: u64) {
         self.table.paid();
         self.hold(paid);
-        self.counts.entered(counted::<P>(paid.weight));
-        self.begin(slot, life, true);
+        self.counts.entered(counted::<F>(paid.weight));
+        self.set_deadlines(slot, life, true);
         self.policy.admit(slot, tag, &mut self.table);
     }
 
-    /// Tells the policy who is about to come; not again when the door comes back
-    /// with the room it gathered.
+    /// Announces to the policy a key that is about to be admitted; not again when the door
+    /// comes back with the room it gathered.
     #[inline]
     pub(super) fn announce(&mut self, tag: Tag, weight: u64) {
         if self.announced.is_none() || self.announced.take() != Some(tag) {
-            self.policy.miss(tag, weight);
+            self.policy.announce(tag, weight);
         }
     }
 
@@ -207,27 +209,27 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         slot: Slot,
         weight: u64,
         offer: &mut Offer<K, V>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
-    ) -> Placed {
+    ) -> Inserted {
         let before = self.weight_at(slot);
-        if !self.reweigh(slot, weight, self.floor, hand, out) {
-            return Placed::NeedsRoom(Room {
+        if !self.reweigh(slot, weight, self.floor, reservation, out) {
+            return Inserted::NeedsRoom(Room {
                 weight: weight - before,
                 entries: 0,
             });
         }
-        self.counts.left(counted::<P>(before), Cause::Replaced);
-        self.counts.entered(counted::<P>(weight));
-        let times = self.part_replaced(slot);
+        self.counts.left(counted::<F>(before), Cause::Replaced);
+        self.counts.entered(counted::<F>(weight));
+        let times = self.times_of_replaced(slot);
         if let (Some(entry), Some((key, value))) = (self.table.get_mut(slot), offer.pair.take()) {
             let old = std::mem::replace(&mut entry.value, value);
             out.put(key, old, Cause::Replaced, times);
-            self.begin(slot, offer.life, false);
+            self.set_deadlines(slot, offer.life, false);
         }
         self.reordered(slot, before, weight);
         self.touch(slot);
-        Placed::Stored(slot)
+        Inserted::Stored(slot)
     }
 
     #[cold]
@@ -236,23 +238,23 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         offer: &mut Offer<K, V>,
         budget: &Budget,
         out: &mut Outbox<K, V>,
-    ) -> Placed
+    ) -> Inserted
     where
         K: Eq,
     {
         let slot = self.table.slot(offer.tag, |key| offer.has(key));
-        let slot = self.unless_past(slot, budget, out);
+        let slot = self.unless_expired(slot, budget, out);
         if slot.is_some() && offer.only_if_absent {
-            return Placed::Present;
+            return Inserted::Present;
         }
         if let Some(slot) = slot {
-            self.leave(slot, Cause::Replaced, budget, out);
+            self.remove(slot, Cause::Replaced, budget, out);
         }
         let Some((key, value)) = offer.pair.take() else {
-            return Placed::Present;
+            return Inserted::Present;
         };
         let (cause, reason) = if fits(offer.weight, budget) {
-            (Cause::Expired, Reason::NoLife)
+            (Cause::Expired, Reason::ZeroTtl)
         } else {
             let weight = offer.weight;
             let capacity = budget.capacity();
@@ -260,40 +262,40 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         };
         self.counts.refused_outright(cause);
         out.keep(key, value, cause, Times::of_refused(cause));
-        Placed::Refused(reason)
+        Inserted::Refused(reason)
     }
 }
 
 /// An entry in the table that is not yet paid for, and not yet shown to the policy.
 ///
-/// It is placed first, since that takes one search for key and place, and so that
-/// its memory is on its way while room is made. Whatever keeps it from being
-/// paid for, a panic too, it goes back into the offer. Nobody sees it before:
+/// It is put there first, since that takes one search for key and slot, and so that
+/// its memory is on its way while room is made. If anything keeps it from being
+/// paid for, a panic too, it goes back into the offer. No thread sees it before:
 /// the lock is held.
-struct Unpaid<'a, K, V, P: Policy> {
-    shard: &'a mut Shard<K, V, P>,
+struct Unpaid<'a, K, V, F: Form> {
+    shard: &'a mut Shard<K, V, F>,
     slot: Slot,
     offer: &'a mut Offer<K, V>,
 }
 
-impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
+impl<K, V, F: Form> Unpaid<'_, K, V, F> {
     #[inline]
-    fn pay(self, hand: &mut Hand<'_>, out: &mut Outbox<K, V>) -> Placed {
-        let (tag, weight) = (self.offer.tag, weight_of::<K, V, P>(self.offer));
-        let need = charge::<P>(weight);
+    fn pay(self, reservation: &mut Reservation<'_>, out: &mut Outbox<K, V>) -> Inserted {
+        let (tag, weight) = (self.offer.tag, weight_of::<K, V, F>(self.offer));
+        let need = charge::<F>(weight);
         let shard = &mut *self.shard;
-        let free = hand.covers(need) || shard.expire_for(need, hand, out);
+        let free = reservation.covers(need) || shard.expire_for(need, reservation, out);
         if !free && !shard.may_pay(shard.floor) {
-            return Placed::NeedsRoom(need);
+            return Inserted::NeedsRoom(need);
         }
         shard.announce(tag, weight);
-        // Asked before room is paid, which a panic would lose.
-        let is_ghost = shard.policy.missed_a_ghost();
+        // This is asked before room is paid, which a panic would lose.
+        let is_ghost = shard.policy.hit_a_ghost();
         if free {
-            hand.pay(need);
-        } else if !shard.settle(need, hand, out) {
+            reservation.pay(need);
+        } else if !shard.evict_for(need, reservation, out) {
             shard.announced = Some(tag);
-            return Placed::NeedsRoom(need);
+            return Inserted::NeedsRoom(need);
         }
         if is_ghost {
             shard.counts.ghost_hit();
@@ -301,11 +303,11 @@ impl<K, V, P: Policy> Unpaid<'_, K, V, P> {
         let (slot, life) = (self.slot, self.offer.life);
         let mut paid = ManuallyDrop::new(self);
         paid.shard.admit(slot, tag, need, life);
-        Placed::Stored(slot)
+        Inserted::Stored(slot)
     }
 }
 
-impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
+impl<K, V, F: Form> Drop for Unpaid<'_, K, V, F> {
     fn drop(&mut self) {
         if let Some(entry) = self.shard.table.take(self.slot) {
             self.offer.pair = Some((entry.key, entry.value));
@@ -314,8 +316,8 @@ impl<K, V, P: Policy> Drop for Unpaid<'_, K, V, P> {
     }
 }
 
-/// What an entry weighs, where entries have weights; else 1.
+/// What an entry weighs: 1 where entries have no weights.
 #[inline]
-fn weight_of<K, V, P: Policy>(offer: &Offer<K, V>) -> u64 {
-    if P::Meta::WEIGHED { offer.weight } else { 1 }
+fn weight_of<K, V, F: Form>(offer: &Offer<K, V>) -> u64 {
+    if F::WEIGHED { offer.weight } else { 1 }
 }

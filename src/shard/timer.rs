@@ -1,48 +1,51 @@
-//! Lives in a shard: what ends when, who has ended, and what that costs.
+//! Expiration in a shard: the timer wheel, and what keeps it and the deadlines in step.
 //!
 //! ```text
-//! begin(slot, life):   the end goes into the entry; an item into the wheel, if the
+//! start(slot, ttl):    the deadline goes into the entry; an item into the wheel, if the
 //!                      one it has comes up too late
-//! past(entry):         its end, or the end of its idle time, is not after `now`
 //! expire_one:          items off the wheel, one by one, until an entry leaves or
-//!                      nothing is due
+//!                      nothing is ripe
 //! ```
 //!
 //! Invariants
 //! 1. `now` is the latest time that this shard was told. It never goes back, so
-//!    what is past stays past.
-//! 2. An entry that ends has an item in the bucket it names, which comes up no
-//!    later than it ends, or now. One that never ends may have none.
+//!    what has expired stays expired.
+//! 2. An entry with a deadline has an item in the bucket it names, which comes up no
+//!    later than the deadline, or now. An entry without one may have none.
 //! 3. `scheduled` is the number of entries that name a bucket. All other items are
-//!    spent, and no more than half of all entries and 64: then the wheel is laid anew.
-//! 4. An entry past its end leaves as expired, whoever takes it out, and no call
-//!    hands it over.
+//!    stale, and no more than half of all entries and 64: then the wheel is rebuilt.
+//! 4. An expired entry leaves as expired, whatever takes it out, and no call
+//!    returns it.
 //!
-//! A cache without lives has none of this: every call here is behind
-//! `P::Meta::TIMED`, which is known at compile time.
+//! A cache without deadlines has none of this: what is called from elsewhere asks
+//! `F::TIMED` first, which is known at compile time.
 
+use super::deadline::{
+    bucket_in, cause_and_times, deadline_in, deadline_of, has_age, is_expired, stamp, time_left,
+};
 use super::wheel::{Bucket, NOWHERE, Wheel, beat_after, beat_of, moment_of};
 use super::{Changed, Shard};
-use crate::budget::{Budget, Hand};
+use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
-use crate::clock::{FOREVER, Moment, NEVER, TICK, end};
+use crate::clock::{Moment, NEVER, deadline};
 use crate::expiry::Expiry;
-use crate::outbox::{Departure, Outbox};
-use crate::policy::{Meta, Ours, Policy, Residents, Slot, Tag};
+use crate::form::{Form, extra::Extra};
+use crate::leave::outbox::{Departure, Outbox};
+use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
-use crate::stats::{Lateness, Lives};
+use crate::stats::{Ages, Lateness};
 use crate::table::Entry;
 use crate::unwind::Panics;
 
-/// How many units of due work a write does for others before its own.
+/// How many items a write takes off the wheel before it does its own work.
 const A_FEW: usize = 4;
 
-/// What a shard needs once its first entry has an end.
+/// What a shard needs once its first entry has a deadline.
 pub(super) struct Timer {
     wheel: Wheel,
     scheduled: usize,
     lateness: Lateness,
-    lives: Option<Box<Lives>>,
+    ages: Option<Box<Ages>>,
 }
 
 impl Timer {
@@ -51,194 +54,136 @@ impl Timer {
             wheel: Wheel::new(),
             scheduled: 0,
             lateness: Lateness::default(),
-            lives: records.then(Box::default),
+            ages: records.then(Box::default),
         }
     }
 
-    fn spent(&self) -> usize {
+    fn stale(&self) -> usize {
         self.wheel.len() - self.scheduled
     }
 
-    fn is_mostly_spent(&self, entries: usize) -> bool {
-        self.spent() > entries / 2 + 64
+    fn is_mostly_stale(&self, entries: usize) -> bool {
+        self.stale() > entries / 2 + 64
     }
 
-    /// Laying anew looks at each of so many entries, so it has to pay.
-    fn wants_laying(&self, entries: usize) -> bool {
-        self.is_mostly_spent(entries) || self.wheel.is_sparse(entries)
+    /// Whether a rebuild pays, which looks at each of so many entries.
+    fn wants_rebuild(&self, entries: usize) -> bool {
+        self.is_mostly_stale(entries) || self.wheel.is_sparse(entries)
     }
 }
 
 /// What a sweep did in one shard.
 pub(crate) struct Work {
-    /// Units of work: items taken off the wheel.
+    /// Items taken off the wheel.
     pub(crate) units: usize,
     pub(crate) expired: u64,
-    /// A panic of the policy, to go on once all was told.
+    /// A panic of the policy, which goes on once all departures are told.
     pub(crate) panics: Panics,
 }
 
-/// A moment with a bucket's number in its last ten bits, as an entry stores it.
-#[inline]
-fn stamp(end: Moment, bucket: Bucket) -> u64 {
-    end | bucket
-}
-
-#[inline]
-fn end_in(stamp: u64) -> Moment {
-    stamp & NEVER
-}
-
-#[inline]
-fn bucket_in(stamp: u64) -> Bucket {
-    stamp & (TICK - 1)
-}
-
-/// An entry that is not yet paid for does not end.
-#[inline]
-pub(super) fn set_endless<M: Meta>(meta: &mut M) {
-    if M::TIMED {
-        meta.set_end(stamp(NEVER, NOWHERE), Ours);
-    }
-}
-
-/// Whether an entry has ended at `now`.
-#[inline]
-pub(super) fn is_past<M: Meta>(meta: &M, now: Moment) -> bool {
-    // An end is a whole tick, so it is at or before `now` if it is at or before
-    // the last moment of the same tick, whatever bucket stands in its last bits.
-    M::TIMED && (meta.end(Ours) <= now | (TICK - 1) || M::IDLES && meta.idle_end(Ours) <= now)
-}
-
-/// When an entry ends, if nothing puts that off.
-#[inline]
-fn end_of<M: Meta>(meta: &M) -> Moment {
-    let end = end_in(meta.end(Ours));
-    if M::IDLES {
-        end.min(meta.idle_end(Ours))
-    } else {
-        end
-    }
-}
-
-/// The cause and the times of an entry that leaves at `now`.
-#[inline]
-pub(super) fn parted<M: Meta>(meta: &M, cause: Cause, now: Moment) -> (Cause, Times) {
-    let mut times = Times::UNKNOWN;
-    if !M::TIMED {
-        return (cause, times);
-    }
-    if M::RECORDS {
-        times.lived = now.saturating_sub(meta.born(Ours));
-    }
-    if is_past(meta, now) {
-        times.late = now - end_of(meta);
-        return (Cause::Expired, times);
-    }
-    (cause, times)
-}
-
-impl<K, V, P: Policy> Shard<K, V, P> {
-    /// Hears what time it is; a clock that went back is not believed.
+impl<K, V, F: Form> Shard<K, V, F> {
+    /// Advances this shard's time, unless the clock went back.
     #[inline]
-    pub(crate) fn hear(&mut self, told: Moment) {
-        if P::Meta::TIMED && told > self.now {
+    pub(crate) fn advance_clock(&mut self, told: Moment) {
+        if F::TIMED && told > self.now {
             self.now = told;
         }
     }
 
-    /// The latest time told.
+    /// The latest time this shard was told.
     #[inline]
     pub(crate) fn now(&self) -> Moment {
         self.now
     }
 
     #[inline]
-    pub(super) fn is_past(&self, entry: &Entry<K, V, P::Meta>) -> bool {
-        is_past(&entry.meta, self.now)
+    pub(super) fn is_expired(&self, entry: &Entry<K, V, F>) -> bool {
+        is_expired(&entry.extra, self.now)
     }
 
-    /// Takes out the entry in `slot` if it is past its end.
+    /// Returns `slot`, unless its entry has expired: then the entry leaves.
     #[inline]
-    pub(super) fn unless_past(
+    pub(super) fn unless_expired(
         &mut self,
         slot: Option<Slot>,
         budget: &Budget,
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
-        if P::Meta::TIMED && self.is_past(self.table.get(slot?)?) {
-            self.leave(slot?, Cause::Expired, budget, out);
+        if F::TIMED && self.is_expired(self.table.get(slot?)?) {
+            self.remove(slot?, Cause::Expired, budget, out);
             return None;
         }
         slot
     }
 
-    /// An entry has left the table: it is one of the timer's no more.
+    /// Accounts for an entry that was removed: its wheel item, if any, is now stale.
     #[inline]
-    pub(super) fn part(&mut self, meta: &P::Meta, times: Times) {
-        if !P::Meta::TIMED {
+    pub(super) fn forget_item(&mut self, extra: &F::Extra, times: Times) {
+        if !F::TIMED {
             return;
         }
         if let Some(timer) = &mut self.timer {
-            timer.scheduled -= usize::from(bucket_in(meta.end(Ours)) != NOWHERE);
+            timer.scheduled -= usize::from(bucket_in(extra.deadline()) != NOWHERE);
             note(timer, times);
             self.tidy();
         }
     }
 
-    /// What time has to say of a value that is being replaced.
+    /// The times of a value that is about to be replaced.
     #[inline]
-    pub(super) fn part_replaced(&mut self, slot: Slot) -> Times {
-        if !P::Meta::TIMED {
+    pub(super) fn times_of_replaced(&mut self, slot: Slot) -> Times {
+        if !F::TIMED {
             return Times::UNKNOWN;
         }
         let (Some(entry), Some(timer)) = (self.table.get(slot), &mut self.timer) else {
             return Times::UNKNOWN;
         };
-        let (_, times) = parted(&entry.meta, Cause::Replaced, self.now);
+        let (_, times) = cause_and_times(&entry.extra, Cause::Replaced, self.now);
         note(timer, times);
         times
     }
 
-    /// Lays the wheel anew if entries that left have left too many items behind, or
-    /// too much memory.
+    /// Rebuilds the wheel if removed entries have left too many items or too much memory
+    /// behind.
     #[inline]
     pub(super) fn tidy(&mut self) {
-        if P::Meta::TIMED
+        if F::TIMED
             && self
                 .timer
                 .as_ref()
-                .is_some_and(|timer| timer.wants_laying(self.table.len()))
+                .is_some_and(|timer| timer.wants_rebuild(self.table.len()))
         {
-            self.lay_anew();
+            self.rebuild_wheel();
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn lay_anew(&mut self) {
+    fn rebuild_wheel(&mut self) {
         let Some(timer) = &mut self.timer else { return };
         timer.wheel.clear(timer.scheduled);
         let now = beat_of(self.now);
         for entry in self.table.iter_mut() {
-            let stamped = entry.meta.end(Ours);
+            let stamped = entry.extra.deadline();
             if bucket_in(stamped) == NOWHERE {
                 continue;
             }
             let mut bucket = NOWHERE;
-            match end_of(&entry.meta) {
+            match deadline_of(&entry.extra) {
                 NEVER => timer.scheduled -= 1,
-                end => bucket = timer.wheel.put(entry.tag, beat_after(end), now),
+                deadline => bucket = timer.wheel.put(entry.tag, beat_after(deadline), now),
             }
-            entry.meta.set_end(stamp(end_in(stamped), bucket), Ours);
+            entry
+                .extra
+                .set_deadline(stamp(deadline_in(stamped), bucket));
         }
     }
 
-    /// A value begins to live in `slot`: that of a new entry, or one that takes the
-    /// place of an older value.
+    /// Sets the deadlines of the value in `slot`: that of a new entry, or one that replaces
+    /// an older value.
     #[inline]
-    pub(super) fn begin(&mut self, slot: Slot, life: u64, is_new: bool) {
-        if !P::Meta::TIMED {
+    pub(super) fn set_deadlines(&mut self, slot: Slot, life: u64, is_new: bool) {
+        if !F::TIMED {
             return;
         }
         let (now, to_idle) = (self.now, self.to_idle);
@@ -246,66 +191,65 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             let bucket = if is_new {
                 NOWHERE
             } else {
-                bucket_in(entry.meta.end(Ours))
+                bucket_in(entry.extra.deadline())
             };
-            entry.meta.set_end(stamp(end(now, life), bucket), Ours);
-            entry.meta.set_born(now, Ours);
-            Self::use_of(&mut entry.meta, now, to_idle);
+            entry.extra.set_deadline(stamp(deadline(now, life), bucket));
+            entry.extra.set_birth(now);
+            Self::put_off(&mut entry.extra, now, to_idle);
         }
         self.schedule(slot);
     }
 
-    /// A use puts the end of the idle time off. That end is later than before,
-    /// so the wheel need not know.
+    /// Puts the idle deadline off after a use. It is later than before, so the wheel
+    /// need not know.
     #[inline]
-    pub(crate) fn used(&mut self, slot: Slot) {
+    pub(crate) fn put_off_idle(&mut self, slot: Slot) {
         let (now, to_idle) = (self.now, self.to_idle);
-        if P::Meta::IDLES {
+        if F::AGED {
             if let Some(entry) = self.table.get_mut(slot) {
-                Self::use_of(&mut entry.meta, now, to_idle);
+                Self::put_off(&mut entry.extra, now, to_idle);
             }
         }
     }
 
-    /// The same for an entry at hand. That end shares its word with nothing, so it
-    /// is not rounded.
+    /// Puts the idle deadline of an entry off.
     #[inline]
-    pub(super) fn use_of(meta: &mut P::Meta, now: Moment, to_idle: u64) {
-        if P::Meta::IDLES {
-            meta.set_idle_end(now.saturating_add(to_idle), Ours);
+    pub(super) fn put_off(extra: &mut F::Extra, now: Moment, to_idle: u64) {
+        if F::AGED {
+            extra.set_idle_deadline(now.saturating_add(to_idle));
         }
     }
 
-    /// Gives the entry in `slot` a new end, so many nanoseconds from now; the
-    /// end of its idle time stays.
+    /// Gives the entry in `slot` a new deadline, `life` nanoseconds from now; its idle
+    /// deadline stays.
     #[inline]
-    fn ends_after(&mut self, slot: Slot, life: u64) {
-        let end = end(self.now, life);
+    fn set_deadline_in(&mut self, slot: Slot, life: u64) {
+        let deadline = deadline(self.now, life);
         if let Some(entry) = self.table.get_mut(slot) {
-            let bucket = bucket_in(entry.meta.end(Ours));
-            entry.meta.set_end(stamp(end, bucket), Ours);
+            let bucket = bucket_in(entry.extra.deadline());
+            entry.extra.set_deadline(stamp(deadline, bucket));
         }
     }
 
-    /// Sees to it that an item comes up before the entry in `slot` ends.
+    /// Sees to it that an item comes up no later than the deadline of the entry in `slot`.
     fn schedule(&mut self, slot: Slot) {
         let Some(entry) = self.table.get_mut(slot) else {
             return;
         };
-        let end = end_of(&entry.meta);
-        if end == NEVER && !P::Meta::RECORDS {
+        let deadline = deadline_of(&entry.extra);
+        if deadline == NEVER && !F::AGED {
             return;
         }
         let timer = self
             .timer
-            .get_or_insert_with(|| Box::new(Timer::new(P::Meta::RECORDS)));
-        let stamped = entry.meta.end(Ours);
-        let (bucket, when) = (bucket_in(stamped), beat_after(end));
-        if end == NEVER || bucket != NOWHERE && timer.wheel.start(bucket) <= when {
+            .get_or_insert_with(|| Box::new(Timer::new(F::AGED)));
+        let stamped = entry.extra.deadline();
+        let (bucket, when) = (bucket_in(stamped), beat_after(deadline));
+        if deadline == NEVER || bucket != NOWHERE && timer.wheel.start(bucket) <= when {
             return;
         }
         let put = timer.wheel.put(entry.tag, when, beat_of(self.now));
-        entry.meta.set_end(stamp(end_in(stamped), put), Ours);
+        entry.extra.set_deadline(stamp(deadline_in(stamped), put));
         if bucket == NOWHERE {
             timer.scheduled += 1;
         } else {
@@ -313,8 +257,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         }
     }
 
-    /// The life of the value in `slot` begins anew after a change in place. The
-    /// rule is the user's: call this under a mark. If it panics the life stays.
+    /// Sets the deadlines of the value in `slot` after a change in place. The rule is the
+    /// user's: call this under a mark. If it panics the deadline stays.
     pub(crate) fn renew<R>(
         &mut self,
         slot: Slot,
@@ -328,7 +272,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         };
         let asked = changed.panics.run(|| expiry.life(&entry.key, &entry.value));
         if let Some(life) = asked {
-            self.used(slot);
+            self.put_off_idle(slot);
             changed
                 .panics
                 .run(|| self.set_life(slot, life, budget, out));
@@ -336,7 +280,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         changed.stayed = self.table.get(slot).is_some();
     }
 
-    /// Gives the entry in `slot` a new life, from now; one of zero ends it at once.
+    /// Gives the entry in `slot` a new time to live, from now; with zero it leaves at once.
     pub(crate) fn set_life(
         &mut self,
         slot: Slot,
@@ -345,112 +289,109 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         out: &mut Outbox<K, V>,
     ) {
         if life == 0 {
-            self.cut(slot);
-            // Should the policy panic, the wheel must know where to find it.
+            self.expire_now(slot);
+            // Should the policy panic, the wheel must know where to find the entry.
             self.schedule(slot);
-            self.leave(slot, Cause::Expired, budget, out);
+            self.remove(slot, Cause::Expired, budget, out);
         } else {
-            self.ends_after(slot, life);
+            self.set_deadline_in(slot, life);
             self.schedule(slot);
         }
     }
 
-    /// What a read makes of the life of the entry in `slot`: one of zero ends
-    /// with this read, and the next write takes it out.
+    /// Gives the entry in `slot` a new time to live after a read; with zero it has expired,
+    /// and the next write takes it out.
     pub(crate) fn set_life_on_read(&mut self, slot: Slot, life: u64) {
         if life == 0 {
-            self.cut(slot);
+            self.expire_now(slot);
         } else {
-            self.ends_after(slot, life);
+            self.set_deadline_in(slot, life);
         }
         self.schedule(slot);
     }
 
-    /// Ends a life now.
-    fn cut(&mut self, slot: Slot) {
+    /// Moves the deadline of the entry in `slot` to now.
+    fn expire_now(&mut self, slot: Slot) {
         let now = self.now & NEVER;
         if let Some(entry) = self.table.get_mut(slot) {
-            let bucket = bucket_in(entry.meta.end(Ours));
-            entry.meta.set_end(stamp(now, bucket), Ours);
+            let bucket = bucket_in(entry.extra.deadline());
+            entry.extra.set_deadline(stamp(now, bucket));
         }
     }
 
-    /// Whether a value has reached this age by `now`.
+    /// Whether a value has reached this age at `now`.
     #[inline]
-    pub(crate) fn has_age(meta: &P::Meta, age: u64, now: Moment) -> bool {
-        P::Meta::RECORDS && now.saturating_sub(meta.born(Ours)) >= age
+    pub(crate) fn has_age(extra: &F::Extra, age: u64, now: Moment) -> bool {
+        has_age(extra, age, now)
     }
 
     /// Whether the value in `slot` has reached this age.
     pub(crate) fn is_stale(&self, slot: Slot, age: u64) -> bool {
         let entry = self.table.get(slot);
-        entry.is_some_and(|entry| Self::has_age(&entry.meta, age, self.now))
+        entry.is_some_and(|entry| Self::has_age(&entry.extra, age, self.now))
     }
 
-    /// How long the entry under a key still has, in nanoseconds.
-    pub(crate) fn left_of(meta: &P::Meta, now: Moment) -> u64 {
-        match end_of(meta) {
-            NEVER => FOREVER,
-            end => end.saturating_sub(now),
-        }
+    /// How long an entry still has at `now`, in nanoseconds.
+    pub(crate) fn time_left(extra: &F::Extra, now: Moment) -> u64 {
+        time_left(extra, now)
     }
 
-    /// Whether an offer with this life is one that could never be read.
+    /// Whether an offer with this time to live could never be read.
     #[inline]
     pub(super) fn is_lifeless(&self, life: u64) -> bool {
-        P::Meta::TIMED && (life == 0 || P::Meta::IDLES && self.to_idle == 0)
+        F::TIMED && (life == 0 || F::AGED && self.to_idle == 0)
     }
 
-    /// Frees one entry that is past its end, and is not `keep`, if the wheel has
-    /// one due; its room goes into the hand.
+    /// Takes out one expired entry other than `keep`, if the wheel has one that is ripe; its
+    /// room goes into the reservation.
     ///
-    /// Each turn frees an entry, drops a spent item or lowers one, so what is due
-    /// bounds it.
+    /// Each turn takes out an entry, drops a stale item or reschedules one, so the number
+    /// of ripe items bounds it.
     #[inline]
     pub(super) fn expire_one(
         &mut self,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let mut units = usize::MAX;
-        P::Meta::TIMED && self.has_due() && self.expire_due(&mut units, keep, hand, out)
+        F::TIMED && self.has_ripe() && self.expire_ripe(&mut units, keep, reservation, out)
     }
 
-    /// Frees entries past their end until the hand covers `need`; says whether it does.
+    /// Takes out expired entries until the reservation covers `need`; says whether it does.
     #[inline]
     pub(super) fn expire_for(
         &mut self,
         need: Room,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
-        if !P::Meta::TIMED {
+        if !F::TIMED {
             return false;
         }
-        while !hand.complete(need) {
-            if !self.expire_one(None, hand, out) {
+        while !reservation.take_all(need) {
+            if !self.expire_one(None, reservation, out) {
                 return false;
             }
         }
         true
     }
 
-    /// Whether the wheel has work to do by now.
+    /// Whether the wheel has a ripe item.
     #[inline]
-    pub(crate) fn has_due(&self) -> bool {
+    pub(crate) fn has_ripe(&self) -> bool {
         let timer = self.timer.as_ref();
-        timer.is_some_and(|timer| timer.wheel.is_due(beat_of(self.now)))
+        timer.is_some_and(|timer| timer.wheel.is_ripe(beat_of(self.now)))
     }
 
-    /// Takes items off the wheel, at most `units`, until an entry leaves; says
+    /// Takes ripe items off the wheel, at most `units`, until an entry leaves; says
     /// whether one did.
     #[inline(never)]
-    fn expire_due(
+    fn expire_ripe(
         &mut self,
         units: &mut usize,
         keep: Option<Slot>,
-        hand: &mut Hand<'_>,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let now = beat_of(self.now);
@@ -463,60 +404,63 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             let Some(slot) = self.in_bucket(tag, bucket) else {
                 continue;
             };
-            if !self.lower(slot, keep) {
+            if !self.reschedule(slot, keep) {
                 self.tidy();
                 continue;
             }
-            // Out of the order first, then out of the table, whatever a policy's
-            // panic says: its item is gone, and nothing else would come for it.
+            // The entry leaves the order first, then the table, even if the policy panics:
+            // its item is gone, and nothing else would find it.
             let mut panics = Panics::none();
             panics.run(|| self.policy.forget(slot, &mut self.table));
             let room = self.unlink(slot, Cause::Expired, out);
-            let freed = room.inspect(|&room| hand.receive(room)).is_some();
+            let freed = room.inspect(|&room| reservation.receive(room)).is_some();
             panics.resume();
             return freed;
         }
         false
     }
 
-    /// The entry that an item of this bucket stands for.
+    /// The entry that an item of this bucket stands for, if the item is not stale.
     fn in_bucket(&self, tag: Tag, bucket: Bucket) -> Option<Slot> {
-        Residents::find(&self.table, tag, |meta| bucket_in(meta.end(Ours)) == bucket)
+        self.table
+            .slot_where(tag, |entry| bucket_in(entry.extra.deadline()) == bucket)
     }
 
-    /// Puts an entry whose item came up into the wheel again, unless it is past
-    /// its end: then it says so, and the entry has no item.
-    fn lower(&mut self, slot: Slot, keep: Option<Slot>) -> bool {
+    /// Puts an entry whose item came up into the wheel again, unless it has expired:
+    /// then the entry has no item any more, and the answer is `true`.
+    fn reschedule(&mut self, slot: Slot, keep: Option<Slot>) -> bool {
         let now = self.now;
         let (Some(timer), Some(entry)) = (&mut self.timer, self.table.get_mut(slot)) else {
             return false;
         };
-        let end = end_in(entry.meta.end(Ours));
-        let whole = end_of(&entry.meta);
-        let past = whole <= now;
+        let deadline = deadline_in(entry.extra.deadline());
+        let soonest = deadline_of(&entry.extra);
+        let expired = soonest <= now;
         let mut bucket = NOWHERE;
-        if past && Some(slot) == keep {
+        if expired && Some(slot) == keep {
             bucket = timer.wheel.put(entry.tag, beat_of(now) + 1, beat_of(now));
-        } else if !past && whole != NEVER {
-            bucket = timer.wheel.put(entry.tag, beat_after(whole), beat_of(now));
+        } else if !expired && soonest != NEVER {
+            bucket = timer
+                .wheel
+                .put(entry.tag, beat_after(soonest), beat_of(now));
         }
         timer.scheduled -= usize::from(bucket == NOWHERE);
-        entry.meta.set_end(stamp(end, bucket), Ours);
-        past && bucket == NOWHERE
+        entry.extra.set_deadline(stamp(deadline, bucket));
+        expired && bucket == NOWHERE
     }
 
-    /// A few units of due work, before a write does its own.
+    /// Takes a few ripe items off the wheel, before a write does its own work.
     #[inline]
-    pub(crate) fn work(&mut self, budget: &Budget, out: &mut Outbox<K, V>) {
-        if P::Meta::TIMED && self.has_due() {
+    pub(crate) fn expire_some(&mut self, budget: &Budget, out: &mut Outbox<K, V>) {
+        if F::TIMED && self.has_ripe() {
             let mut units = A_FEW;
-            // The room goes back to the budget with the hand.
-            let mut hand = budget.hand();
-            while self.expire_due(&mut units, None, &mut hand, out) {}
+            // The reservation gives the room back to the budget.
+            let mut reservation = budget.reserve();
+            while self.expire_ripe(&mut units, None, &mut reservation, out) {}
         }
     }
 
-    /// At most `most` units of due work. A panic of the policy ends it.
+    /// Takes at most `most` ripe items off the wheel. A panic of the policy ends the sweep.
     pub(crate) fn sweep(&mut self, most: usize, budget: &Budget, out: &mut Outbox<K, V>) -> Work {
         let mut work = Work {
             units: 0,
@@ -524,10 +468,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             panics: Panics::none(),
         };
         let mut units = most;
-        let mut hand = budget.hand();
+        let mut reservation = budget.reserve();
         let expired = &mut work.expired;
         let swept = work.panics.run(|| {
-            while self.expire_due(&mut units, None, &mut hand, out) {
+            while self.expire_ripe(&mut units, None, &mut reservation, out) {
                 *expired += 1;
             }
         });
@@ -538,43 +482,43 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         work
     }
 
-    /// When the wheel has work to do next.
+    /// When the wheel has its next ripe item.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         Some(moment_of(self.timer.as_ref()?.wheel.next()?))
     }
 
-    /// How many entries are not past their end. O(entries).
+    /// How many entries have not expired. O(entries).
     pub(crate) fn len_live(&self, now: Moment) -> usize {
-        let live = |entry: &&Entry<K, V, P::Meta>| !is_past(&entry.meta, now);
+        let live = |entry: &&Entry<K, V, F>| !is_expired(&entry.extra, now);
         self.table.iter().filter(live).count()
     }
 
-    /// Puts right what `empty` counted at once: some of those entries were expired.
+    /// Corrects what `empty` counted at once: some of those entries had expired.
     pub(crate) fn recount(&mut self, tally: &Tally, from: Cause) {
-        if P::Meta::TIMED {
+        if F::TIMED {
             self.counts.were_expired(tally.expired, from);
             if let Some(timer) = &mut self.timer {
                 timer.lateness.add(tally.lateness);
-                if let Some(lives) = &mut timer.lives {
-                    lives.add(&tally.lives);
+                if let Some(ages) = &mut timer.ages {
+                    ages.add(&tally.ages);
                 }
             }
         }
     }
 
-    /// No entry is left.
-    pub(super) fn forget_all_ends(&mut self) {
+    /// Empties the wheel: no entry is left.
+    pub(super) fn clear_timer(&mut self) {
         if let Some(timer) = &mut self.timer {
             timer.wheel = Wheel::new();
             timer.scheduled = 0;
         }
     }
 
-    /// Gives memory of the wheel back.
+    /// Gives unused memory of the wheel back to the allocator.
     pub(super) fn shrink_timer(&mut self) {
         if let Some(timer) = &mut self.timer {
             timer.wheel = Wheel::new();
-            self.lay_anew();
+            self.rebuild_wheel();
         }
     }
 
@@ -582,8 +526,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(super) fn check_timer(&self) {
         let Some(timer) = &self.timer else { return };
         timer.wheel.check();
-        let stamps = |entry: &Entry<K, V, P::Meta>| {
-            let bucket = bucket_in(entry.meta.end(Ours));
+        let stamps = |entry: &Entry<K, V, F>| {
+            let bucket = bucket_in(entry.extra.deadline());
             (entry.tag.bits(), bucket)
         };
         let mut items = std::collections::HashMap::new();
@@ -593,20 +537,20 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let mut scheduled = 0;
         for entry in self.table.iter() {
             let (tag, bucket) = stamps(entry);
-            let end = end_of(&entry.meta);
+            let deadline = deadline_of(&entry.extra);
             if bucket == NOWHERE {
-                assert_eq!(end, NEVER, "an entry that ends has no item");
+                assert_eq!(deadline, NEVER, "an entry with a deadline has no item");
                 continue;
             }
             scheduled += 1;
-            let latest = beat_after(end).max(timer.wheel.beat());
+            let latest = beat_after(deadline).max(timer.wheel.beat());
             assert!(timer.wheel.start(bucket) <= latest, "comes up too late");
             let item = items.get_mut(&(tag, bucket)).filter(|items| **items > 0);
             *item.expect("an item for each entry that names its bucket") -= 1;
         }
         assert_eq!(scheduled, timer.scheduled, "entries with an item");
         let entries = self.table.len();
-        assert!(!timer.is_mostly_spent(entries), "spent items pile up");
+        assert!(!timer.is_mostly_stale(entries), "stale items pile up");
     }
 
     pub(super) fn lateness(&self) -> Lateness {
@@ -615,8 +559,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             .map_or_else(Lateness::default, |timer| timer.lateness)
     }
 
-    pub(super) fn lives(&self) -> Option<Box<Lives>> {
-        self.timer.as_ref()?.lives.clone()
+    pub(super) fn ages(&self) -> Option<Box<Ages>> {
+        self.timer.as_ref()?.ages.clone()
     }
 }
 
@@ -624,17 +568,17 @@ fn note(timer: &mut Timer, times: Times) {
     if times.late != u64::MAX {
         timer.lateness.note(times.late);
     }
-    if let Some(lives) = &mut timer.lives {
-        lives.note(times.lived);
+    if let Some(ages) = &mut timer.ages {
+        ages.note(times.age);
     }
 }
 
-/// What was found out about many entries after they had left at once.
+/// The times of many entries that left at once, added up after they had left.
 #[derive(Default)]
 pub(crate) struct Tally {
     expired: u64,
     lateness: Lateness,
-    lives: Lives,
+    ages: Ages,
 }
 
 impl Tally {
@@ -643,33 +587,20 @@ impl Tally {
             self.expired += 1;
             self.lateness.note(left.times.late);
         }
-        if left.times.lived != u64::MAX {
-            self.lives.note(left.times.lived);
+        if left.times.age != u64::MAX {
+            self.ages.note(left.times.age);
         }
-    }
-}
-
-/// An entry that left with all others, as the way out wants it.
-pub(super) fn departed<K, V, M: Meta>(
-    entry: Entry<K, V, M>,
-    cause: Cause,
-    now: Moment,
-) -> Departure<K, V> {
-    let (cause, times) = parted(&entry.meta, cause, now);
-    Departure {
-        key: entry.key,
-        value: entry.value,
-        cause,
-        times,
     }
 }
 
 #[cfg(test)]
 #[cfg(not(brimful_loom))]
 mod tests {
-    use super::super::{Offer, Placed};
+    use super::super::{Inserted, Offer};
     use super::*;
-    use crate::policy::{Fifo, Timed};
+    use crate::clock::FOREVER;
+    use crate::form::Timed;
+    use crate::policy::Fifo;
 
     /// A shard alone, and all that a door brings along.
     struct Alone {
@@ -696,16 +627,18 @@ mod tests {
                 only_if_absent: false,
                 lands: false,
             };
-            let mut hand = self.budget.hand();
-            let placed = self.shard.insert(&mut offer, &mut hand, &mut self.out);
-            assert!(matches!(placed, Placed::Stored(_)));
+            let mut reservation = self.budget.reserve();
+            let placed = self
+                .shard
+                .insert(&mut offer, &mut reservation, &mut self.out);
+            assert!(matches!(placed, Inserted::Stored(_)));
         }
 
         fn remove(&mut self, key: u64) {
             let is = |found: &u64| *found == key;
             let slot = self.shard.slot(Tag::of(key), is).unwrap();
             let (budget, out) = (&self.budget, &mut self.out);
-            self.shard.leave(slot, Cause::Removed, budget, out);
+            self.shard.remove(slot, Cause::Removed, budget, out);
         }
 
         fn items(&self) -> usize {
@@ -714,13 +647,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wheel_is_laid_anew_only_when_that_pays() {
+    fn a_wheel_is_rebuilt_only_when_that_pays() {
         for (others, life) in [(10_000, FOREVER), (10_000, 1 << 50), (0, FOREVER)] {
             let mut alone = Alone::new();
             for key in 1..=others {
                 alone.insert(key, life);
             }
-            let (turns, mut looks) = (20_000, 0);
+            let (turns, mut looks) = (8_000, 0);
             for _ in 0..turns {
                 alone.insert(0, 1 << 40);
                 let before = alone.items();

@@ -1,10 +1,10 @@
-//! A timer wheel over tags: which entries may have to leave by now.
+//! A timer wheel over tags: which entries may have expired by now.
 //!
-//! One idea: the wheel holds *when to look*, the entry holds *when it ends*. An
+//! One idea: the wheel holds *when to look*, the entry holds its *deadline*. An
 //! item is the tag of an entry and no more. When its time comes the entry is
 //! looked up, by the tag and by the number of the bucket, which the entry
-//! stores; and the end that stands in the entry then says whether it leaves or is put
-//! in again. So a life that grows longer moves nothing here: a hit under
+//! stores; and its deadline then says whether it leaves or is put
+//! in again. So a deadline that is put off moves nothing here: a hit under
 //! time to idle leaves the wheel alone.
 //!
 //! ```text
@@ -14,9 +14,9 @@
 //!                   bucket = that digit of `when`; push the tag, return the bucket's number
 //! pop(now):         the earliest bucket that is not empty; if it begins after now: nothing
 //!                   beat = its beginning; pop a tag
-//! of each popped:   no entry with this tag in this bucket?  spent: drop it
-//!                   the entry's end is past?                it leaves
-//!                   else                                    put(tag, its end): a lower level
+//! of each popped:   no entry with this tag in this bucket?  stale: drop it
+//!                   the entry has expired?                  it leaves
+//!                   else                                    put(tag, deadline): a lower level
 //! ```
 //!
 //! Invariants
@@ -26,15 +26,15 @@
 //! 2. For each tag and bucket there are at least as many items as entries that
 //!    name that bucket. `put` adds one of each, `pop` takes one of each, or an item
 //!    only if there is no such entry.
-//! 3. Each turn of `pop` frees an entry, drops a spent item or lowers one by a
-//!    level at least, so the work is bounded by the items that are due.
+//! 3. Each turn of `pop` takes out an entry, drops a stale item or lowers one by a
+//!    level at least, so the number of ripe items bounds the work.
 //!
 //! Why no sequence number: two entries with one tag in one bucket may take each
-//! other's item. Both ends stand in the entries; two items come up for two
+//! other's item. Both deadlines stand in the entries; two items come up for two
 //! entries, in either order, and by 2 none is left without.
 //!
-//! An entry that leaves before its time leaves its item behind. Whoever counts
-//! the entries knows how many items are spent and lays the wheel anew before they
+//! An entry that leaves before its deadline leaves a stale item behind. The shard, which counts
+//! the entries, knows how many items are stale and rebuilds the wheel before they
 //! are many. An item takes 4 bytes, and 4.3 with its share of a chunk's link.
 
 use crate::tag::Tag;
@@ -133,7 +133,7 @@ impl Wheel {
         }
     }
 
-    /// How many items there are, spent ones too.
+    /// How many items there are, stale ones included.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.items
@@ -146,7 +146,7 @@ impl Wheel {
         self.chunks.capacity() / 4 > (self.items + entries / 8) / TAGS + SLOTS
     }
 
-    /// When there is something to pop: no item is due before.
+    /// When there is something to pop: no item is ripe before.
     #[inline]
     pub(crate) fn next(&self) -> Option<Beat> {
         (self.next != Beat::MAX).then_some(self.next)
@@ -158,7 +158,7 @@ impl Wheel {
     }
 
     #[inline]
-    pub(crate) fn is_due(&self, now: Beat) -> bool {
+    pub(crate) fn is_ripe(&self, now: Beat) -> bool {
         self.next <= now
     }
 
@@ -199,7 +199,7 @@ impl Wheel {
 
     /// Takes one item out of the earliest bucket, if that begins by now.
     pub(crate) fn pop(&mut self, now: Beat) -> Option<(Tag, Bucket)> {
-        if !self.is_due(now) {
+        if !self.is_ripe(now) {
             return None;
         }
         let bucket = self.earliest()?;
@@ -253,7 +253,7 @@ impl Wheel {
         (self.chunks.len() - 1) as u32
     }
 
-    /// Takes all items out, to be put in anew: `expected` of them. Keeps its
+    /// Takes all items out before a rebuild, which puts `expected` in again. Keeps its
     /// memory unless that is far more than they need.
     pub(crate) fn clear(&mut self, expected: usize) {
         self.occupied = [0; LEVELS];
@@ -327,7 +327,7 @@ mod tests {
         bucket: Bucket,
     }
 
-    /// Works off what is due as the shard does; returns what ended, and asserts
+    /// Takes off what is ripe as the shard does; returns what expired, and asserts
     /// on the way that nothing is lowered more often than there are levels.
     fn work(wheel: &mut Wheel, stands: &mut BTreeMap<u64, Stand>, now: Beat) -> Vec<(u64, Beat)> {
         let mut ended = Vec::new();

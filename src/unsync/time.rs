@@ -1,51 +1,21 @@
-//! Lives: giving, reading and ending them, for one owner.
+//! Deadlines: giving, reading and ending them.
 
-use super::{Cache, WeighedCache};
-use crate::clock::{FOREVER, duration, nanos};
+use super::Cache;
+use crate::clock::{duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
-use crate::hash::RandomState;
-use crate::policy::{Duel, Ending, Idle, Meta, Policy, Recorded, Timed};
+use crate::form::{Expiring, Weighed};
 use crate::shard::Shard;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-/// A [`Cache`] whose entries have a life, by
-/// [`time_to_live`](crate::Builder::time_to_live) or [`life`](crate::Builder::life).
-pub type TimedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Timed<P>, S>;
-
-/// A [`Cache`] whose entries end when they are not used for a while, by
-/// [`time_to_idle`](crate::Builder::time_to_idle).
-pub type IdleCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Idle<P>, S>;
-
-/// A [`Cache`] that knows how long its values have lived, by
-/// [`record_lives`](crate::Builder::record_lives).
-pub type RecordedCache<K, V, P = Duel, S = RandomState> = Cache<K, V, Recorded<P>, S>;
-
-impl<K, V, P, S> Cache<K, V, P, S>
+/// Time: for caches whose entries have deadlines. How lives combine, and what an entry
+/// past its deadline is, is told at [`brimful::Cache`](crate::Cache#how-lives-combine).
+impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
-    P: Policy,
-    S: BuildHasher,
-{
-    /// The life of a value on its way in. Calls the user's rule.
-    #[inline]
-    pub(super) fn life(&self, key: &K, value: &V) -> u64 {
-        if P::Meta::TIMED {
-            self.expiry.life(key, value)
-        } else {
-            FOREVER
-        }
-    }
-}
-
-/// Time: for caches whose entries have lives. How lives combine, and what an entry
-/// past its end is, is told at [`brimful::Cache`](crate::Cache#how-lives-combine).
-impl<K, V, P, S> Cache<K, V, P, S>
-where
-    K: Hash + Eq,
-    P: Ending,
+    F: Expiring,
     S: BuildHasher,
 {
     /// Stores a value that lives for so long, whatever the rule and the time to
@@ -53,10 +23,10 @@ where
     /// leaves at once, as [`Expired`](crate::Cause::Expired).
     ///
     /// ```
-    /// use brimful::{Entries, HandClock, unsync};
+    /// use brimful::{Entries, ManualClock, unsync};
     /// use std::time::Duration;
     ///
-    /// let clock = HandClock::new();
+    /// let clock = ManualClock::new();
     /// let mut tokens = unsync::Cache::builder(Entries(100))
     ///     .time_to_live(Duration::MAX)
     ///     .clock(clock.clone())
@@ -66,101 +36,209 @@ where
     /// assert_eq!(tokens.get("ann"), None);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn insert_with_ttl(&mut self, key: K, value: V, life: Duration) -> Option<V> {
-        let weight = self.scale.weigh::<P>(&key, &value);
-        self.store(key, value, weight, nanos(life))
+    pub fn insert_with_ttl(&mut self, key: K, value: V, ttl: Duration) -> Option<V> {
+        let hashed = self.hash(&key);
+        let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
+        self.insert_or_drop(&mut offer)
     }
 
-    /// The same, with the verdict.
+    /// Stores a value that lives for so long, as
+    /// [`insert_with_ttl`](Cache::insert_with_ttl) does, or hands it back.
     ///
     /// # Errors
     /// As [`try_insert`](Cache::try_insert); and with
-    /// [`NoLife`](crate::Reason::NoLife) if the life is zero.
+    /// [`ZeroTtl`](crate::Reason::ZeroTtl) if the time to live is zero.
+    ///
+    /// ```
+    /// use brimful::{Entries, Reason, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let builder = Cache::builder(Entries(100)).time_to_live(Duration::MAX);
+    /// let mut cache = builder.build_unsync()?;
+    /// let refused = cache.try_insert_with_ttl("a", 1, Duration::ZERO).unwrap_err();
+    /// assert_eq!(refused.reason, Reason::ZeroTtl);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn try_insert_with_ttl(
         &mut self,
         key: K,
         value: V,
-        life: Duration,
+        ttl: Duration,
     ) -> Result<Option<V>, Refused<K, V>> {
-        let weight = self.scale.weigh::<P>(&key, &value);
-        self.put(key, value, weight, nanos(life))
+        let hashed = self.hash(&key);
+        let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
+        self.insert_or_hand_back(&mut offer)
     }
 
     /// How long the entry under this key will still live if it is not used:
     /// [`Duration::MAX`] if it does not end, `None` if it is not there. Does not
     /// count as a use.
+    ///
+    /// ```
+    /// use brimful::{Entries, ManualClock, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let mut cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(20));
+    /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(40)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
     pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let now = self.now();
-        let is = |found: &K| key.equivalent(found);
-        let entry = self.shard.peek(self.hash(key).tag(), is, now)?;
-        Some(duration(Shard::<K, V, P>::left_of(&entry.meta, now)))
+        let entry = self.peek_entry_at(key, now)?;
+        let left = Shard::<K, V, F>::time_left(&entry.extra, now);
+        Some(duration(left))
     }
 
-    /// Gives the entry under this key a new life from now; says whether there was
-    /// one. Zero ends it at once. Does not count as a use.
-    pub fn set_ttl<Q>(&mut self, key: &Q, life: Duration) -> bool
+    /// Gives the entry under this key a new time to live from now; says whether there was an
+    /// entry. Zero ends it at once. Does not count as a use.
+    ///
+    /// ```
+    /// use brimful::{Entries, ManualClock, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let mut cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// cache.insert("a", 1);
+    /// assert!(cache.set_ttl("a", Duration::MAX));
+    /// assert_eq!(cache.ttl("a"), Some(Duration::MAX));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn set_ttl<Q>(&mut self, key: &Q, ttl: Duration) -> bool
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.hear();
+        self.advance_clock();
         let tag = self.hash(key).tag();
         let is = |found: &K| key.equivalent(found);
-        let mut leaving = self.leave.open();
-        let out = leaving.outbox();
-        let slot = self.shard.claim(tag, is, &self.budget, out);
-        if let Some(slot) = slot {
-            self.shard.set_life(slot, nanos(life), &self.budget, out);
-        }
-        leaving.settle_quietly().resume();
-        slot.is_some()
+        let Self { shard, door, .. } = self;
+        door.leave.in_one_batch(|out, _| {
+            let slot = shard.slot_to_write(tag, is, &door.budget, out);
+            if let Some(slot) = slot {
+                shard.set_life(slot, nanos(ttl), &door.budget, out);
+            }
+            slot.is_some()
+        })
     }
 }
 
-impl<K, V, P, S> WeighedCache<K, V, P, S>
+impl<K, V, F, S> Cache<K, V, Weighed<F>, S>
 where
     K: Hash + Eq,
-    P: Ending,
+    F: Expiring,
     S: BuildHasher,
 {
-    /// Stores a value with a weight and a life of its own: neither the weigher nor
+    /// Stores a value with a weight and a time to live of its own: neither the weigher nor
     /// the rule is asked, until it is changed in place.
+    ///
+    /// ```
+    /// use brimful::{Weight, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let mut cache = Cache::builder(Weight(100, |_: &&str, _: &u32| 1))
+    ///     .time_to_live(Duration::MAX)
+    ///     .build_unsync()?;
+    /// cache.insert_weighted_with_ttl("a", 1, 50, Duration::from_secs(60));
+    /// assert_eq!(cache.weight(), 50);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn insert_weighted_with_ttl(
         &mut self,
         key: K,
         value: V,
         weight: u64,
-        life: Duration,
+        ttl: Duration,
     ) -> Option<V> {
-        self.store(key, value, self.scale.charge(weight), nanos(life))
+        let hashed = self.hash(&key);
+        let mut offer = self
+            .door
+            .offer_weighted_with_ttl(hashed, key, value, weight, ttl);
+        self.insert_or_drop(&mut offer)
     }
 }
 
-impl<K, V, P: Ending, S> Cache<K, V, P, S> {
-    /// How many entries are not past their end. O(entries).
+impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
+    /// How many entries are not past their deadline. O(entries).
+    ///
+    /// ```
+    /// use brimful::{Entries, ManualClock, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let mut cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(61));
+    /// assert_eq!((cache.len(), cache.len_live()), (1, 0));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
     pub fn len_live(&self) -> usize {
         self.shard.len_live(self.now())
     }
 
-    /// Takes out entries past their end, with at most `limit` units of work, as
+    /// Takes out entries past their deadline, with at most `limit` units of work, as
     /// [`brimful::Cache::sweep`](crate::Cache::sweep) does.
+    ///
+    /// ```
+    /// use brimful::{Entries, ManualClock, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let mut cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// cache.insert("a", 1);
+    /// clock.advance(Duration::from_secs(65));
+    /// assert_eq!(cache.sweep(100).expired, 1);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
     pub fn sweep(&mut self, limit: usize) -> Swept {
-        self.hear();
-        let mut leaving = self.leave.open();
-        let work = self.shard.sweep(limit, &self.budget, leaving.outbox());
-        let mut panics = work.panics;
-        panics.add(leaving.settle_quietly());
-        panics.resume();
+        self.advance_clock();
+        let Self { shard, door, .. } = self;
+        let expired = door.leave.in_one_batch(|out, panics| {
+            let work = shard.sweep(limit, &door.budget, out);
+            panics.add(work.panics);
+            work.expired
+        });
         Swept {
-            expired: work.expired,
-            more: self.shard.has_due(),
+            expired,
+            more: self.shard.has_ripe(),
         }
     }
 
-    /// In how long the next entry may end: zero if one has, `None` if none will. A
+    /// In how long the next entry may end: zero if one has, `None` if none will: a
     /// lower bound, as in [`brimful::Cache::next_deadline`](crate::Cache::next_deadline).
+    ///
+    /// ```
+    /// use brimful::{Entries, ManualClock, unsync::Cache};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let mut cache = Cache::builder(Entries(100))
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .build_unsync()?;
+    /// cache.insert("a", 1);
+    /// assert!(cache.next_deadline() <= Some(Duration::from_secs(61)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let next = self.shard.next_deadline()?;
         Some(Duration::from_nanos(next.saturating_sub(self.now())))

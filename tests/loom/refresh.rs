@@ -6,8 +6,8 @@
 
 use super::time::{LIFE, Living, PAST, hear};
 use super::{Fixed, THREE, UNBOUNDED, explore, go, keys, within};
-use brimful::policy::{Fifo, Recorded};
-use brimful::{Cache, Entries, HandClock, LoadError};
+use brimful::policy::Fifo;
+use brimful::{Aged, Cache, Entries, LoadError, ManualClock};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// From this age on a value is stale.
 const AGE: Duration = Duration::from_millis(10);
 
-type Aging = Living<Recorded<Fifo>>;
+type Aging = Living<Aged<Fifo>>;
 
 /// A cache with a stale value.
 fn stale(entries: usize, shards: usize) -> Arc<Aging> {
@@ -202,7 +202,7 @@ fn a_refresh_and_an_eviction() {
 #[test]
 fn a_refresh_that_is_handed_over() {
     let ends = explore("a refresh elsewhere, insert, load", THREE, || {
-        let clock = HandClock::new();
+        let clock = ManualClock::new();
         let cache = Cache::builder(Entries(2))
             .policy::<Fifo>()
             .hasher(Fixed::default())
@@ -213,14 +213,13 @@ fn a_refresh_that_is_handed_over() {
         cache.insert(7, 10);
         clock.advance(AGE);
         let mut elsewhere = None;
-        let served = cache.get_or_refresh_with(
-            &7,
-            || 11,
+        let served = cache.load_or_refresh(&7).with(
+            || Ok::<u64, ()>(11),
             |job| {
                 elsewhere = Some(loom::thread::spawn(job));
             },
         );
-        assert_eq!(served, 10);
+        assert_eq!(served, Ok(10));
         let writer = go(&cache, |cache| cache.insert(7, 5));
         let mine = cache.get_or_insert_with(&7, || unreachable!("it is being refreshed"));
         elsewhere.expect("it is due").join().unwrap();

@@ -7,8 +7,10 @@
 //! so that what is told says which.
 
 use super::{Fixed, THREE, UNBOUNDED, explore, go, keys, within};
-use brimful::policy::{Ending, Fifo, Idle, Timed};
-use brimful::{Cache, Cause, Clock, Departed, Entries, HandClock, Updated};
+use brimful::policy::Fifo;
+use brimful::{
+    Aged, Cache, Cause, Clock, Departed, Entries, Expiring, ManualClock, Timed, Updated,
+};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,20 +27,20 @@ pub(super) type Lived<P> = Cache<u32, u32, P, Fixed>;
 pub(super) type Told = Arc<Mutex<Vec<(u32, Cause)>>>;
 
 /// A cache with lives, its clock, and what its listener was told.
-pub(super) struct Living<P: Ending> {
+pub(super) struct Living<P: Expiring> {
     cache: Option<Lived<P>>,
-    pub(super) clock: HandClock,
+    pub(super) clock: ManualClock,
     told: Told,
 }
 
-impl<P: Ending> std::ops::Deref for Living<P> {
+impl<P: Expiring> std::ops::Deref for Living<P> {
     type Target = Lived<P>;
     fn deref(&self) -> &Lived<P> {
         self.cache.as_ref().expect("there until dropped")
     }
 }
 
-impl<P: Ending> Drop for Living<P> {
+impl<P: Expiring> Drop for Living<P> {
     /// A model that fails leaves its locks held: nothing may touch them then.
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -47,9 +49,9 @@ impl<P: Ending> Drop for Living<P> {
     }
 }
 
-impl<P: Ending> Living<P> {
-    pub(super) fn new(open: impl FnOnce(HandClock, Told) -> Lived<P>) -> Arc<Self> {
-        let (clock, told) = (HandClock::new(), Told::default());
+impl<P: Expiring> Living<P> {
+    pub(super) fn new(open: impl FnOnce(ManualClock, Told) -> Lived<P>) -> Arc<Self> {
+        let (clock, told) = (ManualClock::new(), Told::default());
         Arc::new(Self {
             cache: Some(open(clock.clone(), told.clone())),
             clock,
@@ -118,7 +120,7 @@ fn timed(entries: usize, shards: usize) -> Arc<Living<Timed<Fifo>>> {
 }
 
 /// Entries that end when they are not used for `LIFE`.
-fn idle(entries: usize) -> Arc<Living<Idle<Fifo>>> {
+fn idle(entries: usize) -> Arc<Living<Aged<Fifo>>> {
     Living::new(|clock, told| {
         Cache::builder(Entries(entries))
             .policy::<Fifo>()
@@ -139,7 +141,7 @@ fn read_once() -> Arc<Living<Timed<Fifo>>> {
             .policy::<Fifo>()
             .hasher(Fixed::default())
             .shards(1)
-            .life_on_read(|_, _| Some(Duration::ZERO))
+            .ttl_on_read(|_, _| Some(Duration::ZERO))
             .clock(clock)
             .on_departure(hear(told))
             .build()

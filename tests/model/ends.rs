@@ -8,8 +8,9 @@
 
 use crate::naive::{Model, Need, UNITS};
 use crate::pile::{Item, Pile};
-use crate::time::{end_after, nanos, seen_after, tick_of};
-use crate::world::Told;
+use crate::time::{end_after, seen_after, tick_of};
+use crate::world::counted::Told;
+use crate::world::counted::nanos;
 use brimful::{Cause, Swept};
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ impl Model {
         life > 0
     }
 
-    /// The same, where an entry with a life of zero stays until it is taken out.
+    /// As above, where an entry with a life of zero stays until it is taken out.
     fn cut_or_set(&mut self, id: u32, life: u64) {
         let now = self.now_of(id);
         self.get_mut(id).end = match life {
@@ -140,7 +141,7 @@ impl Model {
         self.leave(id, Cause::Expired);
     }
 
-    /// The same for room that is needed.
+    /// As above, for room that is needed.
     pub(crate) fn expire_for(&mut self, id: u32, need: Need) {
         assert_ne!(need.keep, Some(id), "the entry of this call expired");
         let at_home = self.homes[id as usize] == need.home;

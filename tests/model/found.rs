@@ -1,7 +1,7 @@
 //! What was once found, in a few lines each.
 
 use brimful::policy::S3Fifo;
-use brimful::{Cache, Cause, Entries, HandClock, Updated, Weight};
+use brimful::{Cache, Cause, Entries, ManualClock, Units, Updated, Weight};
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn a_capacity_of_0_keeps_not_even_what_weighs_nothing() {
     let cache = cache.shards(3).build().unwrap();
     cache.extend((0..5).map(|n| (n, n)));
     assert_eq!((cache.len(), cache.weight()), (5, 0));
-    cache.set_capacity(0);
+    cache.set_capacity(Units(0));
     assert!(cache.is_empty());
     assert!(cache.try_insert(1, 1).is_err());
     assert!(cache.is_empty());
@@ -59,7 +59,7 @@ fn an_entry_that_grows_against_the_order_is_still_known_as_hit() {
     // Now 1 and 11 are in the small queue, which is over its share.
     assert_eq!(cache.update(&1, |weight| *weight = 2), Updated::Kept(()));
     assert!(cache.contains_key(&1) && !cache.contains_key(&11));
-    cache.set_capacity(0);
+    cache.set_capacity(Units(0));
     let stats = cache.stats();
     assert_eq!(stats.departures(Cause::Evicted), 11);
     assert_eq!(stats.evicted_unhit(), 10);
@@ -93,7 +93,7 @@ fn a_newcomer_is_not_taken_for_the_oldest_entry_of_the_same_tag() {
         let cache = cache.build().unwrap();
         cache.extend((0..7).map(|key| (key, key)));
         // Now small may hold one, and does: the first, at position 0.
-        cache.set_capacity(30);
+        cache.set_capacity(Entries(30));
         cache.insert(7, 7);
         cache.remove(&gone);
         cache.insert(8, 8);
@@ -104,7 +104,7 @@ fn a_newcomer_is_not_taken_for_the_oldest_entry_of_the_same_tag() {
 /// Nobody had an end before, and so there was no timer to count it.
 #[test]
 fn a_life_that_set_ttl_ends_first_of_all_is_counted_with_how_late_it_left() {
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     let cache = Cache::builder(Entries(4)).time_to_live(Duration::MAX);
     let cache = cache.clock(clock.clone()).build().unwrap();
     cache.insert(1, 1);

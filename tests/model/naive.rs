@@ -2,10 +2,10 @@
 //! held against the rules wherever the rules leave a choice.
 
 use crate::door::{Back, Change, Seen, Verdict};
-use crate::op::{Config, Form};
+use crate::op::{Config, Extras};
 use crate::pile::{Comes, Item, Order, Pile};
 use crate::time::{Lives, NEVER};
-use crate::world::{Id, Spread, Told};
+use crate::world::counted::{Id, Spread, Told};
 use brimful::{Cause, Reason, Snapshot, Updated};
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -68,6 +68,9 @@ pub(crate) struct Model {
     pub(crate) clock: u64,
     /// Whether it can't be said which shards were told the time in this call.
     pub(crate) some_told: bool,
+    /// Whether anything left in the current call: then room may have been gathered, though all
+    /// that left had expired, and shards that were visited in vain were told the time.
+    pub(crate) some_left: bool,
     /// Departures of this call that were told and not yet explained.
     pub(crate) told: VecDeque<Told>,
     /// Ghosts that each shard recalled in this call, not yet explained.
@@ -107,9 +110,10 @@ impl Model {
             limit: config.limit.map(|limit| limit as u64),
             lie: None,
             lives: config.lives,
-            records: config.form() == Form::Records,
+            records: matches!(config.form(), Extras::Idles | Extras::WeighedRecords),
             clock: 0,
             some_told: false,
+            some_left: false,
             told: VecDeque::new(),
             recalled: vec![0; shards],
             blurred: false,
@@ -385,7 +389,7 @@ impl Model {
         Some(comes)
     }
 
-    /// The same where the order of the ghosts is not modelled: what the cache
+    /// As above where the order of the ghosts is not modelled: what the cache
     /// says, if it was ever remembered.
     pub(crate) fn recall_as_told(&mut self, id: u32, home: usize) -> Comes {
         let mixed = self.mixed(id);
@@ -474,7 +478,7 @@ impl Model {
                     capacity: self.capacity,
                 }
             } else {
-                Reason::NoLife
+                Reason::ZeroTtl
             },
         }
     }
@@ -604,15 +608,15 @@ impl Model {
 
     /// `Cache` works off what is due before it looks the key up, `unsync::Cache`
     /// once it has found it.
-    pub(crate) fn update(&mut self, id: u32, change: Change, is_unsync: bool) -> Updated<u64> {
+    pub(crate) fn update(&mut self, id: u32, change: Change, is_unsync: bool) -> Updated<()> {
         self.tell_home(id);
         if !is_unsync || self.live(id).is_some() {
             self.work_before_change(id);
         }
         match self.look_up(id) {
             false => Updated::Absent,
-            true if self.change(id, Some(change)) && self.renew(id) => Updated::Kept(change.id),
-            true => Updated::Refused(change.id),
+            true if self.change(id, Some(change)) && self.renew(id) => Updated::Kept(()),
+            true => Updated::Refused(()),
         }
     }
 
@@ -660,8 +664,8 @@ impl Model {
         assert_eq!(stats.evicted_unhit(), self.unhit, "evicted unhit");
         assert_eq!(stats.lateness(), Duration::from_nanos(self.lateness));
         assert_eq!(stats.most_late(), Duration::from_nanos(self.most_late));
-        assert_eq!(stats.lives().is_some(), self.lived.is_some(), "lives");
-        if let (Some(lives), Some(lived)) = (stats.lives(), &self.lived) {
+        assert_eq!(stats.ages().is_some(), self.lived.is_some(), "lives");
+        if let (Some(lives), Some(lived)) = (stats.ages(), &self.lived) {
             let counted = lived.iter().enumerate().filter(|step| *step.1 > 0);
             let most = |power: usize| (1_u128 << (power + 1)) - 1;
             let counted = counted.map(|(power, count)| (most(power), *count));

@@ -2,7 +2,7 @@
 
 use crate::pile::Order;
 use crate::time::Lives;
-use crate::world::Spread;
+use crate::world::counted::Spread;
 
 /// One operation, in raw numbers that shrink to simple ones: which key, how
 /// heavy, and what else.
@@ -168,25 +168,28 @@ impl Config {
         }
     }
 
-    pub(crate) fn form(&self) -> Form {
-        match self.lives {
-            None => Form::Forever,
-            Some(lives) if self.weighed && (lives.records || lives.to_idle.is_some()) => {
-                Form::Records
-            }
-            Some(lives) if lives.to_idle.is_some() => Form::Idles,
-            Some(_) => Form::Ends,
+    pub(crate) fn form(&self) -> Extras {
+        let to_idle = |lives: Lives| lives.to_idle.is_some();
+        match (self.weighed, self.lives) {
+            (false, None) => Extras::Forever,
+            (false, Some(lives)) if to_idle(lives) => Extras::Idles,
+            (false, Some(_)) => Extras::Ends,
+            (true, None) => Extras::Weighed,
+            (true, Some(lives)) if lives.records || to_idle(lives) => Extras::WeighedRecords,
+            (true, Some(_)) => Extras::WeighedEnds,
         }
     }
 }
 
-/// What an entry carries of time.
+/// What an entry carries of weight and time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Form {
+pub(crate) enum Extras {
     Forever,
     Ends,
     Idles,
-    Records,
+    Weighed,
+    WeighedEnds,
+    WeighedRecords,
 }
 
 pub(crate) fn wild_capacity(n: u16) -> u64 {

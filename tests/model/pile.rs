@@ -5,6 +5,7 @@ use crate::time::{BEAT, NEVER, seen_after};
 use std::collections::HashSet;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(brimful_full), allow(dead_code, reason = "only some are compiled"))]
 pub(crate) enum Order {
     Lru,
     Fifo,
@@ -249,7 +250,7 @@ impl History {
 
 /// Keys that Duel remembers for so many residents.
 pub(crate) fn known(residents: usize) -> usize {
-    residents * 9 / 4
+    residents.saturating_mul(9) / 4
 }
 
 /// Of what Duel's border and the share that main pays are parts.
@@ -484,11 +485,15 @@ impl Pile {
     /// The history has places for the residents, one more than now.
     pub(crate) fn follow(&mut self) {
         let (keys, places) = (known(self.items.len() + 1), self.history.places());
-        let full = (self.share as usize).saturating_mul(9) / 4;
         if self.filled && (keys > places || keys * 4 + 64 < places) {
             self.history.fit(keys + keys / 8);
         } else if keys > places {
-            self.history.fit(keys.max(full.min(keys + keys / 2)));
+            // As many as the share has room for, at the mean weight.
+            let weight: u128 = self.items.iter().map(|item| u128::from(item.weight)).sum();
+            let full = u128::from(self.share) * self.items.len() as u128 / weight.max(1);
+            let full = known(usize::try_from(full).unwrap_or(usize::MAX));
+            let missing = full.saturating_sub(keys);
+            self.history.fit(keys + missing.clamp(keys / 64, keys / 2));
         }
     }
 

@@ -1,25 +1,27 @@
 //! A cache and its model, driven side by side.
 
-use crate::door::{Back, Change, Door, Or, Seen, Verdict};
+use crate::door::{Back, Change, Face, Or, Seen, Verdict};
 use crate::naive::{Model, Offer};
 use crate::op::{Config, Op};
 use crate::pile::Pile;
-use crate::time::{Lives, NEVER, nanos};
-use crate::world::{Id, Key, Val, WORLD, mix, next_value};
-use brimful::{Cause, HandClock};
+use crate::time::{Lives, NEVER};
+use crate::world::counted::nanos;
+use crate::world::counted::{Id, Key, Val, WORLD, next_value};
+use crate::world::random::mix;
+use brimful::{Cause, ManualClock};
 use std::time::Duration;
 
 /// A cache and its model, side by side.
 pub(crate) struct Rig {
-    pub(crate) door: Box<dyn Door>,
-    pub(crate) clock: HandClock,
+    pub(crate) door: Face,
+    pub(crate) clock: ManualClock,
     pub(crate) config: Config,
     pub(crate) model: Model,
     pub(crate) stamp: u32,
 }
 
 impl Rig {
-    pub(crate) fn new(door: Box<dyn Door>, clock: HandClock, config: &Config) -> Self {
+    pub(crate) fn new(door: Face, clock: ManualClock, config: &Config) -> Self {
         let homes = (0..config.keys).map(|id| door.shard_of(&Id(id))).collect();
         Self {
             model: Model::new(config, homes),
@@ -57,6 +59,7 @@ impl Rig {
     pub(crate) fn hear(&mut self) -> &mut Model {
         self.model.told = WORLD.with(|world| world.told.take());
         let model = &mut self.model;
+        model.some_left = model.piles.len() > 1 && !model.told.is_empty();
         if self.door.stats().ghost_hits() > model.ghost_hits.iter().sum() {
             for (shard, before) in model.ghost_hits.iter_mut().enumerate() {
                 let now = self.door.shard_stats(shard).ghost_hits();
@@ -68,7 +71,7 @@ impl Rig {
     }
 
     pub(crate) fn offer(&mut self, key: &Key, value: &Val) -> Offer {
-        let weight = self.model.weigh(value.own);
+        let weight = self.model.weigh(value.weight);
         self.model.rulings += u64::from(self.model.rules());
         self.offer_weighing(key, value, weight)
     }
@@ -78,7 +81,7 @@ impl Rig {
             id: key.id.0,
             stamp: key.stamp,
             value: value.id,
-            own: value.own,
+            own: value.weight,
             weight,
             life: self.model.usual_life(key.id.0, value.id),
         }
@@ -86,9 +89,9 @@ impl Rig {
 
     /// A call that reads the clock once, and before it locks, whatever it does:
     /// where there is one to read.
-    pub(crate) fn once<R>(&mut self, call: impl FnOnce(&mut dyn Door) -> R) -> R {
+    pub(crate) fn once<R>(&mut self, call: impl FnOnce(&mut Face) -> R) -> R {
         let before = WORLD.with(|world| world.clock_reads.get());
-        let result = call(&mut *self.door);
+        let result = call(&mut self.door);
         let reads = WORLD.with(|world| world.clock_reads.get()) - before;
         assert_eq!(reads, u64::from(self.config.lives.is_some()), "clock reads");
         result
@@ -243,7 +246,7 @@ impl Rig {
     }
 
     fn offer_of_life(&mut self, key: &Key, value: &Val, life: Duration) -> Offer {
-        let weight = self.model.weigh(value.own);
+        let weight = self.model.weigh(value.weight);
         Offer {
             life: nanos(life),
             ..self.offer_weighing(key, value, weight)
@@ -345,7 +348,7 @@ impl Rig {
     }
 
     pub(crate) fn offer_if_absent(&mut self, key: &Key, value: &Val) -> Offer {
-        let weight = self.model.charge(self.model.lie.unwrap_or(value.own));
+        let weight = self.model.charge(self.model.lie.unwrap_or(value.weight));
         self.offer_weighing(key, value, weight)
     }
 
@@ -497,7 +500,7 @@ impl Rig {
                 id: next_value(),
                 own: hefts.of((dice >> 16) as u16, capacity),
             });
-            change.map(|change| change.make(value));
+            change.inspect(|change| change.make(value));
             visits.push((key.id.0, before, change, keep));
             keep
         };
@@ -544,7 +547,8 @@ impl Rig {
         let unexplained = model.recalled.iter().sum::<u64>();
         assert_eq!(unexplained, 0, "a ghost that never was");
         model.blurred = false;
-        if std::mem::take(&mut model.some_told) && model.lives.is_some() {
+        let (told, left) = (&mut model.some_told, &mut model.some_left);
+        if std::mem::take(told) | std::mem::take(left) && model.lives.is_some() {
             // From here on all were told.
             self.door.next_deadline();
             model.tell_all();

@@ -1,7 +1,8 @@
 //! Time, counted naively: moments as numbers of nanoseconds, sums in `u128`.
 
-use crate::world::{WORLD, mix};
-use brimful::{Clock, HandClock};
+use crate::world::counted::WORLD;
+use crate::world::random::mix;
+use brimful::{Clock, ManualClock};
 use std::time::Duration;
 
 /// What the end of a life is rounded up to, the grain in which the wheel sees
@@ -9,11 +10,6 @@ use std::time::Duration;
 pub(crate) const TICK: u64 = 1 << 10;
 pub(crate) const BEAT: u64 = 1 << 20;
 pub(crate) const NEVER: u64 = u64::MAX - (TICK - 1);
-
-/// A duration in nanoseconds, as far as they can be counted.
-pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
 
 /// When a life that begins now ends.
 pub(crate) fn end_after(now: u64, life: u64) -> u64 {
@@ -33,7 +29,7 @@ pub(crate) fn tick_of(now: u64) -> u64 {
 }
 
 /// The clock of a case, which counts how often it is read.
-pub(crate) struct Watched(pub(crate) HandClock);
+pub(crate) struct Watched(pub(crate) ManualClock);
 
 impl Clock for Watched {
     fn now(&self) -> Duration {

@@ -1,9 +1,9 @@
-//! The same rig where keys contradict themselves, with less to compare.
+//! The rig for keys that contradict themselves, with less to compare.
 
 use crate::door::Or;
 use crate::op::Op;
 use crate::rig::Rig;
-use crate::world::{Id, Val, WORLD};
+use crate::world::counted::{Id, Val, WORLD};
 use brimful::Cause;
 use std::collections::HashSet;
 
@@ -71,7 +71,10 @@ impl Wary {
                 let (key, value) = fresh(rig, key, n);
                 rig.door.insert_with_ttl(key, value, rig.life(m));
             }
-            Op::SetTtl(key, n) => _ = rig.door.set_ttl(&Id(rig.id(key)), rig.life(n)),
+            Op::SetTtl(key, n) => {
+                let (id, life) = (Id(rig.id(key)), rig.life(n));
+                rig.door.set_ttl(&id, life);
+            }
             Op::Advance(n) => rig.advance(n),
             Op::Sweep(n) | Op::SweepAll(n) => _ = rig.door.sweep(n as usize),
             op => self.take_out(op),
@@ -93,7 +96,7 @@ impl Wary {
                 rig.door.set_capacity(rig.model.capacity);
             }
             Op::Retain(n, _) => rig.door.retain(&mut |_, value| {
-                value.own = u64::from(n % 7);
+                value.weight = u64::from(n % 7);
                 value.id % 3 > 0
             }),
             Op::Drain(n) => drop(rig.door.drain(n as usize % 50)),

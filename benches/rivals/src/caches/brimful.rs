@@ -2,7 +2,7 @@
 
 use crate::rival::{Bound, Heft, Key, Rival, Value};
 use brimful::policy::Policy;
-use brimful::{Cache, Entries, WeighedCache, Weight};
+use brimful::{Cache, Entries, Form, Weighed, Weight};
 
 /// At most so many entries.
 pub fn of_entries<K: Key, V: Value, P: Policy>(entries: usize) -> impl Rival<K, V>
@@ -16,14 +16,14 @@ where
 /// At most so much weight.
 pub fn of_weight<P: Policy>(bound: Bound) -> impl Rival<u64, Heft>
 where
-    WeighedCache<u64, Heft, P>: Rival<u64, Heft>,
+    Cache<u64, Heft, Weighed<P>>: Rival<u64, Heft>,
 {
     let weigh = |_: &u64, heft: &Heft| heft.0;
     let cache = Cache::builder(Weight(bound.weight, weigh)).policy::<P>();
     cache.build().expect("a plain configuration")
 }
 
-impl<K: Key, V: Value, P: Policy> Rival<K, V> for Cache<K, V, P>
+impl<K: Key, V: Value, F: Form> Rival<K, V> for Cache<K, V, F>
 where
     Self: Send + Sync + 'static,
 {

@@ -1,0 +1,616 @@
+//! Leading: one flight for a missing key, and no call left waiting.
+//!
+//! ```text
+//! seek: board, under the shard's lock: the value is there by now?  it
+//!                                    the key is being loaded?  wait, without a lock
+//!                                    else, or if the value is stale and not being loaded: lead
+//!       woken: landed?  the value    passed the lead?  lead    over?  board again
+//! lead: run the loader; what it brings lands: weigh it, lock the shard, store it under the
+//!       key that lies in the flight's seat; hand copies to the calls that wait
+//! ```
+//!
+//! This is written once, for tasks. A thread drives it by `sync::block_on`: a call that
+//! leads never waits, so its future is ready when it is first polled; one that waits
+//! for another's load sleeps until its waker is woken.
+//!
+//! Invariants
+//! 1. Whatever panics or is dropped half-way, no call is left waiting: [`Leading`] passes the
+//!    lead on unless it landed; [`Waiting`] leaves the queue, and passes on a lead that was
+//!    passed to it.
+//! 2. A load that lands locks its shard three times: to look up, to take off, to land. Its
+//!    key is cloned once, before it takes off; once more only where the weigher or the rule
+//!    for lives is to see the key before it is stored, or room must be gathered for it.
+//! 3. A loader's future is owned by a frame around these guards: if the call is dropped, the
+//!    lead is passed on first, and the loader dropped after.
+//!
+//! The room `flight` tells the rest.
+
+use super::{Cache, lock_at};
+use crate::budget::Reservation;
+use crate::clock::Reading;
+use crate::error::LoadError;
+use crate::flight::chain::{Chain, Cycle, Wait};
+use crate::flight::{Asked, Flight, Joined};
+use crate::form::Form;
+use crate::hash::Hashed;
+use crate::leave::outbox::Outbox;
+use crate::policy::{Slot, Tag};
+use crate::reentry::{self, Mark};
+use crate::shard::{Inserted, Offer, Shard};
+use crate::stats::Loads;
+use crate::sync::{self, Arc, Mutex};
+use crate::unwind::{Panics, after_dropping};
+use hashbrown::Equivalent;
+use std::hash::{BuildHasher, Hash};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// What a loading call was after.
+pub(super) enum Sought<'a, K, V, F: Form, S> {
+    Value(V),
+    Lead(Leading<'a, K, V, F, S>),
+}
+
+/// What a loading call that missed finds under the lock.
+enum Boarding<'a, K, V, F: Form, S> {
+    Sought(Sought<'a, K, V, F, S>),
+    Waits(Waiting<'a, K, V, F, S>),
+    Cycle,
+}
+
+impl<K, V, F, S> Cache<K, V, F, S>
+where
+    K: Hash + Eq,
+    F: Form,
+    S: BuildHasher,
+{
+    /// A thread's load, after a miss: `TimedOut` if it waited for another call's for longer
+    /// than `most`.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn load_here<Q, E>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        most: Option<Duration>,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        let mut load = pin!(Some(async move { load() }));
+        let loading = async {
+            match self.seek(hashed, key).await {
+                Ok(Sought::Value(value)) => Ok(value),
+                Ok(Sought::Lead(leading)) => leading.run(key, load.as_mut(), |loaded| loaded).await,
+                Err(Cycle) => Err(LoadError::Cycle),
+            }
+        };
+        let loaded = sync::block_on(loading, most).unwrap_or(Err(LoadError::TimedOut));
+        after_emptying(load, loaded)
+    }
+
+    /// The value, once a call has loaded it, or the lead of the key's flight.
+    pub(super) async fn seek<Q>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+    ) -> Result<Sought<'_, K, V, F, S>, Cycle>
+    where
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        loop {
+            match self.board(hashed, key) {
+                Boarding::Sought(sought) => return Ok(sought),
+                Boarding::Cycle => return Err(Cycle),
+                Boarding::Waits(waiting) => {
+                    if let Some(sought) = waiting.await {
+                        return Ok(sought);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One look, with a key made before the lock for a flight to keep. It is dropped after
+    /// the lock if there is no need of it.
+    fn board<Q>(&self, hashed: Hashed, key: &Q) -> Boarding<'_, K, V, F, S>
+    where
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        V: Clone,
+    {
+        let (boarding, spare) = self.look(hashed, key, key.to_owned());
+        after_dropping(spare, boarding)
+    }
+
+    /// Under one lock: the value, else a place in the queue of the key's flight, else the
+    /// lead of a new one, as for a value that is due to be refreshed. The hit or miss was
+    /// counted before. Hands the `own` key back if it was not needed.
+    fn look<Q>(&self, hashed: Hashed, key: &Q, own: K) -> (Boarding<'_, K, V, F, S>, Option<K>)
+    where
+        Q: Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        let tag = hashed.tag();
+        let is = |found: &K| key.equivalent(found);
+        let mut shard = self.lock(hashed);
+        let _mark = Mark::set_in_debug();
+        let found = shard.slot(tag, is);
+        let due = found.is_some_and(|slot| self.is_due(&mut shard, slot, tag, is));
+        match found {
+            Some(slot) if !due => {
+                shard.touch(slot);
+                shard.put_off_idle(slot);
+                if let Some(entry) = shard.entry(slot) {
+                    let value = Sought::Value(entry.value.clone());
+                    return (Boarding::Sought(value), Some(own));
+                }
+            }
+            Some(_) => {}
+            None => match shard.flights.join(tag, is) {
+                Ok(Some(joined)) => {
+                    let waiting = Waiting::new(self, hashed, joined);
+                    return (Boarding::Waits(waiting), Some(own));
+                }
+                Ok(None) => {}
+                Err(Cycle) => return (Boarding::Cycle, Some(own)),
+            },
+        }
+        let chain = Chain::begin();
+        let flight = shard.flights.take_off(tag, own, chain.load());
+        let leading = Leading::new(self, hashed, flight, chain, due);
+        (Boarding::Sought(Sought::Lead(leading)), None)
+    }
+
+    /// Whether the value in `slot` is stale and not being refreshed.
+    pub(super) fn is_due(
+        &self,
+        shard: &mut Shard<K, V, F>,
+        slot: Slot,
+        tag: Tag,
+        is: impl FnMut(&K) -> bool,
+    ) -> bool {
+        F::AGED
+            && self.door.expiry.refreshes()
+            && shard.is_stale(slot, self.door.expiry.refresh_after)
+            && !shard.flights.are_loading(tag, is)
+    }
+
+    /// Stores what a flight has loaded, if the flight is still in the shard.
+    fn store_landing(
+        &self,
+        hashed: Hashed,
+        flight: &Arc<Flight<K, V>>,
+        landing: &mut Landing<K, V, impl FnOnce() -> K>,
+        count: impl FnOnce(&mut Loads, Reading),
+        out: &mut Outbox<K, V>,
+    ) {
+        let ended = self.door.expiry.source.read();
+        let now = if F::TIMED {
+            self.door.expiry.source.moment(ended)
+        } else {
+            0
+        };
+        let placed = {
+            let mut shard = lock_at(self.shard(hashed), now);
+            count(shard.flights.loads(), ended);
+            // Declared after `shard`, so dropped before the lock is released: only a gatherer
+            // may hold room without a lock.
+            let mut reservation = self.door.budget.reserve();
+            let _mark = Mark::set_in_debug();
+            landing.enter(&mut shard, flight, &mut reservation, out)
+        };
+        if let Inserted::NeedsRoom(need) = placed {
+            landing.bring_key();
+            self.gather(hashed, &mut landing.offer, Some(flight), need, now, out);
+        }
+    }
+}
+
+impl<K, V, F: Form, S> Cache<K, V, F, S> {
+    /// The shard of a key, for calls that have looked at the thread's mark.
+    fn shard_at(&self, hashed: Hashed) -> &Mutex<Shard<K, V, F>> {
+        &self.shards[hashed.shard(self.shards.len())]
+    }
+
+    /// The lead of a flight is given up, by the call that had it or was passed it.
+    ///
+    /// Under a mark this thread may be holding the shard's lock. The flight then
+    /// stays, over, until the key's next call finds it; it is never let go of, since
+    /// that might be under the lock.
+    fn pass_on(&self, hashed: Hashed, flight: Arc<Flight<K, V>>, failed: bool) {
+        if reentry::is_marked() {
+            let panics = flight.end().wake();
+            std::mem::forget(flight);
+            panics.resume();
+            reentry::may_lock_while_dropping();
+            return;
+        }
+        let called = {
+            let mut shard = self.shard_at(hashed).lock();
+            if failed {
+                shard.flights.loads().failed();
+            }
+            shard.flights.pass_on(hashed.tag(), &flight)
+        };
+        let mut panics = called.wake();
+        panics.drop(flight);
+        panics.resume();
+    }
+}
+
+/// The lead of a flight: to be landed; else it is passed on.
+pub(super) struct Leading<'a, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
+    hashed: Hashed,
+    /// Until it has landed.
+    flight: Option<Arc<Flight<K, V>>>,
+    chain: Chain,
+    /// Whether it counts as a failure that it does not land.
+    counts: bool,
+    /// Whether a stale value was there when it took off.
+    refreshes: bool,
+}
+
+impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
+    pub(super) fn new(
+        cache: &'a Cache<K, V, F, S>,
+        hashed: Hashed,
+        flight: Arc<Flight<K, V>>,
+        chain: Chain,
+        refreshes: bool,
+    ) -> Self {
+        Self {
+            cache,
+            hashed,
+            flight: Some(flight),
+            chain,
+            counts: true,
+            refreshes,
+        }
+    }
+
+    pub(super) fn refreshes(&self) -> bool {
+        self.refreshes
+    }
+
+    pub(super) fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    pub(super) fn leads(&self, flight: &Arc<Flight<K, V>>) -> bool {
+        let own = self.flight.as_ref();
+        own.is_some_and(|own| Arc::ptr_eq(own, flight))
+    }
+
+    /// Whether it counts as a failure that it does not land. It does unless told.
+    pub(super) fn counts(&mut self, counts: bool) {
+        self.counts = counts;
+    }
+
+    /// The loader has run to its end, and brought nothing to be landed.
+    pub(super) fn ended(&mut self, began: Reading) {
+        self.counts = false;
+        let took = self.cache.door.expiry.source.read().since(began);
+        let mut shard = self.cache.shard_at(self.hashed).lock();
+        shard.flights.loads().ended(took);
+    }
+}
+
+impl<K, V, F, S> Leading<'_, K, V, F, S>
+where
+    K: Hash + Eq,
+    V: Clone,
+    F: Form,
+    S: BuildHasher,
+{
+    /// Polls the loader to its end; tells when it began, too.
+    pub(super) async fn load<Fut: Future>(
+        &self,
+        load: Pin<&mut Option<Fut>>,
+    ) -> (Reading, Fut::Output) {
+        let began = self.cache.door.expiry.source.read();
+        (began, self.chain.finish(load).await)
+    }
+
+    /// Runs the loader, and lands what it brings, or fails.
+    pub(super) async fn run<Q, Fut, E>(
+        self,
+        key: &Q,
+        load: Pin<&mut Option<Fut>>,
+        finish: impl FnOnce(Fut::Output) -> Result<V, E>,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Fut: Future,
+    {
+        let (began, loaded) = self.load(load).await;
+        match finish(loaded) {
+            Ok(value) => Ok(self.land(|| key.to_owned(), value, Some(began))),
+            Err(error) => self.fail(key, error),
+        }
+    }
+
+    /// Runs a loader in a box. A future that takes another one in by value, and pins it, has
+    /// room for it twice; so where a task leads, its loader is boxed.
+    pub(super) async fn run_boxed<Q, Fut, E>(
+        self,
+        key: &Q,
+        load: Pin<Box<Fut>>,
+        finish: impl FnOnce(Fut::Output) -> Result<V, E>,
+    ) -> Result<V, LoadError<E>>
+    where
+        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Fut: Future,
+    {
+        let mut load = Some(load);
+        let loaded = self.run(key, Pin::new(&mut load), finish).await;
+        after_dropping(load, loaded)
+    }
+
+    /// Passes the lead on. The answer is the stale value, if that is asked for and it is
+    /// there still.
+    fn fail<Q, E>(self, key: &Q, error: E) -> Result<V, LoadError<E>>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        let (cache, hashed, refreshes) = (self.cache, self.hashed, self.refreshes);
+        let mut panics = Panics::none();
+        panics.drop(self);
+        if refreshes && cache.door.expiry.stale_if_error {
+            if let Some(stale) = cache.peek_at(hashed, key) {
+                panics.drop(error);
+                return Ok(panics.hand(stale));
+            }
+        }
+        Err(LoadError::Failed(panics.hand(error)))
+    }
+
+    /// Stores the value, unless the flight was detached, and hands it to all calls that
+    /// wait, before the listener hears of what had to leave for it. `key` is asked for
+    /// a key of the call's own if there is need of one; `began` is when the load did, if
+    /// its time is to be counted.
+    ///
+    /// The thread is inside of the load until the flight has left the shard, so
+    /// that a weigher that asks for the key is told of the cycle.
+    pub(super) fn land(mut self, key: impl FnOnce() -> K, value: V, began: Option<Reading>) -> V {
+        let Some(flight) = &self.flight else {
+            return value;
+        };
+        let (cache, refreshes) = (self.cache, self.refreshes);
+        let mut leaving = cache.door.leave.open();
+        let (copy, landing) = self.chain.run(|| {
+            let copy = value.clone();
+            let mut landing = Landing::new(cache, self.hashed.tag(), key, value);
+            let count = |loads: &mut Loads, ended: Reading| {
+                loads.landed(began.map(|began| ended.since(began)), refreshes);
+            };
+            let out = leaving.outbox();
+            cache.store_landing(self.hashed, flight, &mut landing, count, out);
+            (copy, landing)
+        });
+        let mut panics = flight.land(|| copy.clone());
+        panics.add(leaving.tell_and_drop());
+        panics.add(landing.let_go());
+        panics.drop(self.flight.take());
+        panics.hand(copy)
+    }
+}
+
+impl<K, V, F: Form, S> Drop for Leading<'_, K, V, F, S> {
+    fn drop(&mut self) {
+        if let Some(flight) = self.flight.take() {
+            self.cache.pass_on(self.hashed, flight, self.counts);
+        }
+    }
+}
+
+/// A loaded value on its way into the table.
+///
+/// The key that it is stored under lies in the seat of its flight, in the shard: so the
+/// two meet under the shard's lock. Only where the user's code sees them before, the call
+/// brings a key of its own.
+struct Landing<K, V, N> {
+    offer: Offer<K, V>,
+    /// Until it is in the offer, with a key.
+    value: Option<V>,
+    /// Makes a key of the call's own.
+    key: Option<N>,
+}
+
+impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
+    /// Weighs the value and gives it a life.
+    fn new<F: Form, S>(cache: &Cache<K, V, F, S>, tag: Tag, key: N, value: V) -> Self {
+        let mut landing = Self {
+            offer: Offer {
+                tag,
+                weight: 1,
+                life: cache.door.expiry.to_live,
+                pair: None,
+                only_if_absent: false,
+                lands: true,
+            },
+            value: Some(value),
+            key: Some(key),
+        };
+        if F::WEIGHED || cache.door.expiry.rule.is_some() {
+            landing.bring_key();
+        }
+        if let Some((key, value)) = &landing.offer.pair {
+            landing.offer.weight = cache.door.weigh(key, value);
+            landing.offer.life = cache.door.expiry.life(key, value);
+        }
+        landing
+    }
+
+    /// Puts the value into the offer, with a key of the call's own.
+    fn bring_key(&mut self) {
+        if let Some(key) = self.key.take() {
+            let key = key();
+            self.offer.pair = self.value.take().map(|value| (key, value));
+        }
+    }
+
+    /// Puts the value into the shard if its flight is still there, which leaves then.
+    fn enter<F: Form>(
+        &mut self,
+        shard: &mut Shard<K, V, F>,
+        flight: &Arc<Flight<K, V>>,
+        reservation: &mut Reservation<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> Inserted
+    where
+        K: Eq,
+    {
+        let Some(value) = self.value.take() else {
+            return shard.insert_for(Some(flight), &mut self.offer, reservation, out);
+        };
+        let Some(key) = shard.flights.lift(self.offer.tag, flight) else {
+            self.value = Some(value);
+            return Inserted::Present;
+        };
+        self.offer.pair = Some((key, value));
+        let Lifted { shard, landing, .. } = &mut Lifted {
+            shard,
+            flight,
+            landing: self,
+        };
+        shard.insert(&mut landing.offer, reservation, out)
+    }
+
+    /// Drops what was not stored.
+    fn let_go(self) -> Panics {
+        let mut panics = Panics::none();
+        panics.drop(self.value);
+        panics.drop_pairs(self.offer.pair);
+        panics.drop(self.key);
+        panics
+    }
+}
+
+/// A flight that is out of its shard while its key is on the way into the table. Whatever
+/// keeps the key from getting there, a panic too, the flight goes back with it.
+struct Lifted<'a, K, V, F: Form, N> {
+    shard: &'a mut Shard<K, V, F>,
+    flight: &'a Arc<Flight<K, V>>,
+    landing: &'a mut Landing<K, V, N>,
+}
+
+impl<K, V, F: Form, N> Drop for Lifted<'_, K, V, F, N> {
+    fn drop(&mut self) {
+        let Landing { offer, value, .. } = &mut *self.landing;
+        if let Some((key, loaded)) = offer.pair.take() {
+            *value = Some(loaded);
+            self.shard.flights.put_back(offer.tag, key, self.flight);
+        }
+    }
+}
+
+/// A place in the queue of a flight: left when dropped. As a future it comes to what the
+/// call was after, or `None`: then it starts over from the look-up.
+struct Waiting<'a, K, V, F: Form, S> {
+    cache: &'a Cache<K, V, F, S>,
+    hashed: Hashed,
+    /// Until the wait has ended.
+    flight: Option<Arc<Flight<K, V>>>,
+    ticket: u64,
+    /// The one it will be woken by.
+    waker: Waker,
+    wait: Option<Wait>,
+}
+
+impl<'a, K, V, F: Form, S> Waiting<'a, K, V, F, S> {
+    fn new(cache: &'a Cache<K, V, F, S>, hashed: Hashed, joined: Joined<K, V>) -> Self {
+        Self {
+            cache,
+            hashed,
+            flight: Some(joined.flight),
+            ticket: joined.ticket,
+            waker: Waker::noop().clone(),
+            wait: joined.wait,
+        }
+    }
+
+    /// Leads the flight on, unless it was detached.
+    fn take_up(&mut self) -> Option<Sought<'a, K, V, F, S>> {
+        let flight = self.flight.take()?;
+        let chain = Chain::begin();
+        let taken = {
+            let mut shard = self.cache.shard_at(self.hashed).lock();
+            let flights = &mut shard.flights;
+            flights.take_up(self.hashed.tag(), &flight, chain.load())
+        };
+        match taken {
+            Ok(()) => {
+                let leading = Leading::new(self.cache, self.hashed, flight, chain, false);
+                Some(Sought::Lead(leading))
+            }
+            Err(called) => {
+                let mut panics = called.wake();
+                panics.drop(flight);
+                panics.resume();
+                None
+            }
+        }
+    }
+}
+
+impl<'a, K, V: Clone, F: Form, S> Future for Waiting<'a, K, V, F, S> {
+    type Output = Option<Sought<'a, K, V, F, S>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        reentry::check();
+        let waiting = self.get_mut();
+        let Some(flight) = &waiting.flight else {
+            return Poll::Ready(None);
+        };
+        // Cloned and dropped outside of the flight's lock.
+        let mut waker = None;
+        if !waiting.waker.will_wake(context.waker()) {
+            waiting.waker = context.waker().clone();
+            waker = Some(waiting.waker.clone());
+        }
+        let asked = flight.ask(waiting.ticket, &mut waker);
+        match after_dropping(waker, asked) {
+            Asked::Later => Poll::Pending,
+            Asked::Passed => Poll::Ready(waiting.take_up()),
+            Asked::Landed(value) => {
+                let value = after_dropping(waiting.flight.take(), value);
+                Poll::Ready(Some(Sought::Value(value)))
+            }
+            Asked::Over => {
+                drop(waiting.flight.take());
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl<K, V, F: Form, S> Drop for Waiting<'_, K, V, F, S> {
+    fn drop(&mut self) {
+        // First: whatever leads the flight from now on is not waited for from here.
+        self.wait = None;
+        let mut panics = Panics::none();
+        if let Some(flight) = self.flight.take() {
+            match panics.run(|| flight.quit(self.ticket)) {
+                Some(true) => {
+                    panics.run(|| self.cache.pass_on(self.hashed, flight, false));
+                }
+                _ => panics.drop(flight),
+            }
+        }
+        panics.drop(std::mem::replace(&mut self.waker, Waker::noop().clone()));
+        panics.resume();
+    }
+}
+
+/// Drops a loader's future where it is, then returns what the load came to: that is not
+/// lost to a panic of the drop.
+pub(super) fn after_emptying<Fut, T>(mut load: Pin<&mut Option<Fut>>, loaded: T) -> T {
+    let mut panics = Panics::none();
+    panics.run(|| load.set(None));
+    panics.hand(loaded)
+}

@@ -1,0 +1,245 @@
+//! `Door`: what both caches do before the shard, and after it.
+//!
+//! ```text
+//! before    hash the key, read the clock; weigh an entry on its way in, ask for its time to live
+//! after     hand over the older value, or hand back what was refused
+//! ```
+//!
+//! A cache is a door with something behind it: shards and locks
+//! ([`Cache`](crate::Cache)), or one shard ([`unsync::Cache`](crate::unsync::Cache)). How a
+//! shard is reached is the cache's affair; the door never does that by itself.
+//!
+//! Invariants
+//! 1. A door calls the user's hasher, weigher, rule and clock without any lock.
+//! 2. What it needs to know was checked by the builder; only the capacity changes later.
+
+use crate::budget::Budget;
+use crate::cause::Cause;
+use crate::clock::{FOREVER, Moment, nanos};
+use crate::error::Refused;
+use crate::expiry::Expiry;
+use crate::form::Form;
+use crate::hash::Hashed;
+use crate::leave::{Leave, Leaving};
+use crate::room::{Room, Scale};
+use crate::shard::{Inserted, Offer, Shard};
+use crate::stats::Snapshot;
+use crate::unit::Unit;
+use crate::unwind::{Panics, after_dropping_pair};
+use std::fmt::{DebugStruct, Formatter};
+use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+pub(crate) struct Door<K, V, F, S> {
+    pub(crate) hasher: S,
+    pub(crate) scale: Scale<K, V>,
+    pub(crate) budget: Budget,
+    pub(crate) expiry: Expiry<K, V>,
+    pub(crate) leave: Leave<K, V>,
+    pub(crate) entry_limit: Option<usize>,
+    pub(crate) form: PhantomData<fn() -> F>,
+}
+
+impl<K, V, F: Form, S: BuildHasher> Door<K, V, F, S> {
+    #[inline]
+    pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> Hashed {
+        Hashed::new(&self.hasher, key)
+    }
+
+    /// A shard's seed: of its policy's random choices.
+    pub(crate) fn seed(&self, shard: usize) -> u64 {
+        self.hasher.hash_one(shard)
+    }
+}
+
+/// On the way in.
+impl<K, V, F: Form, S> Door<K, V, F, S> {
+    /// What time it is, where entries have deadlines. The clock is the user's: it is asked
+    /// before the lock.
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        if F::TIMED { self.expiry.now() } else { 0 }
+    }
+
+    /// The time to live of a value on its way in, in nanoseconds. Calls the user's rule.
+    #[inline]
+    pub(crate) fn life(&self, key: &K, value: &V) -> u64 {
+        if F::TIMED {
+            self.expiry.life(key, value)
+        } else {
+            FOREVER
+        }
+    }
+
+    /// What an entry is charged. Calls the user's weigher.
+    #[inline]
+    pub(crate) fn weigh(&self, key: &K, value: &V) -> u64 {
+        if F::WEIGHED {
+            self.scale.weigh(key, value)
+        } else {
+            1
+        }
+    }
+
+    /// An entry on its way in, with the weight and the time to live that the builder was told of.
+    #[inline]
+    pub(crate) fn offer(&self, hashed: Hashed, key: K, value: V) -> Offer<K, V> {
+        let weight = self.weigh(&key, &value);
+        let life = self.life(&key, &value);
+        offer(hashed, key, value, weight, life)
+    }
+
+    /// An entry with a weight of its own.
+    pub(crate) fn offer_weighted(
+        &self,
+        hashed: Hashed,
+        key: K,
+        value: V,
+        weight: u64,
+    ) -> Offer<K, V> {
+        let weight = self.scale.charge(weight);
+        let life = self.life(&key, &value);
+        offer(hashed, key, value, weight, life)
+    }
+
+    /// An entry with a time to live of its own.
+    pub(crate) fn offer_with_ttl(
+        &self,
+        hashed: Hashed,
+        key: K,
+        value: V,
+        ttl: Duration,
+    ) -> Offer<K, V> {
+        let weight = self.weigh(&key, &value);
+        offer(hashed, key, value, weight, nanos(ttl))
+    }
+
+    /// An entry with a weight and a time to live of its own.
+    pub(crate) fn offer_weighted_with_ttl(
+        &self,
+        hashed: Hashed,
+        key: K,
+        value: V,
+        weight: u64,
+        ttl: Duration,
+    ) -> Offer<K, V> {
+        offer(hashed, key, value, self.scale.charge(weight), nanos(ttl))
+    }
+}
+
+#[inline]
+fn offer<K, V>(hashed: Hashed, key: K, value: V, weight: u64, life: u64) -> Offer<K, V> {
+    Offer {
+        pair: Some((key, value)),
+        tag: hashed.tag(),
+        weight,
+        life,
+        only_if_absent: false,
+        lands: false,
+    }
+}
+
+/// What an insert returns, once the lock is left: the older value, or what was refused.
+#[inline(always)]
+pub(crate) fn finish<K, V>(
+    placed: Inserted,
+    leaving: &mut Leaving<'_, K, V>,
+) -> Result<Option<V>, Refused<K, V>> {
+    match placed {
+        Inserted::Refused(reason) => leaving.hand_back(reason),
+        _ => Ok(leaving.hand_over_value(Cause::Replaced)),
+    }
+}
+
+/// The older value; what was refused is dropped.
+#[inline]
+pub(crate) fn drop_refused<K, V>(inserted: Result<Option<V>, Refused<K, V>>) -> Option<V> {
+    match inserted {
+        Ok(old) => old,
+        Err(Refused {
+            key, value, old, ..
+        }) => after_dropping_pair(key, value, old),
+    }
+}
+
+/// Runs code of the user's that needs `kept`, and returns that; if the code panics, `kept` is
+/// dropped before the panic goes on.
+pub(crate) fn after_running<T, R>(mut kept: T, code: impl FnOnce(&mut T) -> R) -> T {
+    let mut panics = Panics::none();
+    panics.run(|| drop(code(&mut kept)));
+    panics.hand(kept)
+}
+
+/// Figures, and the end.
+impl<K, V, F: Form, S> Door<K, V, F, S> {
+    pub(crate) fn capacity(&self) -> F::Unit {
+        F::Unit::of(self.budget.capacity())
+    }
+
+    /// How many entries are resident, where the budget counts them.
+    pub(crate) fn counted(&self) -> Option<u64> {
+        if F::WEIGHED {
+            self.budget.entries()
+        } else {
+            Some(self.budget.weight())
+        }
+    }
+
+    /// The statistics of all shards in sum, with what only the door knows.
+    pub(crate) fn stats(&self, shards: impl Iterator<Item = Snapshot>) -> Snapshot {
+        let mut sum = Snapshot::default();
+        shards.for_each(|shard| sum.add(&shard));
+        sum.weight = self.budget.weight();
+        sum.len = self.counted().unwrap_or(sum.len);
+        sum.capacity = self.budget.capacity();
+        sum.listener_panics = self.leave.panics();
+        sum
+    }
+
+    /// The figures that `Debug` prints: nothing is asked of `K` and `V`.
+    pub(crate) fn figures<'f, 'a>(
+        &self,
+        len: Option<u64>,
+        f: &'f mut Formatter<'a>,
+    ) -> DebugStruct<'f, 'a> {
+        let mut figures = f.debug_struct("Cache");
+        if let Some(len) = len {
+            figures.field("len", &len);
+        }
+        figures
+            .field("weight", &self.budget.weight())
+            .field("capacity", &self.budget.capacity());
+        figures
+    }
+
+    /// Proves that what the shards hold is what the budget says, and within the bound.
+    pub(crate) fn check(&self, held: Room) {
+        assert_eq!(held.weight, self.budget.weight(), "weight held and used");
+        assert!(self.budget.weight() <= self.budget.capacity(), "weight");
+        if let Some(entries) = self.budget.entries() {
+            assert_eq!(held.entries, entries, "entries held and used");
+            assert!(Some(entries as usize) <= self.entry_limit, "entries");
+        }
+    }
+
+    /// The cache is dropped: every entry leaves, as [`CacheDropped`](Cause::CacheDropped), or
+    /// as [`Expired`](Cause::Expired) if it is past its deadline.
+    pub(crate) fn close<'s>(&self, shards: impl Iterator<Item = &'s mut Shard<K, V, F>>)
+    where
+        K: 's,
+        V: 's,
+        F: 's,
+    {
+        if self.leave.is_silent() {
+            return;
+        }
+        let mut batches = self.leave.batches();
+        let now = batches.panics().run(|| self.now()).unwrap_or(0);
+        for shard in shards {
+            shard.advance_clock(now);
+            batches.drop_all(shard.finish());
+        }
+        batches.end();
+    }
+}

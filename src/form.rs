@@ -1,0 +1,359 @@
+//! Forms: what the entries of a cache carry, beside key, value and what their policy keeps.
+//!
+//! One idea: a form is a policy, or a policy in one or two of the wrappers below. It is no
+//! policy itself: nothing is forwarded, the wrapper only names fields of the entry. So a cache
+//! that counts entries without deadlines pays for neither, in bytes or in instructions:
+//! what only weighed or timed caches do stands behind a constant of the form.
+//!
+//! The builder's calls choose the form; [`Form`]'s associated types say how.
+
+use crate::policy::{Duel, Policy};
+use crate::unit::{Entries, Unit, Units};
+use std::marker::PhantomData;
+
+/// What the entries of a cache carry: a policy, or [`Timed`], [`Aged`] or [`Weighed`] around one.
+///
+/// | form | an entry carries, beside what its policy keeps | bytes | chosen by |
+/// |---|---|---|---|
+/// | a [`Policy`] `P` | nothing | 0 | [`Entries`] |
+/// | [`Timed<P>`](Timed) | its deadline | 8 | [`time_to_live`](crate::Builder::time_to_live), [`ttl_with`](crate::Builder::ttl_with) |
+/// | [`Aged<P>`](Aged) | its deadline, its idle deadline, the birth of its value | 24 | [`time_to_idle`](crate::Builder::time_to_idle), [`refresh_after`](crate::Builder::refresh_after) |
+/// | [`Weighed<F>`](Weighed), `F` one of these | its weight | 8 more | [`Weight`](crate::Weight), [`Bytes`](crate::Bytes) |
+///
+/// The builder follows from its calls, in any order, so a form is written out only where the
+/// type of a cache is named. Weights go outside:
+///
+/// ```
+/// use brimful::policy::Lru;
+/// use brimful::{Cache, Timed, Weighed, Weight};
+/// use std::time::Duration;
+///
+/// struct Service {
+///     pages: Cache<String, String, Weighed<Timed<Lru>>>,
+/// }
+///
+/// let pages = Cache::builder(Weight(1 << 20, |_: &String, page: &String| page.len() as u64))
+///     .time_to_live(Duration::from_secs(60))
+///     .policy::<Lru>()
+///     .build()?;
+/// let service = Service { pages };
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
+///
+/// A form that does not match the builder's calls is an ordinary type error:
+///
+/// ```compile_fail,E0308
+/// use brimful::{Cache, Entries, Timed};
+/// let cache: Cache<u32, u32, Timed> = Cache::builder(Entries(4)).build().unwrap();
+/// ```
+///
+/// and so is a form where a policy is asked for:
+///
+/// ```compile_fail,E0277
+/// use brimful::policy::Lru;
+/// use brimful::{Cache, Entries, Weighed};
+/// let cache = Cache::<u32, u32>::builder(Entries(4)).policy::<Weighed<Lru>>().build();
+/// ```
+///
+/// The trait is sealed: a policy of your own is a form as it is.
+pub trait Form: Sized + sealed::Sealed {
+    /// Decides which entry is evicted.
+    type Policy: Policy<Meta = Self::Meta>;
+
+    /// What the policy keeps in each entry.
+    type Meta: Default;
+
+    /// The unit of the capacity: [`Entries`], or [`Units`] of weight.
+    type Unit: Unit;
+
+    /// This form around another policy.
+    type With<P: Policy>: Form<Unit = Self::Unit>;
+
+    /// This form with a deadline in each entry.
+    type Timed: Expiring<Unit = Self::Unit>;
+
+    /// This form with a deadline, an idle deadline and a birth in each entry.
+    type Aged: Expiring<Unit = Self::Unit>;
+
+    #[doc(hidden)]
+    type Extra: extra::Extra;
+
+    /// Whether entries have a weight of their own; without one all weigh 1.
+    #[doc(hidden)]
+    const WEIGHED: bool = <Self::Extra as extra::Extra>::WEIGHED;
+
+    /// Whether entries have a deadline.
+    #[doc(hidden)]
+    const TIMED: bool = <Self::Extra as extra::Extra>::TIMED;
+
+    /// Whether entries have an idle deadline and know when their value came.
+    #[doc(hidden)]
+    const AGED: bool = <Self::Extra as extra::Extra>::AGED;
+}
+
+/// A form whose entries have deadlines: only caches of such a form have the methods of time.
+pub trait Expiring: Form {}
+
+/// A form whose entries have a deadline: 8 bytes more each, and some 5 in the timer wheel
+/// that finds them again.
+pub struct Timed<P: Policy = Duel>(PhantomData<fn() -> P>);
+
+/// A form whose entries have a deadline, which comes sooner if they are not used, and know
+/// when their value was stored: 24 bytes more each.
+///
+/// Idle times, refreshing and the record of ages need it.
+pub struct Aged<P: Policy = Duel>(PhantomData<fn() -> P>);
+
+/// A form whose entries have a weight of their own: 8 bytes more each than `F`.
+pub struct Weighed<F: Form = Duel>(PhantomData<fn() -> F>);
+
+impl<P: Policy> Form for P {
+    type Policy = P;
+    type Meta = P::Meta;
+    type Unit = Entries;
+    type With<Q: Policy> = Q;
+    type Timed = Timed<P>;
+    type Aged = Aged<P>;
+    type Extra = ();
+}
+
+impl<P: Policy> Form for Timed<P> {
+    type Policy = P;
+    type Meta = P::Meta;
+    type Unit = Entries;
+    type With<Q: Policy> = Timed<Q>;
+    type Timed = Self;
+    type Aged = Aged<P>;
+    type Extra = extra::Deadline;
+}
+
+impl<P: Policy> Form for Aged<P> {
+    type Policy = P;
+    type Meta = P::Meta;
+    type Unit = Entries;
+    type With<Q: Policy> = Aged<Q>;
+    type Timed = Self;
+    type Aged = Self;
+    type Extra = extra::Age;
+}
+
+impl<F: Form> Form for Weighed<F> {
+    type Policy = F::Policy;
+    type Meta = F::Meta;
+    type Unit = Units;
+    type With<Q: Policy> = Weighed<F::With<Q>>;
+    type Timed = Weighed<F::Timed>;
+    type Aged = Weighed<F::Aged>;
+    type Extra = extra::Weighty<F::Extra>;
+}
+
+impl<P: Policy> Expiring for Timed<P> {}
+impl<P: Policy> Expiring for Aged<P> {}
+impl<F: Expiring> Expiring for Weighed<F> {}
+
+macro_rules! named {
+    ($($form:ident: $bound:ident),*) => {$(
+        impl<F: $bound> std::fmt::Debug for $form<F> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(stringify!($form))
+            }
+        }
+    )*};
+}
+named!(Timed: Policy, Aged: Policy, Weighed: Form);
+
+mod sealed {
+    use super::{Aged, Form, Policy, Timed, Weighed};
+
+    #[allow(unnameable_types, reason = "sealed: nobody else may implement it")]
+    pub trait Sealed {}
+    impl<P: Policy> Sealed for P {}
+    impl<P: Policy> Sealed for Timed<P> {}
+    impl<P: Policy> Sealed for Aged<P> {}
+    impl<F: Form> Sealed for Weighed<F> {}
+}
+
+/// The fields that forms add to an entry.
+pub(crate) mod extra {
+    #![allow(
+        unnameable_types,
+        unreachable_pub,
+        missing_debug_implementations,
+        reason = "public only as hidden associated types of `Form`"
+    )]
+
+    /// What an entry carries. A field that is not there reads as its default.
+    pub trait Extra: Default + Send + Sync + 'static {
+        const WEIGHED: bool = false;
+        const TIMED: bool = false;
+        const AGED: bool = false;
+
+        #[inline]
+        fn weight(&self) -> u64 {
+            1
+        }
+
+        #[inline]
+        fn set_weight(&mut self, _weight: u64) {}
+
+        /// The entry's deadline, with the number of a bucket in its last ten bits.
+        #[inline]
+        fn deadline(&self) -> u64 {
+            u64::MAX
+        }
+
+        #[inline]
+        fn set_deadline(&mut self, _deadline: u64) {}
+
+        /// The deadline of the entry if it is not used until then.
+        #[inline]
+        fn idle_deadline(&self) -> u64 {
+            u64::MAX
+        }
+
+        #[inline]
+        fn set_idle_deadline(&mut self, _deadline: u64) {}
+
+        /// When the value was stored.
+        #[inline]
+        fn birth(&self) -> u64 {
+            0
+        }
+
+        #[inline]
+        fn set_birth(&mut self, _birth: u64) {}
+    }
+
+    impl Extra for () {}
+
+    /// A `u64` with alignment 4, so that it adds 8 bytes, not 12, to a policy's 4.
+    #[derive(Clone, Copy, Default)]
+    #[repr(C, align(4))]
+    struct Packed([u8; 8]);
+
+    impl Packed {
+        #[inline]
+        fn of(number: u64) -> Self {
+            Self(number.to_ne_bytes())
+        }
+
+        #[inline]
+        fn number(self) -> u64 {
+            u64::from_ne_bytes(self.0)
+        }
+    }
+
+    /// 8 bytes.
+    #[derive(Default)]
+    pub struct Deadline(Packed);
+
+    impl Extra for Deadline {
+        const TIMED: bool = true;
+
+        #[inline]
+        fn deadline(&self) -> u64 {
+            self.0.number()
+        }
+
+        #[inline]
+        fn set_deadline(&mut self, deadline: u64) {
+            self.0 = Packed::of(deadline);
+        }
+    }
+
+    /// 24 bytes.
+    #[derive(Default)]
+    pub struct Age {
+        deadline: Packed,
+        idle_deadline: Packed,
+        birth: Packed,
+    }
+
+    impl Extra for Age {
+        const TIMED: bool = true;
+        const AGED: bool = true;
+
+        #[inline]
+        fn deadline(&self) -> u64 {
+            self.deadline.number()
+        }
+
+        #[inline]
+        fn set_deadline(&mut self, deadline: u64) {
+            self.deadline = Packed::of(deadline);
+        }
+
+        #[inline]
+        fn idle_deadline(&self) -> u64 {
+            self.idle_deadline.number()
+        }
+
+        #[inline]
+        fn set_idle_deadline(&mut self, deadline: u64) {
+            self.idle_deadline = Packed::of(deadline);
+        }
+
+        #[inline]
+        fn birth(&self) -> u64 {
+            self.birth.number()
+        }
+
+        #[inline]
+        fn set_birth(&mut self, birth: u64) {
+            self.birth = Packed::of(birth);
+        }
+    }
+
+    /// 8 bytes, and what else the entry carries.
+    #[derive(Default)]
+    pub struct Weighty<X> {
+        weight: Packed,
+        rest: X,
+    }
+
+    impl<X: Extra> Extra for Weighty<X> {
+        const WEIGHED: bool = true;
+        const TIMED: bool = X::TIMED;
+        const AGED: bool = X::AGED;
+
+        #[inline]
+        fn weight(&self) -> u64 {
+            self.weight.number()
+        }
+
+        #[inline]
+        fn set_weight(&mut self, weight: u64) {
+            self.weight = Packed::of(weight);
+        }
+
+        #[inline]
+        fn deadline(&self) -> u64 {
+            self.rest.deadline()
+        }
+
+        #[inline]
+        fn set_deadline(&mut self, deadline: u64) {
+            self.rest.set_deadline(deadline);
+        }
+
+        #[inline]
+        fn idle_deadline(&self) -> u64 {
+            self.rest.idle_deadline()
+        }
+
+        #[inline]
+        fn set_idle_deadline(&mut self, deadline: u64) {
+            self.rest.set_idle_deadline(deadline);
+        }
+
+        #[inline]
+        fn birth(&self) -> u64 {
+            self.rest.birth()
+        }
+
+        #[inline]
+        fn set_birth(&mut self, birth: u64) {
+            self.rest.set_birth(birth);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `Segments`: two queues of residents, small and main, and the weight in each.
+//!
+//! In which of them an entry stands, the flag [`MAIN`] of its mark says.
+//!
+//! | bits of a mark | use |
+//! |---|---|
+//! | 28 | the entry stands in main |
+//! | 29 | it was hit since it was admitted |
+//! | 30..32 | how many hits count, 0 to 3 |
+//!
+//! Invariants
+//! 1. Each resident has one item, in the segment that its mark names.
+//! 2. `excess` is by how much the entries of a segment weigh more than one each, modulo
+//!    2^64 (they may weigh nothing): where all weigh one, no weight is counted.
+
+use super::queue::Queue;
+use super::{Mark, Residents, Slot};
+
+/// The flag of entries in the main segment.
+const MAIN: u32 = 1 << 28;
+
+/// The flag of entries that were ever hit.
+pub(super) const HIT: u32 = 1 << 29;
+
+/// The bits of the count of hits, 0 to 3.
+pub(super) const COUNT: u32 = 3 << SHIFT;
+pub(super) const SHIFT: u32 = 30;
+pub(super) const ONE: u32 = 1 << SHIFT;
+
+/// Counts a hit; a fourth one in a row writes nothing.
+#[inline]
+pub(super) fn count_hit(mark: &mut Mark) {
+    let bits = mark.bits();
+    if bits & COUNT != COUNT {
+        mark.set((bits | HIT) + ONE);
+    }
+}
+
+/// An entry as a segment names it: where it lies, and the bits of its mark.
+pub(super) type Item = (Slot, u32);
+
+#[derive(Default)]
+pub(super) struct Segments {
+    pub(super) small: Segment<0>,
+    pub(super) main: Segment<MAIN>,
+}
+
+/// One of the two; `FLAG` is what the marks of its entries say.
+#[derive(Default)]
+pub(super) struct Segment<const FLAG: u32> {
+    queue: Queue,
+    excess: u64,
+}
+
+impl<const FLAG: u32> Segment<FLAG> {
+    /// How many entries stand in it.
+    #[inline]
+    pub(super) fn live(&self) -> usize {
+        self.queue.ring.live()
+    }
+
+    /// The weight of all that stand in it.
+    #[inline]
+    pub(super) fn weight(&self) -> u64 {
+        self.excess.wrapping_add(self.live() as u64)
+    }
+
+    /// Puts the entry of `slot` at the back and writes its mark: with this count,
+    /// and whether it was ever hit as before.
+    #[inline]
+    pub(super) fn push(&mut self, slot: Slot, count: u32, residents: &mut impl Residents<Mark>) {
+        self.count_in(residents.weight(slot));
+        self.queue.push_as(slot, (HIT, count | FLAG), residents);
+    }
+
+    /// The oldest entry, left where it is.
+    #[inline]
+    pub(super) fn oldest(&self, residents: &impl Residents<Mark>) -> Option<Item> {
+        let slot = self.queue.ring.front()?;
+        Some((slot, residents.meta(slot)?.bits()))
+    }
+
+    /// Takes the oldest entry out.
+    #[inline]
+    pub(super) fn pop(&mut self, residents: &impl Residents<Mark>) -> Option<Item> {
+        let slot = self.queue.pop(residents)?;
+        self.count_out(residents.weight(slot));
+        Some((slot, residents.meta(slot)?.bits()))
+    }
+
+    fn remove(&mut self, mark: &Mark, slot: Slot, weight: u64) {
+        if self.queue.ring.remove(mark.position(), slot) {
+            self.count_out(weight);
+        }
+    }
+
+    fn reweighed(&mut self, before: u64, after: u64) {
+        self.count_out(before);
+        self.count_in(after);
+    }
+
+    #[inline]
+    fn count_in(&mut self, weight: u64) {
+        self.excess = self.excess.wrapping_add(weight.wrapping_sub(1));
+    }
+
+    #[inline]
+    fn count_out(&mut self, weight: u64) {
+        self.excess = self.excess.wrapping_sub(weight.wrapping_sub(1));
+    }
+
+    fn check(&self, residents: &impl Residents<Mark>) {
+        let mut weight = 0;
+        self.queue.check(residents, |slot, mark| {
+            assert_eq!(mark.bits() & MAIN, FLAG, "an entry of the other segment");
+            weight += residents.weight(slot);
+        });
+        assert_eq!(weight, self.weight(), "weight of a segment");
+    }
+}
+
+impl Segments {
+    /// How many entries stand in both.
+    #[inline]
+    pub(super) fn live(&self) -> usize {
+        self.small.live() + self.main.live()
+    }
+
+    #[inline]
+    pub(super) fn weight(&self) -> u64 {
+        self.small.weight().wrapping_add(self.main.weight())
+    }
+
+    /// Takes an entry out, wherever it stands.
+    pub(super) fn remove(&mut self, slot: Slot, residents: &impl Residents<Mark>) {
+        let weight = residents.weight(slot);
+        match residents.meta(slot) {
+            Some(mark) if mark.has(MAIN) => self.main.remove(mark, slot, weight),
+            Some(mark) => self.small.remove(mark, slot, weight),
+            None => (),
+        }
+    }
+
+    /// The entry of `slot` weighed `before`.
+    pub(super) fn reweighed(&mut self, slot: Slot, before: u64, residents: &impl Residents<Mark>) {
+        let after = residents.weight(slot);
+        match residents.meta(slot) {
+            Some(mark) if mark.has(MAIN) => self.main.reweighed(before, after),
+            Some(_) => self.small.reweighed(before, after),
+            None => (),
+        }
+    }
+
+    /// Renews the slots of both.
+    pub(super) fn renew(&mut self, residents: &impl Residents<Mark>) {
+        for slot in residents.slots() {
+            let Some(mark) = residents.meta(slot) else {
+                continue;
+            };
+            let queue = match mark.has(MAIN) {
+                true => &mut self.main.queue,
+                false => &mut self.small.queue,
+            };
+            queue.ring.renew(mark.position(), slot);
+        }
+    }
+
+    pub(super) fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
+        self.small.queue.shrink_to_fit(residents);
+        self.main.queue.shrink_to_fit(residents);
+    }
+
+    /// Proves the invariants from scratch.
+    pub(super) fn check(&self, residents: &impl Residents<Mark>) {
+        assert_eq!(self.live(), residents.len(), "items and residents");
+        self.small.check(residents);
+        self.main.check(residents);
+    }
+}

@@ -1,0 +1,108 @@
+//! Deadlines: what the fields of an entry say about its time, and nothing else.
+//!
+//! A deadline is a moment in whole ticks of 1,024 ns, so the last ten bits of its word are
+//! free: they hold the number of the bucket of the timer wheel in which the entry has an
+//! item. The idle deadline has a word of its own and is not rounded.
+//!
+//! Everything here is a function of an entry's fields and a moment; what the wheel makes of it
+//! is `timer`'s business.
+
+use crate::cause::{Cause, Times};
+use crate::clock::{FOREVER, Moment, NEVER, TICK};
+use crate::form::{Form, extra::Extra};
+use crate::leave::outbox::Departure;
+use crate::table::Entry;
+
+use super::wheel::{Bucket, NOWHERE};
+
+/// A deadline with a bucket's number in its last ten bits, as an entry stores it.
+#[inline]
+pub(super) fn stamp(deadline: Moment, bucket: Bucket) -> u64 {
+    deadline | bucket
+}
+
+/// The deadline in a stamp.
+#[inline]
+pub(super) fn deadline_in(stamp: u64) -> Moment {
+    stamp & NEVER
+}
+
+/// The bucket in a stamp.
+#[inline]
+pub(super) fn bucket_in(stamp: u64) -> Bucket {
+    stamp & (TICK - 1)
+}
+
+/// Takes an entry's deadline away: one that is not yet paid for does not expire.
+#[inline]
+pub(super) fn set_endless<X: Extra>(extra: &mut X) {
+    if X::TIMED {
+        extra.set_deadline(stamp(NEVER, NOWHERE));
+    }
+}
+
+/// Whether an entry has expired at `now`.
+#[inline]
+pub(super) fn is_expired<X: Extra>(extra: &X, now: Moment) -> bool {
+    // A deadline is a whole tick, so it is at or before `now` if it is at or before
+    // the last moment of the same tick, whatever bucket stands in its last bits.
+    X::TIMED && (extra.deadline() <= now | (TICK - 1) || X::AGED && extra.idle_deadline() <= now)
+}
+
+/// When an entry expires, if nothing puts that off.
+#[inline]
+pub(super) fn deadline_of<X: Extra>(extra: &X) -> Moment {
+    let deadline = deadline_in(extra.deadline());
+    if X::AGED {
+        deadline.min(extra.idle_deadline())
+    } else {
+        deadline
+    }
+}
+
+/// How long an entry still has at `now`, in nanoseconds.
+pub(super) fn time_left<X: Extra>(extra: &X, now: Moment) -> u64 {
+    match deadline_of(extra) {
+        NEVER => FOREVER,
+        deadline => deadline.saturating_sub(now),
+    }
+}
+
+/// Whether a value has reached this age at `now`.
+#[inline]
+pub(super) fn has_age<X: Extra>(extra: &X, age: u64, now: Moment) -> bool {
+    X::AGED && now.saturating_sub(extra.birth()) >= age
+}
+
+/// The cause and the times of an entry that departs at `now`: an expired one departs as
+/// expired, whatever takes it out.
+#[inline]
+pub(super) fn cause_and_times<X: Extra>(extra: &X, cause: Cause, now: Moment) -> (Cause, Times) {
+    let mut times = Times::UNKNOWN;
+    if !X::TIMED {
+        return (cause, times);
+    }
+    if X::AGED {
+        times.age = now.saturating_sub(extra.birth());
+    }
+    if is_expired(extra, now) {
+        times.late = now - deadline_of(extra);
+        return (Cause::Expired, times);
+    }
+    (cause, times)
+}
+
+/// The departure of an entry that left the table with all others.
+pub(super) fn departure<K, V, F: Form>(
+    entry: Entry<K, V, F>,
+    cause: Cause,
+    now: Moment,
+) -> Departure<K, V> {
+    let (cause, times) = cause_and_times(&entry.extra, cause, now);
+    Departure {
+        key: entry.key,
+        value: entry.value,
+        cause,
+        times,
+    }
+}

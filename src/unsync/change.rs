@@ -1,0 +1,243 @@
+//! Removing, and changing values where they stand.
+
+use super::Cache;
+use crate::cause::Cause;
+use crate::error::Updated;
+use crate::form::Form;
+use crate::leave::Leaving;
+use crate::policy::Slot;
+use hashbrown::Equivalent;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::ops::{Deref, DerefMut};
+
+impl<K, V, F, S> Cache<K, V, F, S>
+where
+    K: Hash + Eq,
+    F: Form,
+    S: BuildHasher,
+{
+    /// Takes the entry out and returns its value.
+    ///
+    /// ```
+    /// let mut cache = brimful::unsync::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.remove("a"), Some(1));
+    /// assert_eq!(cache.remove("a"), None);
+    /// ```
+    pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.take(key, |_, _| true)?.hand_over_value(Cause::Removed)
+    }
+
+    /// Takes the entry out and returns it.
+    ///
+    /// ```
+    /// let mut cache = brimful::unsync::Cache::new(100);
+    /// cache.insert("a".to_string(), 1);
+    /// assert_eq!(cache.remove_entry("a"), Some(("a".to_string(), 1)));
+    /// ```
+    pub fn remove_entry<Q>(&mut self, key: &Q) -> Option<(K, V)>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let left = self.take(key, |_, _| true)?.hand_over(Cause::Removed)?;
+        Some((left.key, left.value))
+    }
+
+    /// Takes the entry out if `condition` holds for it.
+    ///
+    /// ```
+    /// let mut cache = brimful::unsync::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.remove_if("a", |_, &n| n > 1), None);
+    /// assert_eq!(cache.remove_if("a", |_, &n| n == 1), Some(1));
+    /// ```
+    pub fn remove_if<Q>(&mut self, key: &Q, condition: impl FnOnce(&K, &V) -> bool) -> Option<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.take(key, condition)?.hand_over_value(Cause::Removed)
+    }
+
+    fn take<Q>(
+        &mut self,
+        key: &Q,
+        condition: impl FnOnce(&K, &V) -> bool,
+    ) -> Option<Leaving<'_, K, V>>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.advance_clock();
+        let tag = self.hash(key).tag();
+        let is = |found: &K| key.equivalent(found);
+        let budget = &self.door.budget;
+        let mut leaving = self.door.leave.open();
+        let out = leaving.outbox();
+        if let Some(slot) = self.shard.slot_to_write(tag, is, budget, out) {
+            let entry = self.shard.entry(slot)?;
+            if condition(&entry.key, &entry.value) {
+                self.shard.remove(slot, Cause::Removed, budget, out);
+            }
+        }
+        Some(leaving)
+    }
+
+    /// The value, to be changed; weighed again when the guard drops. Counts as a use.
+    ///
+    /// ```
+    /// let mut cache = brimful::unsync::Cache::new(100);
+    /// cache.insert("a", vec![1]);
+    /// if let Some(mut list) = cache.get_mut("a") {
+    ///     list.push(2);
+    /// }
+    /// assert_eq!(cache.get("a"), Some(&vec![1, 2]));
+    /// ```
+    pub fn get_mut<Q>(&mut self, key: &Q) -> Option<RefMut<'_, K, V, F, S>>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let slot = self.look_up(key)?;
+        Some(RefMut::new(self, slot))
+    }
+
+    /// Changes a value where it stands, and weighs it again, as
+    /// [`brimful::Cache::update`](crate::Cache::update) does.
+    ///
+    /// ```
+    /// use brimful::{Updated, unsync::Cache};
+    ///
+    /// let mut cache = Cache::new(100);
+    /// cache.insert("a", 1);
+    /// assert_eq!(cache.update("a", |n| { *n += 1; *n }), Updated::Kept(2));
+    /// assert_eq!(cache.update("b", |n| *n), Updated::Absent);
+    /// ```
+    pub fn update<Q, R>(&mut self, key: &Q, change: impl FnOnce(&mut V) -> R) -> Updated<R>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        match self.look_up(key) {
+            Some(slot) => self.change(slot, change),
+            None => Updated::Absent,
+        }
+    }
+
+    pub(super) fn change<R>(&mut self, slot: Slot, change: impl FnOnce(&mut V) -> R) -> Updated<R> {
+        let Self { shard, door, .. } = self;
+        let mut leaving = door.leave.open();
+        let out = leaving.outbox();
+        shard.expire_some(&door.budget, out);
+        let change = |_: &K, value: &mut V| change(value);
+        let mut changed = shard.change(slot, &door.scale, &door.budget, change, out);
+        if F::TIMED && changed.stayed {
+            shard.renew(slot, &door.expiry, &door.budget, out, &mut changed);
+        }
+        changed.finish(leaving)
+    }
+
+    /// Keeps the entries for which `keep` answers `true`; the others leave with
+    /// cause [`Removed`](Cause::Removed). Values may be changed and are weighed again.
+    ///
+    /// ```
+    /// let mut cache = brimful::unsync::Cache::new(100);
+    /// cache.extend((0..10).map(|n| (n, n)));
+    /// cache.retain(|key, _| key % 2 == 0);
+    /// assert_eq!(cache.len(), 5);
+    /// ```
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        self.advance_clock();
+        let Self { shard, door, .. } = self;
+        door.leave.in_one_batch(|out, panics| {
+            panics.add(shard.retain(&door.scale, &door.budget, &mut keep, out));
+        });
+    }
+}
+
+/// A value to be changed; when the guard drops, a value that was written to is
+/// weighed again. See [`Cache::get_mut`] and [`Entry`](super::Entry).
+///
+/// A value that grew beyond what the cache may hold leaves then, with cause
+/// [`Refused`](Cause::Refused). A guard that is leaked (`mem::forget`) leaves
+/// the value with its old weight.
+///
+/// ```
+/// use brimful::unsync::Cache;
+///
+/// let mut cache = Cache::weighted(10, |_: &u32, text: &String| text.len() as u64);
+/// cache.insert(1, "short".to_string());
+/// if let Some(mut text) = cache.get_mut(&1) {
+///     text.push_str(" no more");
+/// }
+/// assert!(!cache.contains_key(&1));
+/// ```
+pub struct RefMut<'a, K, V, F: Form, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    cache: &'a mut Cache<K, V, F, S>,
+    slot: Slot,
+    written: bool,
+}
+
+impl<'a, K, V, F: Form, S> RefMut<'a, K, V, F, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    pub(super) fn new(cache: &'a mut Cache<K, V, F, S>, slot: Slot) -> Self {
+        Self {
+            cache,
+            slot,
+            written: false,
+        }
+    }
+}
+
+impl<K, V, F: Form, S> Deref for RefMut<'_, K, V, F, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        self.cache.value_in(self.slot)
+    }
+}
+
+impl<K, V, F: Form, S> DerefMut for RefMut<'_, K, V, F, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    fn deref_mut(&mut self) -> &mut V {
+        self.written = true;
+        let entry = self.cache.shard.entry_mut(self.slot);
+        &mut entry.expect("the guard keeps its slot").value
+    }
+}
+
+impl<K, V, F: Form, S> Drop for RefMut<'_, K, V, F, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    fn drop(&mut self) {
+        if self.written {
+            let _ = self.cache.change(self.slot, |_| ());
+        }
+    }
+}
+
+impl<K, V: fmt::Debug, F: Form, S> fmt::Debug for RefMut<'_, K, V, F, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

@@ -1,0 +1,113 @@
+//! Loading: a value that is missing, or stale, is made on the spot.
+
+use super::Cache;
+use crate::error::Refused;
+use crate::form::Form;
+use crate::policy::{Slot, Tag};
+use crate::unwind::after_dropping;
+use hashbrown::Equivalent;
+use std::convert::Infallible;
+use std::hash::{BuildHasher, Hash};
+
+impl<K, V, F, S> Cache<K, V, F, S>
+where
+    K: Hash + Eq,
+    F: Form,
+    S: BuildHasher,
+{
+    /// The value under the key; if there is none, or a [stale](crate::Builder::refresh_after)
+    /// one, that of `load`, stored under it.
+    ///
+    /// # Errors
+    /// If the loaded value is heavier than the whole capacity: it is handed back.
+    ///
+    /// ```
+    /// use brimful::unsync::Cache;
+    ///
+    /// let mut lengths = Cache::new(100);
+    /// let length = lengths.get_or_insert_with("word", || 4)?;
+    /// assert_eq!(*length, 4);
+    /// # let _: Option<&usize> = lengths.get(&"word".to_string());
+    /// # Ok::<(), brimful::Refused<String, usize>>(())
+    /// ```
+    pub fn get_or_insert_with<Q>(
+        &mut self,
+        key: &Q,
+        load: impl FnOnce() -> V,
+    ) -> Result<&V, Refused<K, V>>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    {
+        let loaded = self.try_get_or_insert_with(key, || Ok(load()));
+        loaded.unwrap_or_else(|never: Infallible| match never {})
+    }
+
+    /// The value under the key, or that of a loader that can fail, as
+    /// [`get_or_insert_with`](Cache::get_or_insert_with). An error is not stored.
+    ///
+    /// # Errors
+    /// The outer one is the loader's, the inner one the cache's, if the loaded
+    /// value is heavier than the whole capacity.
+    ///
+    /// ```
+    /// use brimful::unsync::Cache;
+    ///
+    /// let mut numbers = Cache::<String, u64>::new(100);
+    /// assert!(numbers.try_get_or_insert_with("twelve", || "twelve".parse()).is_err());
+    /// assert_eq!(numbers.try_get_or_insert_with("12", || "12".parse())?.ok(), Some(&12));
+    /// # Ok::<(), std::num::ParseIntError>(())
+    /// ```
+    pub fn try_get_or_insert_with<Q, E>(
+        &mut self,
+        key: &Q,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<Result<&V, Refused<K, V>>, E>
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    {
+        let hashed = self.hash(key);
+        let is = |found: &K| key.equivalent(found);
+        let found = self.read_tag(hashed.tag(), is);
+        let stale = found.is_some_and(|slot| self.is_stale(slot));
+        let slot = match found {
+            Some(slot) if !stale => Ok(slot),
+            _ => match self.loaded(load, stale) {
+                Ok(value) => {
+                    let mut offer = self.door.offer(hashed, key.to_owned(), value);
+                    self.insert_offer(&mut offer).map(|(slot, _)| slot)
+                }
+                Err(error) => match self.stale_slot(stale, hashed.tag(), is) {
+                    Some(slot) => after_dropping(error, Ok(slot)),
+                    None => return Err(error),
+                },
+            },
+        };
+        Ok(slot.map(|slot| self.value_in(slot)))
+    }
+
+    /// Runs a loader, and counts how it ends.
+    fn loaded<E>(&mut self, load: impl FnOnce() -> Result<V, E>, stale: bool) -> Result<V, E> {
+        let source = &self.door.expiry.source;
+        let began = source.read();
+        let loaded = load();
+        let took = source.read().since(began);
+        let loads = self.shard.flights.loads();
+        match &loaded {
+            Ok(_) => loads.landed(Some(took), stale),
+            Err(_) => loads.failed(),
+        }
+        loaded
+    }
+
+    fn is_stale(&self, slot: Slot) -> bool {
+        let expiry = &self.door.expiry;
+        expiry.refreshes() && self.shard.is_stale(slot, expiry.refresh_after)
+    }
+
+    /// Where the stale value is that stands in for one whose load has failed.
+    fn stale_slot(&mut self, stale: bool, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
+        self.advance_clock();
+        let stands_in = stale && self.door.expiry.stale_if_error;
+        stands_in.then(|| self.shard.slot(tag, is)).flatten()
+    }
+}

@@ -49,19 +49,15 @@ struct HeavyFirst<const HEAVY: u64> {
 struct Seat {
     /// The last place given: tells apart entries that share a tag, and who left or moved.
     turn: u64,
-    hit: bool,
 }
 
 impl<const HEAVY: u64> Policy for HeavyFirst<HEAVY> {
     type Meta = Seat;
     const TOUCH: Touch = Touch::Mark;
+    const HITS: u32 = 1;
 
     fn new(_share: u64, _seed: u64) -> Self {
         Self::default()
-    }
-
-    fn mark(seat: &mut Seat) {
-        seat.hit = true;
     }
 
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Seat>) {
@@ -101,9 +97,10 @@ fn next(queue: &mut VecDeque<(Tag, u64)>, residents: &mut impl Residents<Seat>) 
         let Some(slot) = find(place, residents) else {
             continue;
         };
-        if !std::mem::take(&mut residents.meta_mut(slot)?.hit) {
+        if residents.hits(slot) == 0 {
             return Some(slot);
         }
+        residents.set_hits(slot, 0);
         queue.push_back(place);
     }
     None

@@ -40,14 +40,18 @@ use crate::clock::Moment;
 use crate::door::Door;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
+use crate::lanes::Lanes;
 use crate::leave::Batches;
 use crate::leave::outbox::Outbox;
 use crate::policy::Duel;
+use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
 use crate::shard::{Shard, Tally};
 use crate::stats::Snapshot;
-use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use crate::sync::cells::LOCKLESS;
+use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
+use crate::table::Shelves;
 use crate::unit::Unit;
 use crate::unwind::Panics;
 use hashbrown::Equivalent;
@@ -126,6 +130,8 @@ const A_BATCH: usize = 256;
 /// let pages: brimful::Cache<String, u64> = brimful::Cache::new(100);
 /// ```
 pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
+    /// What readers see, before they take a lock.
+    shelves: Arc<Shelves<K, V, F>>,
     shards: Box<[CachePadded<K, V, F>]>,
     door: Door<K, V, F, S>,
     /// The shard with which the next sweep begins.
@@ -139,12 +145,25 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         S: BuildHasher,
     {
         let share = share(door.budget.capacity(), shards);
+        let lanes = match Self::READS_LOCK {
+            true => Lanes::none(),
+            false => lanes(shards),
+        };
+        let shelves = Arc::new(Shelves::new(shards, lanes));
         let shard = |index: usize| {
-            let (seed, to_idle) = (door.seed(index), door.expiry.to_idle);
-            CachePadded(Mutex::new(Shard::new(share, shards == 1, seed, to_idle)))
+            let time = (door.expiry.to_idle, door.expiry.may_go_back());
+            let (shelves, room) = (Arc::clone(&shelves), (share, shards == 1));
+            CachePadded(Mutex::new(Shard::new(
+                shelves,
+                index,
+                room,
+                door.seed(index),
+                time,
+            )))
         };
         Self {
             shards: (0..shards).map(shard).collect(),
+            shelves,
             door,
             next_swept: AtomicU64::new(0),
             bells: sweeper::Bells::none(),
@@ -165,7 +184,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// ```
     #[track_caller]
     pub fn len(&self) -> usize {
-        reentry::check();
+        self.may_be_called();
         let counted = self.door.counted().unwrap_or_else(|| {
             let each = self.shards.iter().map(|shard| shard.lock().len() as u64);
             // Each weighs something, so of the two figures the lesser is never over.
@@ -184,7 +203,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// ```
     #[track_caller]
     pub fn is_empty(&self) -> bool {
-        reentry::check();
+        self.may_be_called();
         // Where they are not counted, each weighs something.
         self.door
             .counted()
@@ -203,7 +222,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// ```
     #[track_caller]
     pub fn weight(&self) -> u64 {
-        reentry::check();
+        self.may_be_called();
         self.door.budget.weight()
     }
 
@@ -281,7 +300,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// ```
     #[track_caller]
     pub fn set_capacity(&self, capacity: impl Into<F::Unit>) {
-        reentry::check();
+        self.may_be_called();
         let capacity = capacity.into().amount();
         let share = share(capacity, self.shards.len());
         let mut batches = self.door.leave.batches();
@@ -341,7 +360,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// ```
     #[track_caller]
     pub fn clear(&self) {
-        reentry::check();
+        self.may_be_called();
         let now = self.now();
         let mut batches = self.door.leave.batches();
         for shard in &self.shards {
@@ -367,6 +386,22 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         shard.lock().recount(&tally, cause);
     }
 
+    /// Whether every read of this cache takes its shard's lock: where hits change the order.
+    const READS_LOCK: bool = !LOCKLESS || matches!(F::Policy::TOUCH, Touch::Order);
+
+    /// Panics if this thread is inside of user code that must not call into this cache.
+    #[inline]
+    #[track_caller]
+    fn may_be_called(&self) {
+        reentry::check();
+        self.shelves.lanes.check();
+    }
+
+    /// Whether this thread is inside of such code.
+    fn is_inside(&self) -> bool {
+        reentry::is_marked() || self.shelves.lanes.is_inside()
+    }
+
     /// What time it is, where entries have deadlines: to be asked before the lock.
     #[inline]
     fn now(&self) -> Moment {
@@ -385,7 +420,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// ```
     #[track_caller]
     pub fn shrink_to_fit(&self) {
-        reentry::check();
+        self.may_be_called();
         for shard in &self.shards {
             shard.lock().shrink_to_fit();
         }
@@ -402,12 +437,18 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// ```
     #[track_caller]
     pub fn stats(&self) -> Snapshot {
-        reentry::check();
+        self.may_be_called();
         let shards = self.shards.iter();
-        self.door.stats(shards.map(|shard| shard.lock().snapshot()))
+        let mut stats = self.door.stats(shards.map(|shard| shard.lock().snapshot()));
+        let (hits, misses) = self.shelves.lanes.counts();
+        stats.add_lookups(hits, misses);
+        stats
     }
 
     /// The statistics of one shard, or `None` if there is none of that number.
+    ///
+    /// Reads that take no lock are counted by thread: their hits and misses are in
+    /// [`stats`](Cache::stats), not here.
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
@@ -418,7 +459,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// ```
     #[track_caller]
     pub fn shard_stats(&self, shard: usize) -> Option<Snapshot> {
-        reentry::check();
+        self.may_be_called();
         Some(self.shards.get(shard)?.lock().snapshot())
     }
 
@@ -460,6 +501,16 @@ fn lock_at<K, V, F: Form>(
     shard
 }
 
+/// Lanes for the threads that are likely to read at the same time: twice as many as there
+/// are processors, and some for those that wait for other things. In a small cache they lie
+/// side by side, to keep it small.
+fn lanes(shards: usize) -> Lanes {
+    const FEWEST: usize = 16;
+    const MOST: usize = 128;
+    let threads = (2 * processors()).next_power_of_two().clamp(FEWEST, MOST);
+    Lanes::new(threads, u32::from(shards > 1))
+}
+
 /// A shard's fair share of a capacity.
 fn share(capacity: u64, shards: usize) -> u64 {
     capacity / shards as u64
@@ -479,7 +530,7 @@ where
     #[inline]
     #[track_caller]
     fn shard(&self, hashed: Hashed) -> &Mutex<Shard<K, V, F>> {
-        reentry::check();
+        self.may_be_called();
         &self.shards[hashed.shard(self.shards.len())]
     }
 

@@ -182,7 +182,10 @@ pub(crate) mod extra {
         reason = "public only as hidden associated types of `Form`"
     )]
 
-    /// What an entry carries. A field that is not there reads as its default.
+    use crate::sync::cells::{AtomicU64, Ordering::Relaxed};
+
+    /// What an entry carries. A field that is not there reads as its default. Each field is read
+    /// and set as a whole while others read it.
     pub trait Extra: Default + Send + Sync + 'static {
         const WEIGHED: bool = false;
         const TIMED: bool = false;
@@ -194,7 +197,7 @@ pub(crate) mod extra {
         }
 
         #[inline]
-        fn set_weight(&mut self, _weight: u64) {}
+        fn set_weight(&self, _weight: u64) {}
 
         /// The entry's deadline, with the number of a bucket in its last ten bits.
         #[inline]
@@ -203,7 +206,7 @@ pub(crate) mod extra {
         }
 
         #[inline]
-        fn set_deadline(&mut self, _deadline: u64) {}
+        fn set_deadline(&self, _deadline: u64) {}
 
         /// The deadline of the entry if it is not used until then.
         #[inline]
@@ -212,7 +215,12 @@ pub(crate) mod extra {
         }
 
         #[inline]
-        fn set_idle_deadline(&mut self, _deadline: u64) {}
+        fn set_idle_deadline(&self, _deadline: u64) {}
+
+        /// Sets the idle deadline, unless it is later already. For readers, of which several
+        /// may do so at the same time.
+        #[inline]
+        fn put_off_idle_deadline(&self, _deadline: u64) {}
 
         /// When the value was stored.
         #[inline]
@@ -221,52 +229,51 @@ pub(crate) mod extra {
         }
 
         #[inline]
-        fn set_birth(&mut self, _birth: u64) {}
+        fn set_birth(&self, _birth: u64) {}
     }
 
     impl Extra for () {}
 
-    /// A `u64` with alignment 4, so that it adds 8 bytes, not 12, to a policy's 4.
-    #[derive(Clone, Copy, Default)]
-    #[repr(C, align(4))]
-    struct Packed([u8; 8]);
+    /// A number that the holder of a lock sets while others read it.
+    #[derive(Default)]
+    struct Number(AtomicU64);
 
-    impl Packed {
+    impl Number {
         #[inline]
-        fn of(number: u64) -> Self {
-            Self(number.to_ne_bytes())
+        fn get(&self) -> u64 {
+            self.0.load(Relaxed)
         }
 
         #[inline]
-        fn number(self) -> u64 {
-            u64::from_ne_bytes(self.0)
+        fn set(&self, number: u64) {
+            self.0.store(number, Relaxed);
         }
     }
 
     /// 8 bytes.
     #[derive(Default)]
-    pub struct Deadline(Packed);
+    pub struct Deadline(Number);
 
     impl Extra for Deadline {
         const TIMED: bool = true;
 
         #[inline]
         fn deadline(&self) -> u64 {
-            self.0.number()
+            self.0.get()
         }
 
         #[inline]
-        fn set_deadline(&mut self, deadline: u64) {
-            self.0 = Packed::of(deadline);
+        fn set_deadline(&self, deadline: u64) {
+            self.0.set(deadline);
         }
     }
 
     /// 24 bytes.
     #[derive(Default)]
     pub struct Age {
-        deadline: Packed,
-        idle_deadline: Packed,
-        birth: Packed,
+        deadline: Number,
+        idle_deadline: Number,
+        birth: Number,
     }
 
     impl Extra for Age {
@@ -275,39 +282,44 @@ pub(crate) mod extra {
 
         #[inline]
         fn deadline(&self) -> u64 {
-            self.deadline.number()
+            self.deadline.get()
         }
 
         #[inline]
-        fn set_deadline(&mut self, deadline: u64) {
-            self.deadline = Packed::of(deadline);
+        fn set_deadline(&self, deadline: u64) {
+            self.deadline.set(deadline);
         }
 
         #[inline]
         fn idle_deadline(&self) -> u64 {
-            self.idle_deadline.number()
+            self.idle_deadline.get()
         }
 
         #[inline]
-        fn set_idle_deadline(&mut self, deadline: u64) {
-            self.idle_deadline = Packed::of(deadline);
+        fn set_idle_deadline(&self, deadline: u64) {
+            self.idle_deadline.set(deadline);
+        }
+
+        #[inline]
+        fn put_off_idle_deadline(&self, deadline: u64) {
+            self.idle_deadline.0.fetch_max(deadline, Relaxed);
         }
 
         #[inline]
         fn birth(&self) -> u64 {
-            self.birth.number()
+            self.birth.get()
         }
 
         #[inline]
-        fn set_birth(&mut self, birth: u64) {
-            self.birth = Packed::of(birth);
+        fn set_birth(&self, birth: u64) {
+            self.birth.set(birth);
         }
     }
 
     /// 8 bytes, and what else the entry carries.
     #[derive(Default)]
     pub struct Weighty<X> {
-        weight: Packed,
+        weight: Number,
         rest: X,
     }
 
@@ -318,12 +330,12 @@ pub(crate) mod extra {
 
         #[inline]
         fn weight(&self) -> u64 {
-            self.weight.number()
+            self.weight.get()
         }
 
         #[inline]
-        fn set_weight(&mut self, weight: u64) {
-            self.weight = Packed::of(weight);
+        fn set_weight(&self, weight: u64) {
+            self.weight.set(weight);
         }
 
         #[inline]
@@ -332,7 +344,7 @@ pub(crate) mod extra {
         }
 
         #[inline]
-        fn set_deadline(&mut self, deadline: u64) {
+        fn set_deadline(&self, deadline: u64) {
             self.rest.set_deadline(deadline);
         }
 
@@ -342,8 +354,13 @@ pub(crate) mod extra {
         }
 
         #[inline]
-        fn set_idle_deadline(&mut self, deadline: u64) {
+        fn set_idle_deadline(&self, deadline: u64) {
             self.rest.set_idle_deadline(deadline);
+        }
+
+        #[inline]
+        fn put_off_idle_deadline(&self, deadline: u64) {
+            self.rest.put_off_idle_deadline(deadline);
         }
 
         #[inline]
@@ -352,7 +369,7 @@ pub(crate) mod extra {
         }
 
         #[inline]
-        fn set_birth(&mut self, birth: u64) {
+        fn set_birth(&self, birth: u64) {
             self.rest.set_birth(birth);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A key is hashed once per call, before any lock. The result is multiplied by
 //! an odd constant, so that a weak hasher (the identity, say) still spreads keys:
-//! then the high bits pick the shard, and the high half of a second such product
+//! then the high bits pick the shard, and the high bits of a second such product
 //! becomes the [`Tag`]: among the keys of one shard, which are alike in the high bits of
 //! the first, it is spread all the same.
 
@@ -103,7 +103,7 @@ impl Hashed {
 
     #[inline]
     pub(crate) fn tag(self) -> Tag {
-        Tag::of(self.0.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32)
+        Tag::of(self.0.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 36)
     }
 }
 

@@ -53,6 +53,7 @@ mod flight;
 mod form;
 pub mod guide;
 mod hash;
+mod lanes;
 mod leave;
 pub mod policy;
 mod processor;

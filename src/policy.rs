@@ -7,7 +7,7 @@
 //!
 //! | policy | order | a hit | pick it when |
 //! |---|---|---|---|
-//! | [`Duel`] (default) | two FIFO queues, a border that learns, a duel at the exit | sets a count | you do not know better |
+//! | [`Duel`] (default) | two FIFO queues, a border that learns, a duel at the exit | raises a count | you do not know better |
 //! | [`S3Fifo`] | small and main FIFO queues, ghosts | sets a count | skewed traffic with one-timers, 4 bytes less an entry |
 //! | [`Sieve`] | one FIFO queue and a hand | sets a bit | skewed traffic without scans |
 //! | [`Lru`] | least recently used first | moves the entry | recency is all that helps |
@@ -90,7 +90,7 @@ pub use sieve::Sieve;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Touch {
-    /// The entry's meta, by [`Policy::mark`], and nothing else: a hit costs what
+    /// The entry's count of hits, up to [`Policy::HITS`], and nothing else: a hit costs what
     /// finding the entry costs.
     Mark,
     /// The order as well, by [`Policy::touch`].
@@ -113,6 +113,14 @@ pub trait Residents<M> {
 
     /// What the policy keeps in an entry, to be changed.
     fn meta_mut(&mut self, slot: Slot) -> Option<&mut M>;
+
+    /// How often an entry was hit since it was admitted, or since [`set_hits`](Self::set_hits):
+    /// at most [`Policy::HITS`]. While others read, one of several hits at once may not be
+    /// counted.
+    fn hits(&self, slot: Slot) -> u32;
+
+    /// Sets that count, as where an entry that was hit is given another round.
+    fn set_hits(&mut self, slot: Slot, hits: u32);
 
     /// The weight of an entry: 1 where entries have none of their own, 0 if
     /// they have but that slot is empty.
@@ -156,6 +164,10 @@ pub trait Policy: Sized {
     /// What a hit may change, known at compile time.
     const TOUCH: Touch;
 
+    /// Up to how many hits the cache counts in each entry, for [`Residents::hits`]: 7 at most.
+    /// A hit that is not to be counted any more writes nothing.
+    const HITS: u32 = 0;
+
     /// An empty order for a shard whose fair share of the capacity is `share`,
     /// in the cache's unit (`u64::MAX` is possible: reserve nothing).
     /// `seed` differs between shards and, with a seeded hasher, between runs.
@@ -175,11 +187,6 @@ pub trait Policy: Sized {
     /// The entry in `slot` is new, and one of `residents` already: it enters the order. Its meta
     /// is the default; that of an entry admitted again is as it was.
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>);
-
-    /// A hit: called if `TOUCH` is [`Touch::Mark`]. A mark that is set already is best
-    /// left unwritten, so that a hit dirties no cache line.
-    #[inline]
-    fn mark(_meta: &mut Self::Meta) {}
 
     /// A hit: called if `TOUCH` is [`Touch::Order`].
     #[inline]
@@ -219,13 +226,6 @@ pub trait Policy: Sized {
     /// Give unused memory back.
     #[inline]
     fn shrink_to_fit(&mut self, _residents: &mut impl Residents<Self::Meta>) {}
-
-    /// Whether the entry was hit since it was admitted, for the statistics of
-    /// entries evicted without a hit. A policy that does not know says so.
-    #[inline]
-    fn was_hit(_meta: &Self::Meta) -> Option<bool> {
-        None
-    }
 
     /// Whether the key last announced by [`announce`](Policy::announce) was evicted a
     /// moment ago, for the statistics; `false` if the policy keeps no ghosts.

@@ -4,77 +4,76 @@
 //! | machine | [`equal`] compares | [`prefetch`] |
 //! |---|---|---|
 //! | x86 and x86_64, with SSE2 | two vectors of 16 bytes | asks |
-//! | aarch64, little endian | two vectors of 16 bytes | does nothing |
+//! | aarch64 | two vectors of 16 bytes | does nothing |
 //! | any other; Miri; `--cfg brimful_portable` | four words of 8 bytes | does nothing |
 //!
-//! This is the one room of the crate with `unsafe` in it: three blocks, none of which
-//! can go wrong whatever it is called with. The form for any machine is safe, and the
-//! tests hold each form against a loop over bytes.
+//! None of the `unsafe` blocks here can go wrong whatever it is called with. The form for
+//! any machine is safe, and the tests hold each form against a loop over bytes.
 
 /// Bytes compared at once.
 pub(crate) const LANES: usize = 32;
 
-/// Half a cache line, where one begins or in the middle of one.
-#[derive(Clone, Copy)]
-#[repr(C, align(32))]
-pub(crate) struct Line(pub(crate) [u8; LANES]);
+/// Bytes that are compared at once, in words: the lowest byte of the first word is the
+/// first, whatever the order of bytes of the machine is.
+pub(crate) type Words = [u64; LANES / 8];
 
 // What this file defines for one machine hides what it imports for any.
 #[allow(unused_imports, reason = "all of it is hidden where there is SSE2")]
 pub(crate) use portable::*;
 
-/// Which bytes of a line are equal to `byte`: a bit for each, the lowest for the first.
+/// Which of the bytes are equal to `byte`: a bit for each, the lowest for the first.
 #[inline]
 #[cfg(all(
     any(target_arch = "x86", target_arch = "x86_64"),
     target_feature = "sse2",
     not(any(miri, brimful_portable))
 ))]
-#[allow(unsafe_code, reason = "instructions, and loads of 16 bytes")]
-pub(crate) fn equal(line: &Line, byte: u8) -> u32 {
-    use arch::{__m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8};
+#[allow(unsafe_code, reason = "instructions")]
+pub(crate) fn equal(words: Words, byte: u8) -> u32 {
+    use arch::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
     #[cfg(target_arch = "x86")]
     use std::arch::x86 as arch;
     #[cfg(target_arch = "x86_64")]
     use std::arch::x86_64 as arch;
 
-    let bytes = line.0.as_ptr().cast::<__m128i>();
-    // SAFETY: this is compiled only for processors that have these instructions. The two
-    // loads are of 16 bytes each, at 0 and at 16 from the beginning of 32 bytes that are
-    // initialised and borrowed, and that begin where a `Line` does, which is aligned to 32.
+    // SAFETY: this is compiled only for processors that have these instructions, which
+    // change registers and nothing else.
     unsafe {
         let wanted = _mm_set1_epi8(byte as i8);
-        let half = |n| _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(bytes.add(n)), wanted));
-        half(0) as u32 | (half(1) as u32) << 16
+        let half = |low: u64, high: u64| {
+            let bytes = _mm_set_epi64x(high as i64, low as i64);
+            _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, wanted)) as u32
+        };
+        half(words[0], words[1]) | half(words[2], words[3]) << 16
     }
 }
 
-/// Which bytes of a line are equal to `byte`: a bit for each, the lowest for the first.
+/// Which of the bytes are equal to `byte`: a bit for each, the lowest for the first.
 #[inline]
 #[cfg(all(
     target_arch = "aarch64",
-    target_endian = "little",
     target_feature = "neon",
     not(any(miri, brimful_portable))
 ))]
-#[allow(unsafe_code, reason = "instructions, and loads of 16 bytes")]
-pub(crate) fn equal(line: &Line, byte: u8) -> u32 {
+#[allow(unsafe_code, reason = "instructions")]
+pub(crate) fn equal(words: Words, byte: u8) -> u32 {
     use std::arch::aarch64::{
-        vandq_u8, vceqq_u8, vcombine_u8, vcreate_u8, vdupq_n_u8, vgetq_lane_u32, vld1q_u8,
-        vpaddq_u8, vreinterpretq_u32_u8,
+        vandq_u8, vceqq_u8, vcombine_u8, vcreate_u8, vdupq_n_u8, vgetq_lane_u32, vpaddq_u8,
+        vreinterpretq_u32_u8,
     };
-    let bytes = line.0.as_ptr();
-    // SAFETY: this is compiled only for processors that have these instructions. The two
-    // loads are of 16 bytes each, at 0 and at 16 from the beginning of 32 bytes that are
-    // initialised and borrowed; they ask for no alignment.
+    // SAFETY: this is compiled only for processors that have these instructions, which
+    // change registers and nothing else.
     unsafe {
         let wanted = vdupq_n_u8(byte);
         // Each of eight lanes has a bit of its own: three sums of neighbours bring the
         // eight together in one byte, and those of the whole line in four.
         let bits = vcreate_u8(0x8040_2010_0804_0201);
         let bits = vcombine_u8(bits, bits);
-        let half = |n| vandq_u8(vceqq_u8(vld1q_u8(bytes.add(n)), wanted), bits);
-        let pairs = vpaddq_u8(half(0), half(16));
+        let half = |low: u64, high: u64| {
+            let bytes = vcombine_u8(vcreate_u8(low), vcreate_u8(high));
+            vandq_u8(vceqq_u8(bytes, wanted), bits)
+        };
+        let pairs = vpaddq_u8(half(words[0], words[1]), half(words[2], words[3]));
         let fours = vpaddq_u8(pairs, pairs);
         let eights = vpaddq_u8(fours, fours);
         vgetq_lane_u32::<0>(vreinterpretq_u32_u8(eights))
@@ -114,7 +113,7 @@ pub(crate) fn prefetch<T>(place: &T) {
     reason = "where the machine has a form of its own, only the tests use these"
 )]
 mod portable {
-    use super::Line;
+    use super::Words;
 
     /// The lower seven bits of each byte of a word.
     const LOW: u64 = u64::from_le_bytes([0x7F; 8]);
@@ -123,19 +122,17 @@ mod portable {
     /// products fall on one bit, so nothing is carried.
     const GATHER: u64 = 0x0002_0408_1020_4081;
 
-    /// Which bytes of a line are equal to `byte`: a bit for each, the lowest for the first.
+    /// Which of the bytes are equal to `byte`: a bit for each, the lowest for the first.
     #[inline]
-    pub(crate) fn equal(line: &Line, byte: u8) -> u32 {
-        let word = |n| equal_in_word(line, n, byte) << (8 * n);
+    pub(crate) fn equal(words: Words, byte: u8) -> u32 {
+        let word = |n: usize| equal_in_word(words[n], byte) << (8 * n);
         word(0) | word(1) | word(2) | word(3)
     }
 
-    /// The 8 bits of [`equal`] for word `n` of a line. A word is read with its first byte
-    /// lowest, so the lanes have one order whatever that of the machine is.
+    /// The 8 bits of [`equal`] for one word.
     #[inline]
-    fn equal_in_word(line: &Line, n: usize, byte: u8) -> u32 {
-        let bytes = std::array::from_fn(|lane| line.0[8 * n + lane]);
-        let differs = u64::from_le_bytes(bytes) ^ u64::from_le_bytes([byte; 8]);
+    fn equal_in_word(word: u64, byte: u8) -> u32 {
+        let differs = word ^ u64::from_le_bytes([byte; 8]);
         // The highest bit of each byte here says whether that byte differs: the sum of
         // seven bits and 0x7F carries into it if any of them is set, and never beyond.
         let unlike = ((differs & LOW) + LOW) | differs;
@@ -151,10 +148,15 @@ mod portable {
 mod tests {
     use super::*;
 
+    fn words(bytes: [u8; LANES]) -> Words {
+        let word = |n: usize| std::array::from_fn(|lane| bytes[8 * n + lane]);
+        std::array::from_fn(|n| u64::from_le_bytes(word(n)))
+    }
+
     /// What each form must answer.
-    fn equal_by_bytes(line: &Line, byte: u8) -> u32 {
+    fn equal_by_bytes(bytes: [u8; LANES], byte: u8) -> u32 {
         let bit = |(lane, &other): (usize, &u8)| u32::from(other == byte) << lane;
-        line.0.iter().enumerate().map(bit).sum()
+        bytes.iter().enumerate().map(bit).sum()
     }
 
     #[test]
@@ -162,14 +164,14 @@ mod tests {
         for equal in [equal, portable::equal] {
             for lane in 0..LANES {
                 for byte in 1..=u8::MAX {
-                    let mut line = Line([0; LANES]);
-                    line.0[lane] = byte;
-                    assert_eq!(equal(&line, byte), 1 << lane);
-                    assert_eq!(equal(&line, 0), !(1 << lane));
-                    assert_eq!(equal(&line, byte ^ 1) & 1 << lane, 0);
+                    let mut bytes = [0; LANES];
+                    bytes[lane] = byte;
+                    assert_eq!(equal(words(bytes), byte), 1 << lane);
+                    assert_eq!(equal(words(bytes), 0), !(1 << lane));
+                    assert_eq!(equal(words(bytes), byte ^ 1) & 1 << lane, 0);
                 }
             }
-            assert_eq!(equal(&Line([7; LANES]), 7), u32::MAX);
+            assert_eq!(equal(words([7; LANES]), 7), u32::MAX);
         }
     }
 
@@ -177,15 +179,15 @@ mod tests {
     fn at_once_is_byte_by_byte() {
         let mut dice = 1_u64;
         for _ in 0..20_000 {
-            let line = Line(std::array::from_fn(|_| {
+            let bytes: [u8; LANES] = std::array::from_fn(|_| {
                 dice = dice.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
                 // Few values, that many may be equal, and such as differ by one bit.
                 [0, 1, 0x7F, 0x80, 0x81, 0xFE, 0xFF, 0x40][(dice >> 61) as usize]
-            }));
-            for byte in line.0 {
-                let expected = equal_by_bytes(&line, byte);
-                assert_eq!(equal(&line, byte), expected, "{:?}", line.0);
-                assert_eq!(portable::equal(&line, byte), expected, "{:?}", line.0);
+            });
+            for byte in bytes {
+                let expected = equal_by_bytes(bytes, byte);
+                assert_eq!(equal(words(bytes), byte), expected, "{bytes:?}");
+                assert_eq!(portable::equal(words(bytes), byte), expected, "{bytes:?}");
             }
         }
     }
@@ -196,10 +198,14 @@ mod tests {
         for one in 0..=u8::MAX {
             for other in 0..=u8::MAX {
                 let lane = |lane| [one ^ WANTED, other ^ WANTED][lane % 2];
-                let line = Line(std::array::from_fn(lane));
-                let expected = equal_by_bytes(&line, WANTED);
-                assert_eq!(equal(&line, WANTED), expected, "{one} {other}");
-                assert_eq!(portable::equal(&line, WANTED), expected, "{one} {other}");
+                let bytes = std::array::from_fn(lane);
+                let expected = equal_by_bytes(bytes, WANTED);
+                assert_eq!(equal(words(bytes), WANTED), expected, "{one} {other}");
+                assert_eq!(
+                    portable::equal(words(bytes), WANTED),
+                    expected,
+                    "{one} {other}"
+                );
             }
         }
     }

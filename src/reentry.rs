@@ -1,12 +1,14 @@
-//! A mark on the thread while a user's closure runs under a shard's lock.
+//! A mark on the thread while a user's closure runs under a shard's lock, or in a visit without
+//! one.
 //!
 //! Such a closure (of `view`, `update`, `remove_if`, `retain`, `and_modify`,
 //! the weigher and the rule called after them, and the rule for reads) must not call into any brimful cache:
 //! with the lock held, that is a deadlock sooner or later. Every door checks
 //! the mark first and panics with a sentence that says so.
 //!
-//! Debug builds set the mark around `Eq` and `Clone` too; release builds don't
-//! pay for that.
+//! Debug builds set the mark around `Eq` and `Clone` under a lock too; release builds don't
+//! pay for that. In a visit without a lock they may call other caches, and the lanes tell that
+//! it is not this one.
 
 use crate::sync::{MARKED, panicking};
 use std::cell::Cell;
@@ -25,19 +27,20 @@ pub(crate) fn is_marked() -> bool {
     MARKED.with(Cell::get)
 }
 
-/// Whether a destructor may lock a shard: it panics as [`check`] does, but while unwinding,
-/// when a second panic would abort the process, it answers `false` instead.
-pub(crate) fn may_lock_while_dropping() -> bool {
-    let marked = MARKED.with(Cell::get);
-    if marked && !panicking() {
+/// Whether a destructor may lock a shard, that is not `inside` of such code: it panics as
+/// [`check`] does, but while unwinding, when a second panic would abort the process, it answers
+/// `false` instead.
+pub(crate) fn may_lock_while_dropping(inside: bool) -> bool {
+    if inside && !panicking() {
         refuse();
     }
-    !marked
+    !inside
 }
 
 #[cold]
+#[inline(never)]
 #[track_caller]
-fn refuse() -> ! {
+pub(crate) fn refuse() -> ! {
     panic!(
         "brimful: a cache was called from code that runs under a cache's lock (a closure given to \
          view, update, remove_if, retain or and_modify, a weigher or rule called after one of these, \

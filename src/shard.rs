@@ -42,10 +42,11 @@ use crate::clock::Moment;
 use crate::flight::Flights;
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::{Departure, Outbox};
-use crate::policy::{Policy, Residents, Slot, Tag, Touch};
+use crate::policy::{Policy, Slot, Tag, Touch};
 use crate::room::Room;
 use crate::stats::{Counts, Snapshot};
-use crate::table::{Entry, Table};
+use crate::sync::Arc;
+use crate::table::{Entry, Shelves, Table};
 use crate::unwind::Panics;
 
 pub(crate) struct Shard<K, V, F: Form> {
@@ -62,17 +63,26 @@ pub(crate) struct Shard<K, V, F: Form> {
     seed: u64,
     now: Moment,
     to_idle: u64,
+    /// Whether the clock may go back: then readers without a lock are told the time too.
+    may_go_back: bool,
     timer: Option<Box<timer::Timer>>,
     /// The keys that are being loaded; of those in the table only stale ones.
     pub(crate) flights: Flights<K, V>,
 }
 
 impl<K, V, F: Form> Shard<K, V, F> {
-    /// An empty shard whose fair share of the capacity is `share`; `alone` if
-    /// there is no other to ask for room. Unused entries end after `to_idle`.
-    pub(crate) fn new(share: u64, alone: bool, seed: u64, to_idle: u64) -> Self {
+    /// An empty shard, on the shelf of this index, whose fair share of the capacity is `share`;
+    /// `alone` if there is no other to ask for room. Unused entries end after `to_idle`; the
+    /// clock may go back, or does not.
+    pub(crate) fn new(
+        shelves: Arc<Shelves<K, V, F>>,
+        index: usize,
+        (share, alone): (u64, bool),
+        seed: u64,
+        (to_idle, may_go_back): (u64, bool),
+    ) -> Self {
         Self {
-            table: Table::new(),
+            table: Table::new(shelves, index),
             policy: F::Policy::new(share, seed),
             held: Room::NONE,
             floor: floor(share, alone),
@@ -83,6 +93,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             seed,
             now: 0,
             to_idle,
+            may_go_back,
             timer: None,
             flights: Flights::NONE,
         }
@@ -99,7 +110,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             return self.held;
         }
         Room {
-            weight: Residents::len(&self.table) as u64,
+            weight: self.table.len() as u64,
             entries: 0,
         }
     }
@@ -140,24 +151,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// An entry by its key, touched; counts the hit or the miss.
     #[inline]
     pub(crate) fn get(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<&Entry<K, V, F>> {
-        match F::Policy::TOUCH {
-            Touch::Mark => match self.table.find_mut(tag, is) {
-                Some(entry) if !deadline::is_expired(&entry.extra, self.now) => {
-                    F::Policy::mark(&mut entry.meta);
-                    Self::put_off(&mut entry.extra, self.now, self.to_idle);
-                    self.counts.hit();
-                    Some(entry)
-                }
-                _ => {
-                    self.counts.missed();
-                    None
-                }
-            },
-            Touch::Order => {
-                let slot = self.look_up(tag, is)?;
-                self.table.get(slot)
-            }
-        }
+        let slot = self.look_up(tag, is)?;
+        self.table.get(slot)
     }
 
     /// Finds a key, touches its entry and counts the hit or the miss.
@@ -177,8 +172,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.table.get(slot)
     }
 
-    pub(crate) fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, F>> {
-        self.table.get_mut(slot)
+    /// A value to be changed where it lies, in a shard that has no readers.
+    pub(crate) fn value_mut(&mut self, slot: Slot) -> Option<&mut V> {
+        self.table.value_mut(slot)
     }
 
     /// Hands out the entries of a shard that will not be used again.
@@ -190,14 +186,18 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     #[inline]
     pub(crate) fn touch(&mut self, slot: Slot) {
-        match F::Policy::TOUCH {
-            Touch::Mark => {
-                if let Some(entry) = self.table.get_mut(slot) {
-                    F::Policy::mark(&mut entry.meta);
-                }
-            }
-            Touch::Order => self.policy.touch(slot, &mut self.table),
+        if let Some(entry) = self.table.get(slot) {
+            Self::mark(entry);
         }
+        if F::Policy::TOUCH == Touch::Order {
+            self.policy.touch(slot, &mut self.table);
+        }
+    }
+
+    /// What a hit leaves on an entry.
+    #[inline]
+    pub(crate) fn mark(entry: &Entry<K, V, F>) {
+        entry.label.hit(F::Policy::HITS);
     }
 
     fn weight_at(&self, slot: Slot) -> u64 {
@@ -250,7 +250,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let entry = self.table.get(slot)?;
         let (cause, times) = deadline::cause_and_times(&entry.extra, cause, self.now);
         let weight = entry.extra.weight();
-        if cause == Cause::Evicted && F::Policy::was_hit(&entry.meta) == Some(false) {
+        if cause == Cause::Evicted && !entry.label.was_hit() {
             self.counts.evicted_unhit();
         }
         if !F::TIMED && out.forgets(cause) {
@@ -270,9 +270,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
         times: Times,
         out: &mut Outbox<K, V>,
     ) -> Room {
-        let room = self.discharge(entry.extra.weight(), cause);
-        self.forget_item(&entry.extra, times);
-        out.put(entry.key, entry.value, cause, times);
+        let (key, value, extra) = entry.into_parts();
+        let room = self.discharge(extra.weight(), cause);
+        self.forget_item(&extra, times);
+        out.put(key, value, cause, times);
         room
     }
 
@@ -289,7 +290,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, &V)> {
         let live = move |entry: &&Entry<K, V, F>| !deadline::is_expired(&entry.extra, now);
         let entries = self.table.iter().filter(live);
-        entries.map(|entry| (&entry.key, &entry.value))
+        entries.map(|entry| (&entry.key, entry.value()))
     }
 
     /// Empties the shard; hands out its entries, already counted as `cause`. Those that have

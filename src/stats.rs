@@ -1,7 +1,8 @@
 //! Statistics: always on, counted per shard, read as a [`Snapshot`].
 //!
 //! A count costs a plain addition under the lock that the call holds anyway. All of them take
-//! 150 bytes a shard, and 300 more ([`Loads`]) once something was loaded there.
+//! 150 bytes a shard, and 300 more ([`Loads`]) once something was loaded there. Hits and misses
+//! of reads without a lock are counted by thread, in its lane (`lanes`).
 //!
 //! Invariant, when no thread is writing: `inserts - departures = len` and
 //! `weight_in - weight_out = weight`, where a refused value that was never
@@ -172,8 +173,8 @@ impl Counts {
 /// some moment of the call, shard by shard. Subtract an earlier one to see what
 /// [grew](Growth).
 ///
-/// Counting is always on: each count is a plain addition under the lock that the
-/// call holds anyway. About 150 bytes a shard.
+/// Counting is always on: each count is a plain addition, under the lock that the
+/// call holds anyway or in a line that only its thread writes. About 150 bytes a shard.
 ///
 /// ```
 /// use brimful::{Cache, Cause};
@@ -650,6 +651,12 @@ impl Snapshot {
     /// ```
     pub fn listener_panics(&self) -> u64 {
         self.listener_panics
+    }
+
+    /// Adds look-ups that were counted by thread, not by shard.
+    pub(crate) fn add_lookups(&mut self, hits: u64, misses: u64) {
+        self.hits += hits;
+        self.misses += misses;
     }
 
     /// Adds a shard's counts.

@@ -183,6 +183,117 @@ mod chosen {
 }
 
 pub(crate) use chosen::*;
+
+/// What readers without a lock and the holders of locks share: in the models of this protocol
+/// (`--cfg brimful_lanes`) the model checker's, in its others the processor's, since there
+/// all reads take locks.
+pub(crate) mod cells {
+    #[cfg(all(brimful_loom, brimful_lanes))]
+    use loom::{hint::spin_loop, sync::atomic, thread::yield_now};
+    #[cfg(not(all(brimful_loom, brimful_lanes)))]
+    use std::{hint::spin_loop, sync::atomic, thread::yield_now};
+
+    use std::time::Duration;
+
+    pub(crate) use atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+
+    /// Whether reads do without a lock in this build.
+    pub(crate) const LOCKLESS: bool = cfg!(all(
+        not(brimful_locked),
+        any(not(brimful_loom), brimful_lanes)
+    ));
+
+    /// A full fence: what was stored before it is seen before anything is loaded after it. On
+    /// x86 an exchange of some word that no other thread writes is one, and the quicker one.
+    #[inline]
+    pub(crate) fn full_fence(own: &AtomicUsize) {
+        if EXCHANGE_FENCES {
+            own.swap(0, Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Whether an exchange fences fully.
+    const EXCHANGE_FENCES: bool = cfg!(all(
+        any(target_arch = "x86", target_arch = "x86_64"),
+        not(brimful_loom)
+    ));
+
+    /// Stores a word, as a release, and fences fully. On x86 an exchange does both, and is
+    /// quicker than a store and a fence; elsewhere, and in the models, it is those two.
+    #[inline]
+    pub(crate) fn publish(word: &AtomicUsize, value: usize) {
+        if EXCHANGE_FENCES {
+            word.swap(value, Ordering::SeqCst);
+        } else {
+            word.store(value, Ordering::Release);
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Where the model checker is told that something is read or written that is no atomic.
+    #[cfg(not(all(brimful_loom, brimful_lanes)))]
+    pub(crate) struct Trace;
+
+    #[cfg(not(all(brimful_loom, brimful_lanes)))]
+    impl Trace {
+        #[inline(always)]
+        pub(crate) fn new() -> Self {
+            Self
+        }
+
+        #[inline(always)]
+        pub(crate) fn read(&self) {}
+
+        #[inline(always)]
+        pub(crate) fn write(&self) {}
+    }
+
+    /// Tells the model checker that something is read or written that is no atomic: it panics
+    /// if that is not ordered after the other side's.
+    #[cfg(all(brimful_loom, brimful_lanes))]
+    pub(crate) struct Trace(loom::cell::UnsafeCell<()>);
+
+    #[cfg(all(brimful_loom, brimful_lanes))]
+    impl Trace {
+        pub(crate) fn new() -> Self {
+            Self(loom::cell::UnsafeCell::new(()))
+        }
+
+        pub(crate) fn read(&self) {
+            self.0.with(|_| ());
+        }
+
+        pub(crate) fn write(&self) {
+            self.0.with_mut(|_| ());
+        }
+    }
+
+    /// How a thread waits for another that has only a few instructions to go, unless it was
+    /// interrupted there or runs a user's closure: it spins, then yields, then sleeps.
+    #[derive(Default)]
+    pub(crate) struct Patience(u32);
+
+    impl Patience {
+        const SPINS: u32 = 128;
+        const YIELDS: u32 = 256;
+        const NAP: Duration = Duration::from_micros(100);
+
+        pub(crate) fn lose(&mut self) {
+            self.0 = self.0.saturating_add(1);
+            if cfg!(brimful_loom) || self.0 > Self::SPINS {
+                if self.0 > Self::SPINS + Self::YIELDS && !cfg!(brimful_loom) {
+                    std::thread::sleep(Self::NAP);
+                } else {
+                    yield_now();
+                }
+            } else {
+                spin_loop();
+            }
+        }
+    }
+}
 pub(crate) use std::sync::{Arc, Weak};
 pub(crate) use std::thread::panicking;
 
@@ -226,6 +337,35 @@ impl Wake for Parker {
     fn wake_by_ref(self: &Arc<Self>) {
         self.unpark();
     }
+}
+
+/// How many threads have a number at the same time.
+const NUMBERS: usize = 256;
+
+/// Which numbers are taken: not the model checker's, for which threads are few.
+static TAKEN: [std::sync::atomic::AtomicU64; NUMBERS / 64] =
+    [const { std::sync::atomic::AtomicU64::new(0) }; NUMBERS / 64];
+
+/// The lowest number that no thread has now.
+pub(crate) fn take_number() -> Option<usize> {
+    use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+    TAKEN.iter().enumerate().find_map(|(n, word)| {
+        let mut taken = word.load(Relaxed);
+        while taken != u64::MAX {
+            let free = taken.trailing_ones() as usize;
+            match word.compare_exchange_weak(taken, taken | 1 << free, AcqRel, Relaxed) {
+                Ok(_) => return Some(64 * n + free),
+                Err(now) => taken = now,
+            }
+        }
+        None
+    })
+}
+
+/// Gives a number back: what its thread has written to its lanes is seen by the next.
+pub(crate) fn give_number(number: usize) {
+    let word = &TAKEN[number / 64];
+    word.fetch_and(!(1 << (number % 64)), std::sync::atomic::Ordering::AcqRel);
 }
 
 /// A number that nothing else in this process has.

@@ -11,16 +11,28 @@
 //!                   else on to the next group
 //! fill:         the first empty slot of that search; each full group before it counts one
 //!               more that overflowed
-//! take:         the slot is empty; each group before it counts one fewer
+//! take:         the slot is empty; each group before it counts one fewer; wait for readers
 //! ```
 //!
 //! The table grows to what its shard will hold when it is full, and not by doubling
 //! beyond: any number of groups will do. It is keyed by the [`Tag`], which the entry
 //! stores, so it is rebuilt without hashing a user's key again.
 //!
+//! While the holder of the shard's lock changes the table, others read it without a lock, by a
+//! [`Visit`]. What they may be looking at is changed, moved or handed out only after a wait:
+//! of an entry that was taken off the table, of one that is [`Still`], and of everything while
+//! the table is [closed](Table::close). Without lanes (`unsync`) there is nobody to wait for.
+//!
+//! | child | does |
+//! |---|---|
+//! | `group` | fingerprints of 32 slots |
+//! | `label` | an entry's tag and its hits |
+//! | `cells` | the memory, and the search in it |
+//! | `shelf` | where readers find it |
+//!
 //! Invariants
 //! 1. Every entry lies in its home group or beyond, in a slot that has its tag's fingerprint;
-//!    slots without an entry have the empty one.
+//!    slots without an entry have the empty one, and so has the one that is not yet paid for.
 //! 2. A group's `overflow` is the number of entries that lie beyond it and have their home in
 //!    it or before it.
 //! 3. A [`Slot`] stays good until `take` of that slot, `rebuild`,
@@ -29,8 +41,9 @@
 //! 4. Of several groups at most 20/27 of the slots are used, so that few entries lie
 //!    beyond their home group; a single group may be full.
 //! 5. Filling a slot moves no other entry: a rebuild comes before.
-//! 6. The policy is not shown the entry that is not yet paid for: to it the
-//!    table is without that one.
+//! 6. An entry that is not yet paid for is shown to nobody: no reader, and no policy.
+//! 7. A call waits once for each thing it takes off the table, or once in all where it closes
+//!    the table first: for one visit of each lane that named the shard then.
 //!
 //! The room knows nothing of weight, order or bounds.
 //!
@@ -38,45 +51,63 @@
 //! Kumar, R. Perepelitsa, CppCon 2017), overflow counts of F14
 //! (N. Bronson, X. Shi, 2019), the choice of a group by multiply-shift is D. Lemire's
 //! (ACM TOMACS 29(1), 2019).
+#![allow(
+    unsafe_code,
+    reason = "each call here vouches for what `cells` asks of the holder of the lock"
+)]
 
+mod cells;
 mod group;
+mod label;
+mod shelf;
+
+pub(crate) use cells::{Entry, Look};
+pub(crate) use shelf::{Shelves, Visit};
 
 use crate::form::{Form, extra::Extra};
 use crate::policy::{Residents, Slot};
-use crate::processor;
+use crate::sync::Arc;
+use crate::sync::cells::AtomicUsize;
 use crate::tag::Tag;
-use group::{Group, WAYS};
-
-/// A key, its value, what its policy keeps with it, and what its form adds.
-pub(crate) struct Entry<K, V, F: Form> {
-    /// Never 0, so that a slot without an entry takes no more memory.
-    pub(crate) tag: Tag,
-    pub(crate) meta: F::Meta,
-    pub(crate) extra: F::Extra,
-    pub(crate) key: K,
-    pub(crate) value: V,
-}
+use cells::Cells;
+use group::WAYS;
 
 pub(crate) struct Table<K, V, F: Form> {
-    groups: Box<[Group]>,
-    entries: Box<[Option<Entry<K, V, F>>]>,
-    overflow: Box<[u32]>,
+    /// The cells that the shelf shows; this table owns them.
+    cells: Cells<K, V, F>,
+    shelves: Arc<Shelves<K, V, F>>,
+    /// Which of the shelves is this table's.
+    index: usize,
+    closed: bool,
+    /// Nothing is kept here: a fence may need a word that nobody else writes.
+    fence: AtomicUsize,
     live: usize,
     /// With this many entries it is full.
     most: usize,
     /// With fewer entries it is sparse.
     least: usize,
-    /// The entry that is not yet paid for, or [`NONE`].
+    /// The slot of the entry that is not yet paid for, or [`NONE`].
     unpaid: Slot,
 }
+
+// SAFETY: a table owns its entries as a box would; the shelves that it shares are `Sync` where
+// others read them, and where nobody else does the table alone refers to them.
+unsafe impl<K: Send, V: Send, F: Form> Send for Table<K, V, F> where F::Meta: Send {}
+// SAFETY: by a shared table entries and metas are read, and extras and labels are atomics.
+unsafe impl<K: Sync, V: Sync, F: Form> Sync for Table<K, V, F> where F::Meta: Sync {}
 
 /// No slot: a table never has so many.
 const NONE: Slot = Slot(usize::MAX);
 
-/// The 8 bits of a tag that a table compares before it looks at an entry: never 0.
-#[inline]
-fn fingerprint(tag: Tag) -> u8 {
-    tag.fingerprint() as u8
+/// How many slots a table for `most` entries has, and how many entries it holds.
+fn size(most: usize) -> (usize, usize) {
+    match [0, 3, 7, 15, WAYS].into_iter().find(|&few| most <= few) {
+        Some(few) => (few, few),
+        None => {
+            let slots = (most * 27 / 20 + 1).next_multiple_of(WAYS);
+            (slots, slots * 20 / 27)
+        }
+    }
 }
 
 /// An empty slot for an entry whose key is not there.
@@ -86,32 +117,61 @@ pub(crate) struct Vacant<'a, K, V, F: Form> {
 }
 
 impl<K, V, F: Form> Vacant<'_, K, V, F> {
-    /// Puts the entry there, not yet paid for.
+    /// Puts the entry there, not yet paid for: nobody sees it.
     #[inline]
     pub(crate) fn fill(self, entry: Entry<K, V, F>) -> Slot {
+        debug_assert!(self.table.unpaid == NONE, "one at a time");
+        // SAFETY: the slot was empty when this was made and the table is borrowed since; what
+        // was there before was waited for when it left, or when the table was opened.
+        unsafe { self.table.cells.write(self.slot.0, entry) };
         self.table.unpaid = self.slot;
-        self.table.put(self.slot, entry);
         self.slot
     }
 }
 
-impl<K, V, F: Form> Table<K, V, F> {
-    pub(crate) fn new() -> Self {
-        Self::with_capacity(0)
+/// An entry that nobody reads, until this is dropped: readers who want it wait at the lock.
+pub(crate) struct Still<'a, K, V, F: Form> {
+    table: &'a mut Table<K, V, F>,
+    slot: Slot,
+    tag: Tag,
+}
+
+impl<K, V, F: Form> Still<'_, K, V, F> {
+    #[inline]
+    pub(crate) fn extra(&self) -> &F::Extra {
+        self.table.cells.extra(self.slot.0)
     }
 
-    /// An empty table for `most` entries, or some more.
-    fn with_capacity(most: usize) -> Self {
-        let few = [0, 3, 7, 15, WAYS].into_iter().find(|&few| most <= few);
-        let slots = few.unwrap_or_else(|| (most * 27 / 20 + 1).next_multiple_of(WAYS));
-        let groups = slots.div_ceil(WAYS);
+    /// The key, and the value to be changed.
+    #[inline]
+    pub(crate) fn pair(&mut self) -> (&K, &mut V) {
+        // SAFETY: `Table::still` set the byte busy, or the table is closed, and waited; the
+        // table is borrowed for as long as what this answers is.
+        unsafe { self.table.cells.value_mut(self.slot.0) }
+    }
+}
+
+impl<K, V, F: Form> Drop for Still<'_, K, V, F> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.table.closed {
+            self.table.cells.set_busy(self.slot.0, self.tag, false);
+        }
+    }
+}
+
+impl<K, V, F: Form> Table<K, V, F> {
+    /// An empty table, on the shelf of this index.
+    pub(crate) fn new(shelves: Arc<Shelves<K, V, F>>, index: usize) -> Self {
         Self {
-            groups: vec![Group::of(slots); groups].into_boxed_slice(),
-            entries: (0..slots).map(|_| None).collect(),
-            overflow: vec![0; groups].into_boxed_slice(),
+            cells: Cells::new(0),
+            shelves,
+            index,
+            closed: false,
+            fence: AtomicUsize::new(0),
             live: 0,
-            most: few.unwrap_or(slots * 20 / 27),
-            least: if groups > 1 { slots / 3 } else { 0 },
+            most: 0,
+            least: 0,
             unpaid: NONE,
         }
     }
@@ -121,77 +181,49 @@ impl<K, V, F: Form> Table<K, V, F> {
         self.live
     }
 
-    /// The group in which the search for a tag begins.
+    /// Waits until nobody can see any more what was taken off the table before.
     #[inline]
-    fn home(&self, tag: Tag) -> usize {
-        let groups = self.groups.len() as u64;
-        ((u64::from(tag.bits()) * groups) >> 32) as usize
+    fn wait(&self) {
+        if !self.closed {
+            self.shelves.lanes.wait(self.index, &self.fence);
+        }
     }
 
+    /// Closes the table, until it is [opened](Self::open): all readers wait at the lock, and
+    /// nothing that is done meanwhile waits for any. For what changes many entries.
+    pub(crate) fn close(&mut self) {
+        self.shelves.shelf(self.index).set_open(false);
+        self.wait();
+        self.closed = true;
+    }
+
+    pub(crate) fn open(&mut self) {
+        self.closed = false;
+        self.shelves.shelf(self.index).set_open(true);
+    }
+
+    /// Puts these cells, which hold `most` entries, in the place of its own; returns those.
+    fn install(&mut self, cells: Cells<K, V, F>, most: usize) -> Cells<K, V, F> {
+        let was_closed = self.closed;
+        if !was_closed {
+            self.close();
+        }
+        // SAFETY: the shelf is closed and was waited for.
+        unsafe { self.shelves.shelf(self.index).set_cells(cells) };
+        let slots = cells.slots();
+        self.most = most;
+        self.least = if slots > WAYS { slots / 3 } else { 0 };
+        let before = std::mem::replace(&mut self.cells, cells);
+        if !was_closed {
+            self.open();
+        }
+        before
+    }
+
+    /// Tells readers, and is told by them, the latest time.
     #[inline]
-    fn after(&self, group: usize) -> usize {
-        let next = group + 1;
-        if next == self.groups.len() { 0 } else { next }
-    }
-
-    #[inline]
-    fn has_overflowed(&self, group: usize) -> bool {
-        self.overflow
-            .get(group)
-            .is_some_and(|&overflow| overflow > 0)
-    }
-
-    /// The index of an entry of one group that has this tag and passes `is`.
-    #[inline(always)]
-    fn find_in_group(
-        &self,
-        group: usize,
-        tag: Tag,
-        mut is: impl FnMut(&Entry<K, V, F>) -> bool,
-    ) -> Option<usize> {
-        for way in self.groups.get(group)?.matches(fingerprint(tag)) {
-            let index = group * WAYS + way;
-            if let Some(Some(entry)) = self.entries.get(index) {
-                if entry.tag == tag && is(entry) {
-                    return Some(index);
-                }
-            }
-        }
-        None
-    }
-
-    /// The index of an entry that has this tag and passes `is`. O(1) expected.
-    #[inline(always)]
-    fn search(&self, tag: Tag, mut is: impl FnMut(&Entry<K, V, F>) -> bool) -> Option<usize> {
-        let home = self.home(tag);
-        let found = self.find_in_group(home, tag, &mut is);
-        if found.is_none() && self.has_overflowed(home) {
-            return self.search_beyond(home, tag, &mut is);
-        }
-        found
-    }
-
-    /// Goes on with a search in the groups beyond the home group. Few searches get here, so one
-    /// function serves all that is searched for.
-    #[inline(never)]
-    fn search_beyond(
-        &self,
-        home: usize,
-        tag: Tag,
-        is: &mut dyn FnMut(&Entry<K, V, F>) -> bool,
-    ) -> Option<usize> {
-        let mut group = home;
-        loop {
-            group = self.after(group);
-            // That was once round: all groups have overflowed.
-            if group == home {
-                return None;
-            }
-            let found = self.find_in_group(group, tag, &mut *is);
-            if found.is_some() || !self.has_overflowed(group) {
-                return found;
-            }
-        }
+    pub(crate) fn tell(&self, now: u64) -> u64 {
+        self.shelves.shelf(self.index).tell(now)
     }
 
     #[inline]
@@ -199,29 +231,9 @@ impl<K, V, F: Form> Table<K, V, F> {
         self.get(self.slot(tag, is)?)
     }
 
-    /// An entry to be changed: the way of a hit. It returns from the home group directly, so
-    /// that no check is made twice.
-    #[inline]
-    pub(crate) fn find_mut(
-        &mut self,
-        tag: Tag,
-        mut is: impl FnMut(&K) -> bool,
-    ) -> Option<&mut Entry<K, V, F>> {
-        let mut is = move |entry: &Entry<K, V, F>| is(&entry.key);
-        let home = self.home(tag);
-        if let Some(index) = self.find_in_group(home, tag, &mut is) {
-            return self.entries.get_mut(index)?.as_mut();
-        }
-        if !self.has_overflowed(home) {
-            return None;
-        }
-        let index = self.search_beyond(home, tag, &mut is)?;
-        self.entries.get_mut(index)?.as_mut()
-    }
-
     #[inline]
     pub(crate) fn slot(&self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        self.search(tag, move |entry| is(&entry.key)).map(Slot)
+        self.slot_where(tag, move |entry| is(&entry.key))
     }
 
     /// The slot of an entry with this tag that passes `is`.
@@ -231,17 +243,12 @@ impl<K, V, F: Form> Table<K, V, F> {
         tag: Tag,
         is: impl FnMut(&Entry<K, V, F>) -> bool,
     ) -> Option<Slot> {
-        self.search(tag, is).map(Slot)
+        self.cells.slot_of(tag, is).map(Slot)
     }
 
     #[inline]
     pub(crate) fn get(&self, slot: Slot) -> Option<&Entry<K, V, F>> {
-        self.entries.get(slot.0)?.as_ref()
-    }
-
-    #[inline]
-    pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry<K, V, F>> {
-        self.entries.get_mut(slot.0)?.as_mut()
+        self.cells.get(slot.0)
     }
 
     /// Whether it must be rebuilt before a slot is filled.
@@ -261,99 +268,72 @@ impl<K, V, F: Form> Table<K, V, F> {
         if let Some(slot) = self.slot(tag, is) {
             return Ok(slot);
         }
-        let slot = self.vacancy(self.home(tag));
-        processor::prefetch(&self.entries[slot.0]);
+        let slot = Slot(self.cells.vacancy(tag));
+        self.cells.prefetch_cell(slot.0);
         Err(Vacant { table: self, slot })
     }
 
-    /// The first empty slot from a home group on: there is one, unless a rebuild is needed.
+    /// The entry that was last put in is paid for: it is shown to everybody.
     #[inline]
-    fn vacancy(&self, home: usize) -> Slot {
-        match self.groups[home].first_empty() {
-            Some(way) => Slot(home * WAYS + way),
-            None => self.vacancy_beyond(home),
-        }
-    }
-
-    #[inline(never)]
-    fn vacancy_beyond(&self, home: usize) -> Slot {
-        let mut group = self.after(home);
-        loop {
-            if let Some(way) = self.groups[group].first_empty() {
-                return Slot(group * WAYS + way);
-            }
-            assert_ne!(group, home, "the table needs a rebuild");
-            group = self.after(group);
-        }
-    }
-
-    /// Puts an entry into the first empty slot from its home group on.
-    #[inline]
-    fn put(&mut self, slot: Slot, entry: Entry<K, V, F>) {
-        let (group, home) = (slot.0 / WAYS, self.home(entry.tag));
-        if group != home {
-            self.count_overflow(home, group, 1);
-        }
-        self.groups[group].fill(slot.0, fingerprint(entry.tag));
-        self.entries[slot.0] = Some(entry);
+    pub(crate) fn paid(&mut self, tag: Tag) {
+        let Slot(slot) = std::mem::replace(&mut self.unpaid, NONE);
+        self.cells.show(slot, tag);
         self.live += 1;
     }
 
-    /// Adds `by` to the overflow count of every group from `home` up to, not including, `group`.
-    #[inline(never)]
-    fn count_overflow(&mut self, home: usize, group: usize, by: i32) {
-        let mut at = home;
-        while at != group {
-            self.overflow[at] = self.overflow[at].wrapping_add_signed(by);
-            at = self.after(at);
+    /// Takes back the entry that is not paid for.
+    pub(crate) fn take_unpaid(&mut self) -> Option<Entry<K, V, F>> {
+        let slot = std::mem::replace(&mut self.unpaid, NONE);
+        // SAFETY: an entry was written there, and shown to nobody.
+        (slot != NONE).then(|| unsafe { self.cells.take(slot.0) })
+    }
+
+    /// An entry to be changed where it lies. Waits for its readers.
+    #[inline]
+    pub(crate) fn still(&mut self, slot: Slot) -> Option<Still<'_, K, V, F>> {
+        let tag = self.get(slot)?.tag();
+        if !self.closed {
+            self.cells.set_busy(slot.0, tag, true);
+            self.wait();
         }
+        Some(Still {
+            table: self,
+            slot,
+            tag,
+        })
     }
 
-    #[inline]
-    pub(crate) fn is_unpaid(&self, slot: Slot) -> bool {
-        self.unpaid == slot
+    /// A value to be changed where it lies, where there are no readers.
+    pub(crate) fn value_mut(&mut self, slot: Slot) -> Option<&mut V> {
+        assert!(self.shelves.lanes.are_none(), "the table is one owner's");
+        self.get(slot)?;
+        // SAFETY: there is an entry, nobody but the caller can look at it, and the table is
+        // borrowed for as long as the value is.
+        Some(unsafe { self.cells.value_mut(slot.0) }.1)
     }
 
-    /// Notes that the entry last put in is paid for, or gone.
-    #[inline]
-    pub(crate) fn paid(&mut self) {
-        self.unpaid = NONE;
-    }
-
+    /// Takes an entry out. Waits for its readers.
     #[inline(always)]
     pub(crate) fn take(&mut self, slot: Slot) -> Option<Entry<K, V, F>> {
-        let entry = self.entries.get_mut(slot.0)?.take()?;
-        self.vacate(slot, entry.tag);
-        Some(entry)
+        self.forget(slot)?;
+        // SAFETY: an entry was there, which was hidden and waited for.
+        Some(unsafe { self.cells.take(slot.0) })
     }
 
-    /// Takes an entry out that needs no drop: hardly a line of a large one is read.
+    /// Takes an entry out that needs no drop: hardly a line of a large one is read. Waits for
+    /// its readers.
     #[inline(always)]
-    pub(crate) fn forget(&mut self, slot: Slot) {
-        if let Some(occupied @ Some(_)) = self.entries.get_mut(slot.0) {
-            let tag = occupied.as_ref().map(|entry| entry.tag);
-            *occupied = None;
-            if let Some(tag) = tag {
-                self.vacate(slot, tag);
-            }
-        }
-    }
-
-    /// Empties the slot of an entry with this tag.
-    #[inline]
-    fn vacate(&mut self, slot: Slot, tag: Tag) {
-        let group = slot.0 / WAYS;
-        self.groups[group].clear(slot.0);
+    pub(crate) fn forget(&mut self, slot: Slot) -> Option<()> {
+        let tag = self.get(slot)?.tag();
+        self.cells.hide(slot.0, tag);
         self.live -= 1;
-        let home = self.home(tag);
-        if group != home {
-            self.count_overflow(home, group, -1);
-        }
+        self.wait();
+        Some(())
     }
 
     /// Every slot there is, occupied or not.
     pub(crate) fn every_slot(&self) -> impl Iterator<Item = Slot> + use<K, V, F> {
-        (0..self.entries.len()).map(Slot)
+        (0..self.cells.slots()).map(Slot)
     }
 
     /// The first occupied slot at or after index `from` (taken modulo the
@@ -362,31 +342,23 @@ impl<K, V, F: Form> Table<K, V, F> {
         if self.live == 0 {
             return None;
         }
-        let slots = self.entries.len();
+        let slots = self.cells.slots();
         let start = from % slots;
         (start..slots)
             .chain(0..start)
             .map(Slot)
-            .find(|&slot| Some(slot) != except && self.is_shown(slot))
-    }
-
-    /// Whether the policy is shown an entry in this slot.
-    fn is_shown(&self, slot: Slot) -> bool {
-        self.get(slot).is_some() && !self.is_unpaid(slot)
+            .find(|&slot| Some(slot) != except && self.cells.is_occupied(slot.0))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K, V, F>> {
-        self.entries.iter().flatten()
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, V, F>> {
-        self.entries.iter_mut().flatten()
+        self.every_slot().filter_map(|slot| self.get(slot))
     }
 
     /// Leaves an empty table without memory; hands out the full one.
-    pub(crate) fn empty(&mut self) -> impl Iterator<Item = Entry<K, V, F>> + use<K, V, F> {
-        let full = std::mem::replace(self, Self::new());
-        full.entries.into_iter().flatten()
+    pub(crate) fn empty(&mut self) -> Taken<K, V, F> {
+        self.live = 0;
+        let cells = self.install(Cells::new(0), 0);
+        Taken { cells, next: 0 }
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
@@ -395,7 +367,7 @@ impl<K, V, F: Form> Table<K, V, F> {
 
     #[cfg(test)]
     pub(crate) fn slot_count(&self) -> usize {
-        self.entries.len()
+        self.cells.slots()
     }
 
     /// Makes room for one more, and moves all entries: into a smaller table if this one
@@ -417,63 +389,108 @@ impl<K, V, F: Form> Table<K, V, F> {
 
     /// Moves all entries into a table for `most`.
     fn rebuild_for(&mut self, most: usize) {
-        let mut rebuilt = Self::with_capacity(most);
-        for entry in self.empty() {
-            rebuilt.put(rebuilt.vacancy(rebuilt.home(entry.tag)), entry);
+        let (slots, most) = size(most);
+        let rebuilt = Cells::new(slots);
+        let live = self.live;
+        let was_closed = self.closed;
+        self.close();
+        let cells = self.install(rebuilt, most);
+        for entry in (Taken { cells, next: 0 }) {
+            let (slot, tag) = (rebuilt.vacancy(entry.tag()), entry.tag());
+            // SAFETY: the slot is empty, the cells are new, and their shelf is closed.
+            unsafe { rebuilt.write(slot, entry) };
+            rebuilt.show(slot, tag);
         }
-        *self = rebuilt;
+        self.live = live;
+        if !was_closed {
+            self.open();
+        }
     }
 
-    /// Proves invariants 1, 2 and 4 from scratch.
+    /// Proves invariants 1, 2 and 4 from scratch, and that nothing was left half done.
     pub(crate) fn check(&self) {
-        let mut overflow = vec![0; self.groups.len()];
-        for (index, entry) in self.entries.iter().enumerate() {
-            let group = index / WAYS;
-            let mut same = match entry {
-                Some(entry) => self.groups[group].matches(fingerprint(entry.tag)),
-                None => self.groups[group].matches(0),
-            };
-            assert!(
-                same.any(|way| way == index % WAYS),
-                "the fingerprint of slot {index}"
-            );
-            let Some(entry) = entry else { continue };
-            let found = self.search(entry.tag, |other| std::ptr::eq(other, entry));
-            assert_eq!(found, Some(index));
-            let mut at = self.home(entry.tag);
-            while at != group {
-                overflow[at] += 1;
-                at = self.after(at);
+        self.cells.check();
+        assert_eq!(self.iter().count(), self.live);
+        assert!(self.live <= self.most && self.most <= self.cells.slots());
+        assert!(self.unpaid == NONE && !self.closed);
+    }
+}
+
+impl<K, V, F: Form> Drop for Table<K, V, F> {
+    fn drop(&mut self) {
+        drop(self.take_unpaid());
+        drop(self.empty());
+    }
+}
+
+/// The entries of a table that was emptied.
+pub(crate) struct Taken<K, V, F: Form> {
+    cells: Cells<K, V, F>,
+    next: usize,
+}
+
+// SAFETY: it owns its entries as a vector's iterator would.
+unsafe impl<K: Send, V: Send, F: Form> Send for Taken<K, V, F> where F::Meta: Send {}
+
+impl<K, V, F: Form> Iterator for Taken<K, V, F> {
+    type Item = Entry<K, V, F>;
+
+    fn next(&mut self) -> Option<Entry<K, V, F>> {
+        while self.next < self.cells.slots() {
+            let slot = self.next;
+            self.next += 1;
+            if self.cells.is_occupied(slot) {
+                // SAFETY: an entry is there, each slot is passed once, and these cells were
+                // taken off their closed shelf, so nobody else looks at them.
+                return Some(unsafe { self.cells.take(slot) });
             }
         }
-        assert_eq!(*self.overflow, *overflow);
-        assert_eq!(self.iter().count(), self.live);
-        assert!(self.live <= self.most && self.most <= self.entries.len());
+        None
+    }
+}
+
+impl<K, V, F: Form> Drop for Taken<K, V, F> {
+    fn drop(&mut self) {
+        if std::mem::needs_drop::<Entry<K, V, F>>() {
+            self.for_each(drop);
+        }
+        // SAFETY: these cells were taken off their shelf and their table.
+        unsafe { self.cells.free() };
     }
 }
 
 impl<K, V, F: Form> Residents<F::Meta> for Table<K, V, F> {
     #[inline]
     fn find(&self, tag: Tag, is: impl Fn(&F::Meta) -> bool) -> Option<Slot> {
-        let unpaid = self.get(self.unpaid);
-        let is_unpaid = |entry| unpaid.is_some_and(|unpaid| std::ptr::eq(unpaid, entry));
-        self.search(tag, |entry| is(&entry.meta) && !is_unpaid(entry))
-            .map(Slot)
+        self.slot_where(tag, |entry| is(self.cells.meta_of(entry)))
     }
 
     #[inline]
     fn tag(&self, slot: Slot) -> Option<Tag> {
-        self.get(slot).map(|entry| entry.tag)
+        self.get(slot).map(Entry::tag)
     }
 
     #[inline]
     fn meta(&self, slot: Slot) -> Option<&F::Meta> {
-        self.get(slot).map(|entry| &entry.meta)
+        self.cells.meta(slot.0)
     }
 
     #[inline]
     fn meta_mut(&mut self, slot: Slot) -> Option<&mut F::Meta> {
-        self.get_mut(slot).map(|entry| &mut entry.meta)
+        // SAFETY: the table is borrowed as `&mut` for as long as what this answers is.
+        unsafe { self.cells.meta_mut(slot.0) }
+    }
+
+    #[inline]
+    fn hits(&self, slot: Slot) -> u32 {
+        self.get(slot).map_or(0, |entry| entry.label.hits())
+    }
+
+    #[inline]
+    fn set_hits(&mut self, slot: Slot, hits: u32) {
+        if let Some(entry) = self.get(slot) {
+            entry.label.set_hits(hits);
+        }
     }
 
     #[inline]
@@ -486,22 +503,20 @@ impl<K, V, F: Form> Residents<F::Meta> for Table<K, V, F> {
 
     #[inline]
     fn prefetch(&self, slot: Slot) {
-        if let Some(entry) = self.entries.get(slot.0) {
-            processor::prefetch(entry);
-            processor::prefetch(&self.groups[slot.0 / WAYS]);
-        }
+        self.cells.prefetch(slot.0);
     }
 
     fn len(&self) -> usize {
-        self.live - usize::from(self.unpaid != NONE)
+        self.live
     }
 
     fn slots(&self) -> impl Iterator<Item = Slot> {
-        self.every_slot().filter(|&slot| self.is_shown(slot))
+        self.every_slot()
+            .filter(|&slot| self.cells.is_occupied(slot.0))
     }
 
     fn nth(&self, index: u64) -> Option<Slot> {
-        let slots = self.entries.len().max(1) as u64;
+        let slots = self.cells.slots().max(1) as u64;
         self.slot_from((index % slots) as usize, None)
     }
 }
@@ -509,11 +524,17 @@ impl<K, V, F: Form> Residents<F::Meta> for Table<K, V, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Fifo, Mark};
+    use crate::lanes::Lanes;
+    use crate::policy::Fifo;
+    use crate::sync::cells::Ordering::Relaxed;
     use std::collections::HashMap;
 
     fn tag(n: u64) -> Tag {
         Tag::of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32)
+    }
+
+    fn table() -> Table<u64, u64, Fifo> {
+        Table::new(Arc::new(Shelves::new(1, Lanes::new(4, 0))), 0)
     }
 
     fn put(table: &mut Table<u64, u64, Fifo>, tag: Tag, key: u64, full: usize) -> Slot {
@@ -523,26 +544,20 @@ mod tests {
         let Err(vacant) = table.slot_or_vacant(tag, |other| *other == key) else {
             panic!("{key} is there")
         };
-        let slot = vacant.fill(Entry {
-            tag,
-            meta: Mark::default(),
-            extra: (),
-            key,
-            value: key,
-        });
-        table.paid();
+        let slot = vacant.fill(Entry::new(tag, (), key, key));
+        table.paid(tag);
         slot
     }
 
     fn take(table: &mut Table<u64, u64, Fifo>, tag: Tag, key: u64) -> Option<u64> {
         let slot = table.slot(tag, |other| *other == key)?;
-        Some(table.take(slot)?.value)
+        Some(table.take(slot)?.into_parts().1)
     }
 
     #[test]
     fn a_full_table_is_never_laid_anew_whatever_comes_and_goes() {
         for full in [1_usize, 15, 32, 96, 1_500, 3_110] {
-            let mut table = Table::new();
+            let mut table = table();
             for n in 0..full as u64 {
                 put(&mut table, tag(n), n, full);
             }
@@ -560,7 +575,7 @@ mod tests {
 
     #[test]
     fn a_table_grows_to_what_a_full_one_holds_and_by_eighths_beyond() {
-        let mut table = Table::new();
+        let mut table = table();
         let mut sizes = vec![0];
         for n in 0..10_000 {
             put(&mut table, tag(n), n, 5_000);
@@ -591,7 +606,7 @@ mod tests {
             (32, 32),
             (33, 64),
         ] {
-            let mut table = Table::new();
+            let mut table = table();
             for n in 0..entries {
                 put(&mut table, tag(n), n, entries as usize);
             }
@@ -603,7 +618,7 @@ mod tests {
 
     #[test]
     fn a_table_whose_many_entries_gave_way_to_few_shrinks_and_seldom_turns() {
-        let mut table = Table::new();
+        let mut table = table();
         for n in 0..10_000 {
             put(&mut table, tag(n), n, 10_000);
         }
@@ -625,7 +640,7 @@ mod tests {
 
     #[test]
     fn entries_of_one_tag_go_past_each_other_and_leave_nothing_behind() {
-        let mut table = Table::new();
+        let mut table = table();
         for n in 0..1_000 {
             put(&mut table, tag(1_000_000 + n), n, 2_000);
         }
@@ -634,14 +649,8 @@ mod tests {
             put(&mut table, last, n, 2_000);
         }
         table.check();
-        assert!(
-            table
-                .overflow
-                .iter()
-                .filter(|&&overflow| overflow > 0)
-                .count()
-                > 500 / WAYS
-        );
+        let counts = table.cells.overflow_counts().iter();
+        assert!(counts.filter(|count| count.load(Relaxed) > 0).count() > 500 / WAYS);
         assert!(table.slot(last, |_| false).is_none());
         for n in (1_000..1_500)
             .rev()
@@ -656,13 +665,14 @@ mod tests {
 
     #[test]
     fn a_search_ends_where_all_groups_are_passed() {
-        let mut table = Table::new();
+        let mut table = table();
         for n in 0..100 {
             put(&mut table, tag(n), n, 100);
         }
-        table.overflow.fill(1);
+        for count in table.cells.overflow_counts() {
+            count.store(1, Relaxed);
+        }
         assert!(table.slot(tag(1_000), |_| false).is_none());
-        assert!(table.find_mut(tag(1_000), |_| false).is_none());
     }
 
     #[test]
@@ -673,7 +683,7 @@ mod tests {
             (dice >> 33) % sides
         };
         for tags in [1, 3, 40, 1_000_000] {
-            let mut table = Table::new();
+            let mut table = table();
             let mut map = HashMap::new();
             for _ in 0..6_000 {
                 let (key, full) = (roll(400), roll(500) as usize);
@@ -683,14 +693,15 @@ mod tests {
                     1 => table.rebuild(full),
                     2 => {
                         let (sum, len) = (map.values().sum::<u64>(), map.len());
-                        assert_eq!(table.iter().map(|entry| entry.value).sum::<u64>(), sum);
+                        assert_eq!(table.iter().map(|entry| entry.value()).sum::<u64>(), sum);
                         assert_eq!(table.len(), len);
                         table.check();
                     }
                     3..18 => assert_eq!(take(&mut table, tag, key), map.remove(&key)),
                     18..21 => {
                         let slot = table.slot(tag, |other| *other == key);
-                        slot.inspect(|&slot| table.forget(slot));
+                        let forgot = slot.and_then(|slot| table.forget(slot));
+                        assert_eq!(forgot.is_some(), slot.is_some());
                         assert_eq!(slot.is_some(), map.remove(&key).is_some());
                     }
                     _ if !map.contains_key(&key) => {
@@ -699,7 +710,7 @@ mod tests {
                     }
                     _ => {
                         let found = table.find(tag, |other| *other == key);
-                        assert_eq!(found.map(|entry| entry.value), map.get(&key).copied());
+                        assert_eq!(found.map(|entry| *entry.value()), map.get(&key).copied());
                     }
                 }
             }
@@ -707,36 +718,30 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_is_not_shown_what_is_not_paid_for() {
-        let mut table: Table<u64, u64, Fifo> = Table::new();
+    fn nobody_is_shown_what_is_not_paid_for() {
+        let mut table = table();
         put(&mut table, tag(1), 1, 10);
         let Err(vacant) = table.slot_or_vacant(tag(2), |_| false) else {
             panic!("it is there")
         };
-        let unpaid = vacant.fill(Entry {
-            tag: tag(2),
-            meta: Mark::default(),
-            extra: (),
-            key: 2,
-            value: 2,
-        });
+        let unpaid = vacant.fill(Entry::new(tag(2), (), 2, 2));
         let shown = |table: &Table<u64, u64, Fifo>| {
             let found = Residents::find(table, tag(2), |_| true);
             (Residents::len(table), table.slots().count(), found)
         };
         assert_eq!(shown(&table), (1, 1, None));
         assert_ne!(table.nth(unpaid.0 as u64), Some(unpaid));
-        table.paid();
+        table.paid(tag(2));
         assert_eq!(shown(&table), (2, 2, Some(unpaid)));
     }
 
     #[test]
     fn a_slot_that_is_gone_finds_nothing() {
-        let mut table = Table::new();
+        let mut table = table();
         let slot = put(&mut table, tag(1), 1, 1);
         assert!(table.take(slot).is_some());
         assert!(table.take(slot).is_none());
-        table.forget(slot);
+        assert!(table.forget(slot).is_none());
         assert_eq!(table.len(), 0);
         assert!(table.get(NONE).is_none());
         Residents::prefetch(&table, NONE);
@@ -745,7 +750,7 @@ mod tests {
 
     #[test]
     fn slot_from_wraps_and_spares_the_excepted() {
-        let mut table = Table::new();
+        let mut table = table();
         let one = put(&mut table, tag(1), 1, 9);
         assert_eq!(table.slot_from(usize::MAX, None), Some(one));
         assert_eq!(table.slot_from(0, Some(one)), None);

@@ -36,10 +36,12 @@ use crate::clock::Moment;
 use crate::door::Door;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
+use crate::lanes::Lanes;
 use crate::policy::Duel;
 use crate::shard::{Shard, Tally};
 use crate::stats::Snapshot;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::table::Shelves;
 use crate::unit::Unit;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -83,9 +85,11 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     where
         S: BuildHasher,
     {
-        let (seed, to_idle) = (door.seed(0), door.expiry.to_idle);
+        let time = (door.expiry.to_idle, false);
+        let room = (door.budget.capacity(), true);
+        let shelves = Arc::new(Shelves::new(1, Lanes::none()));
         Self {
-            shard: Shard::new(door.budget.capacity(), true, seed, to_idle),
+            shard: Shard::new(shelves, 0, room, door.seed(0), time),
             door,
             heard: AtomicU64::new(0),
         }

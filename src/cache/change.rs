@@ -8,7 +8,7 @@ use crate::hash::Hashed;
 use crate::leave::Leaving;
 use crate::leave::outbox::Outbox;
 use crate::policy::Slot;
-use crate::reentry::{self, Mark};
+use crate::reentry::Mark;
 use crate::shard::{Changed, Shard};
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
@@ -90,7 +90,7 @@ where
             let out = leaving.outbox();
             let slot = shard.slot_to_write(hashed.tag(), is, &self.door.budget, out);
             let entry = slot.and_then(|slot| shard.entry(slot));
-            let stays = entry.is_some_and(|entry| !condition(&entry.key, &entry.value));
+            let stays = entry.is_some_and(|entry| !condition(&entry.key, entry.value()));
             if shard.flights.are_flying() && !stays {
                 shard.flights.detach(hashed.tag(), is);
             }
@@ -207,7 +207,7 @@ where
     /// If `keep` panics the walk ends there.
     #[track_caller]
     pub fn retain(&self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        reentry::check();
+        self.may_be_called();
         let now = self.now();
         let mut batches = self.door.leave.batches();
         for shard in &self.shards {

@@ -88,7 +88,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         shard: usize,
         copy: impl Fn(&mut Copied<K, V>, &K, &V),
     ) -> Option<Vec<Copied<K, V>>> {
-        reentry::check();
+        self.may_be_called();
         let now = self.now();
         let mut copied = Vec::new();
         let shard = lock_at(self.shards.get(shard)?, now);
@@ -105,7 +105,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 
     /// Takes out one shard's entries and tells of them.
     fn take_shard(&self, shard: usize) -> Option<Vec<(K, V)>> {
-        reentry::check();
+        self.may_be_called();
         let shard = self.shards.get(shard)?;
         let now = self.now();
         let mut batches = self.door.leave.batches();
@@ -238,7 +238,7 @@ impl<K, V, F: Form, S> Drop for Drain<'_, K, V, F, S> {
     fn drop(&mut self) {
         let mut batches = self.cache.door.leave.batches();
         batches.panics().drop_pairs(&mut self.taken);
-        if !reentry::may_lock_while_dropping() {
+        if !reentry::may_lock_while_dropping(self.cache.is_inside()) {
             return;
         }
         let now = batches.panics().run(|| self.cache.now()).unwrap_or(0);

@@ -145,7 +145,7 @@ where
                 shard.touch(slot);
                 shard.put_off_idle(slot);
                 if let Some(entry) = shard.entry(slot) {
-                    let value = Sought::Value(entry.value.clone());
+                    let value = Sought::Value(entry.value().clone());
                     return (Boarding::Sought(value), Some(own));
                 }
             }
@@ -218,15 +218,15 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 
     /// The lead of a flight is given up, by the call that had it or was passed it.
     ///
-    /// Under a mark this thread may be holding the shard's lock. The flight then
+    /// Inside of user code this thread may be holding the shard's lock, or reading it. The flight then
     /// stays, over, until the key's next call finds it; it is never let go of, since
     /// that might be under the lock.
     fn pass_on(&self, hashed: Hashed, flight: Arc<Flight<K, V>>, failed: bool) {
-        if reentry::is_marked() {
+        if self.is_inside() {
             let panics = flight.end().wake();
             std::mem::forget(flight);
             panics.resume();
-            reentry::may_lock_while_dropping();
+            reentry::may_lock_while_dropping(true);
             return;
         }
         let called = {
@@ -562,8 +562,8 @@ impl<'a, K, V: Clone, F: Form, S> Future for Waiting<'a, K, V, F, S> {
     type Output = Option<Sought<'a, K, V, F, S>>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        reentry::check();
         let waiting = self.get_mut();
+        waiting.cache.may_be_called();
         let Some(flight) = &waiting.flight else {
             return Poll::Ready(None);
         };

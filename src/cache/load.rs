@@ -12,14 +12,16 @@
 //! last polled with, and a call that leads polls its caller's future itself, in a box. They
 //! allocate nothing on a hit, and are little larger than the load that they are given.
 
-use super::Cache;
 use super::lead::Sought;
+use super::{Cache, lock_at};
+use crate::clock::Moment;
 use crate::error::LoadError;
 use crate::flight::chain::Cycle;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::reentry::Mark;
 use crate::shard::Shard;
+use crate::table::{Entry, Look};
 use crate::unwind::after_dropping;
 use hashbrown::Equivalent;
 use std::convert::Infallible;
@@ -255,35 +257,48 @@ where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
     {
-        if F::AGED && self.door.expiry.refreshes() {
-            let mut shard = self.lock(hashed);
-            let _mark = Mark::set_in_debug();
-            return self.read_in_unless_due(&mut shard, hashed, key);
-        }
-        self.read(hashed, key, |_, value| value.clone())
+        self.read_unless_due_at(hashed, key, self.now())
     }
 
-    /// A clone of the value in a shard that is locked already, unless it is due to be
-    /// refreshed. A hit either way.
+    /// A clone of the value at this time, unless it is due to be refreshed. A hit either way.
     #[inline]
-    pub(super) fn read_in_unless_due<Q>(
-        &self,
-        shard: &mut Shard<K, V, F>,
-        hashed: Hashed,
-        key: &Q,
-    ) -> Option<V>
+    pub(super) fn read_unless_due_at<Q>(&self, hashed: Hashed, key: &Q, now: Moment) -> Option<V>
     where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
     {
-        let is = |found: &K| key.equivalent(found);
-        let (age, now) = (self.door.expiry.refresh_after, shard.now());
-        let entry = shard.get(hashed.tag(), is)?;
-        let fresh = !Shard::<K, V, F>::has_age(&entry.extra, age, now);
-        if fresh && !self.door.expiry.rules_reads() {
-            return Some(entry.value.clone());
+        if !F::AGED || !self.door.expiry.refreshes() {
+            return self.read_at(hashed, key, now, |_, value| value.clone());
         }
-        self.reread_unless_due(shard, hashed, is)
+        if let Some(visit) = self.visit(hashed) {
+            let now = self.tell(&visit, now);
+            match self.find(&visit, hashed, key, now) {
+                Look::Here(entry) if self.is_fresh(entry, now) => {
+                    self.touch(entry, &visit, now);
+                    return Some(entry.value().clone());
+                }
+                Look::Absent => {
+                    visit.stay.missed();
+                    return None;
+                }
+                Look::Here(_) | Look::Unclear => (),
+            }
+        }
+        let mut shard = lock_at(self.shard(hashed), now);
+        let _mark = Mark::set_in_debug();
+        let is = |found: &K| key.equivalent(found);
+        let now = shard.now();
+        let entry = shard.get(hashed.tag(), is)?;
+        if self.is_fresh(entry, now) && !self.door.expiry.rules_reads() {
+            return Some(entry.value().clone());
+        }
+        self.reread_unless_due(&mut shard, hashed, is)
+    }
+
+    /// Whether a value is not yet to be refreshed.
+    #[inline]
+    fn is_fresh(&self, entry: &Entry<K, V, F>, now: Moment) -> bool {
+        !Shard::<K, V, F>::has_age(&entry.extra, self.door.expiry.refresh_after, now)
     }
 
     /// A clone of a value that is stale, or where a rule is asked about reads, unless it
@@ -304,7 +319,7 @@ where
             return None;
         }
         self.rule_read(shard, slot);
-        Some(shard.entry(slot)?.value.clone())
+        Some(shard.entry(slot)?.value().clone())
     }
 }
 

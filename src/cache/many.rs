@@ -1,10 +1,10 @@
-//! Many keys at once: each shard's lock is taken once, not once a key.
+//! Many keys at once.
 //!
-//! Keys are sorted by their hashes, which groups them by shard and puts equal
-//! ones side by side.
+//! What is missing is sorted by hash, which puts keys of one shard and equal ones side by side:
+//! there each shard's lock is taken once, not once a key.
 //!
 //! ```text
-//! load many: look all up, shard by shard                          those that are there
+//! load many: look all up                                           those that are there
 //!            of the others, shard by shard: it is being loaded?  for later
 //!                                           else take off: lead it
 //!                (what is stale is one of these, unless it is being loaded)
@@ -26,7 +26,6 @@ use crate::flight::chain::{Chain, Cycle};
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::reentry::Mark;
-use crate::shard::Shard;
 use crate::sync::{self, Arc};
 use crate::unwind::{Panics, after_dropping};
 use hashbrown::Equivalent;
@@ -80,7 +79,7 @@ where
 {
     /// Clones of the values under these keys, in their order. Each counts as a use.
     ///
-    /// Each shard's lock is taken once, for all of its keys. O(keys × log keys).
+    /// They are looked up one after another, at one time. O(keys).
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
@@ -92,11 +91,10 @@ where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
         V: Clone,
     {
-        let mut found = Vec::new();
-        self.look_up_many(keys, &mut found, |_, shard, hashed, key| {
-            self.read_in(shard, hashed, key, |_, value| value.clone())
-        });
-        found
+        let now = self.now();
+        let clone = |_: &K, value: &V| value.clone();
+        let read = |key: &'q Q| self.read_at(self.hash(key), key, now, clone);
+        keys.into_iter().map(read).collect()
     }
 
     /// The values under these keys, in their order; those that are missing are
@@ -168,7 +166,7 @@ where
         I: IntoIterator<Item = (K, V)>,
         Fut: Future<Output = Result<I, E>>,
     {
-        let missing = self.look_up_many(keys, found, Self::read_in_unless_due);
+        let missing = self.look_up_many(keys, found);
         if missing.is_empty() {
             return Ok(());
         }
@@ -189,37 +187,27 @@ where
         Ok(())
     }
 
-    /// Looks all keys up: finds the values that `read` answers with, and returns the
-    /// other keys.
+    /// Looks all keys up: finds the values that are there and not due to be refreshed, and
+    /// returns the other keys, sorted by hash.
     fn look_up_many<'q, Q>(
         &self,
         keys: impl IntoIterator<Item = &'q Q>,
         found: &mut Vec<Option<V>>,
-        read: impl Fn(&Self, &mut Shard<K, V, F>, Hashed, &Q) -> Option<V>,
     ) -> Vec<Wanted<'q, Q>>
     where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
+        V: Clone,
     {
-        let wanted = |(place, key)| Wanted {
-            hashed: self.hash(key),
-            key,
-            place,
-        };
-        let mut wanted: Vec<_> = keys.into_iter().enumerate().map(wanted).collect();
-        wanted.sort_unstable_by_key(|wanted| (wanted.hashed, wanted.place));
-        found.resize_with(wanted.len(), || None);
         let now = self.now();
         let mut missing = Vec::new();
-        for run in self.by_shard(&wanted) {
-            let mut shard = lock_at(self.shard(run[0].hashed), now);
-            let _mark = Mark::set_in_debug();
-            for wanted in run {
-                match read(self, &mut shard, wanted.hashed, wanted.key) {
-                    Some(value) => found[wanted.place] = Some(value),
-                    None => missing.push(*wanted),
-                }
+        for (place, key) in keys.into_iter().enumerate() {
+            let hashed = self.hash(key);
+            found.push(self.read_unless_due_at(hashed, key, now));
+            if found[place].is_none() {
+                missing.push(Wanted { hashed, key, place });
             }
         }
+        missing.sort_unstable_by_key(|wanted| (wanted.hashed, wanted.place));
         missing
     }
 
@@ -269,7 +257,7 @@ where
                         shard.touch(slot);
                         shard.put_off_idle(slot);
                         let entry = shard.entry(slot);
-                        found[wanted.place] = entry.map(|entry| entry.value.clone());
+                        found[wanted.place] = entry.map(|entry| entry.value().clone());
                     }
                     (None, Some(_)) => missing.later.push(*wanted),
                     _ => {

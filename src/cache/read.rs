@@ -1,12 +1,18 @@
 //! Reading: by clone, by view, with and without touching.
+//!
+//! ```text
+//! a visit without the lock: the key is there, or it is not: done
+//!                           it is being changed, or the shard's table is: look under the lock
+//! no lane, a policy whose hits change the order, a rule for reads: under the lock
+//! ```
 
-use super::Cache;
+use super::{Cache, lock_at};
 use crate::clock::Moment;
 use crate::form::{Form, Weighed, extra::Extra};
 use crate::hash::Hashed;
-use crate::reentry::Mark;
+use crate::reentry::{self, Mark};
 use crate::shard::Shard;
-use crate::table::Entry;
+use crate::table::{Entry, Look, Visit};
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
@@ -16,8 +22,7 @@ where
     F: Form,
     S: BuildHasher,
 {
-    /// Looks a key up, touches it, and gives `read` what it found, all under
-    /// the lock.
+    /// Looks a key up, touches it, and gives `read` what it found.
     #[inline(always)]
     #[track_caller]
     pub(super) fn read<Q, R>(
@@ -29,33 +34,113 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let mut shard = self.lock(hashed);
-        let _mark = Mark::set_in_debug();
-        self.read_in(&mut shard, hashed, key, read)
+        self.read_at(hashed, key, self.now(), read)
     }
 
-    /// Looks a key up and touches it, in a shard that is locked already.
+    /// Looks a key up at this time, touches it, and gives `read` what it found: without the
+    /// lock if that can be.
     #[inline(always)]
-    pub(super) fn read_in<Q, R>(
+    #[track_caller]
+    pub(super) fn read_at<Q, R>(
         &self,
-        shard: &mut Shard<K, V, F>,
         hashed: Hashed,
         key: &Q,
+        now: Moment,
         read: impl FnOnce(&K, &V) -> R,
     ) -> Option<R>
     where
         Q: Equivalent<K> + ?Sized,
     {
+        if let Some(visit) = self.visit(hashed) {
+            let now = self.tell(&visit, now);
+            match self.find(&visit, hashed, key, now) {
+                Look::Here(entry) => {
+                    self.touch(entry, &visit, now);
+                    return Some(read(&entry.key, entry.value()));
+                }
+                Look::Absent => {
+                    visit.stay.missed();
+                    return None;
+                }
+                Look::Unclear => (),
+            }
+        }
+        self.read_locked(hashed, key, now, read)
+    }
+
+    /// Begins a visit without a lock to the shard of a key, unless this cache or this thread
+    /// reads under locks.
+    #[inline(always)]
+    #[track_caller]
+    pub(super) fn visit(&self, hashed: Hashed) -> Option<Visit<'_, K, V, F>> {
+        if Self::READS_LOCK || F::TIMED && self.door.expiry.rules_reads() {
+            return None;
+        }
+        reentry::check();
+        self.shelves.visit(hashed.shard(self.shards.len()))
+    }
+
+    /// What a visit finds under a key: what has expired is absent.
+    #[inline(always)]
+    pub(super) fn find<'v, Q>(
+        &self,
+        visit: &'v Visit<'_, K, V, F>,
+        hashed: Hashed,
+        key: &Q,
+        now: Moment,
+    ) -> Look<'v, K, V, F>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        let look = visit.find(hashed.tag(), |found| key.equivalent(found));
+        match look {
+            Look::Here(entry) if Shard::<K, V, F>::has_expired(&entry.extra, now) => Look::Absent,
+            look => look,
+        }
+    }
+
+    /// What time it is for a visit: of a clock that may go back, the latest that the shard
+    /// was told.
+    #[inline(always)]
+    pub(super) fn tell(&self, visit: &Visit<'_, K, V, F>, now: Moment) -> Moment {
+        if F::TIMED && self.door.expiry.may_go_back() {
+            return visit.tell(now);
+        }
+        now
+    }
+
+    /// What a hit without a lock leaves on the entry, and in the thread's counts.
+    #[inline(always)]
+    pub(super) fn touch(&self, entry: &Entry<K, V, F>, visit: &Visit<'_, K, V, F>, now: Moment) {
+        Shard::<K, V, F>::mark(entry);
+        Shard::<K, V, F>::put_off(&entry.extra, now, self.door.expiry.to_idle);
+        visit.stay.hit();
+    }
+
+    /// Looks a key up, touches it, and gives `read` what it found, all under the lock.
+    #[track_caller]
+    fn read_locked<Q, R>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        now: Moment,
+        read: impl FnOnce(&K, &V) -> R,
+    ) -> Option<R>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        let mut shard = lock_at(self.shard(hashed), now);
+        let _mark = Mark::set_in_debug();
         if F::TIMED && self.door.expiry.rules_reads() {
-            return self.read_by_rule(shard, hashed, key, read);
+            return self.read_by_rule(&mut shard, hashed, key, read);
         }
         let entry = shard.get(hashed.tag(), |found| key.equivalent(found))?;
-        Some(read(&entry.key, &entry.value))
+        Some(read(&entry.key, entry.value()))
     }
 
     /// A clone of the value, if the key is there. Counts as a use.
     ///
-    /// The clone is made under the shard's lock: keep it cheap (`Arc`, small
+    /// While the clone is made, writers of its shard wait for it: keep it cheap (`Arc`, small
     /// values), or use [`view`](Cache::view).
     ///
     /// ```
@@ -74,8 +159,8 @@ where
         self.read(self.hash(key), key, |_, value| value.clone())
     }
 
-    /// Calls `view` with the stored key and value, under the shard's lock and
-    /// without a clone. Counts as a use.
+    /// Calls `view` with the stored key and value, without a clone. Counts as a use. Other reads
+    /// go on meanwhile; writers of its shard wait.
     ///
     /// ```
     /// let cache = brimful::Cache::new(10);
@@ -122,7 +207,16 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let shard = self.lock(hashed);
+        let now = self.now();
+        if let Some(visit) = self.visit(hashed) {
+            let now = self.tell(&visit, now);
+            match self.find(&visit, hashed, key, now) {
+                Look::Here(entry) => return Some(read(entry, now)),
+                Look::Absent => return None,
+                Look::Unclear => (),
+            }
+        }
+        let shard = lock_at(self.shard(hashed), now);
         let _mark = Mark::set_in_debug();
         let now = shard.now();
         let entry = shard.peek(hashed.tag(), |found| key.equivalent(found), now)?;
@@ -154,7 +248,7 @@ where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
     {
-        self.quietly_at(hashed, key, |entry, _| entry.value.clone())
+        self.quietly_at(hashed, key, |entry, _| entry.value().clone())
     }
 
     /// Whether the key is there. Does not count as a use.

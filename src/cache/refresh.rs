@@ -104,7 +104,7 @@ where
         let Some(entry) = shard.entry(slot) else {
             return Found::Nothing;
         };
-        let value = entry.value.clone();
+        let value = entry.value().clone();
         match own.take_if(|_| due) {
             Some(key) => {
                 let load = Chain::begin().load();

@@ -8,7 +8,7 @@ use crate::form::{Expiring, Form, Weighed};
 use crate::hash::Hashed;
 use crate::leave::Batches;
 use crate::policy::Slot;
-use crate::reentry::{self, Mark};
+use crate::reentry::Mark;
 use crate::shard::Shard;
 use crate::sync::Ordering;
 use hashbrown::Equivalent;
@@ -36,7 +36,7 @@ where
         let slot = shard.look_up(hashed.tag(), |found| key.equivalent(found))?;
         self.rule_read(shard, slot);
         let entry = shard.entry(slot)?;
-        Some(read(&entry.key, &entry.value))
+        Some(read(&entry.key, entry.value()))
     }
 
     /// Asks the rule for reads, if there is one. It comes before the read: what that
@@ -44,7 +44,7 @@ where
     pub(super) fn rule_read(&self, shard: &mut Shard<K, V, F>, slot: Slot) {
         let life = shard.entry(slot).and_then(|entry| {
             let _mark = Mark::set();
-            self.door.expiry.life_on_read(&entry.key, &entry.value)
+            self.door.expiry.life_on_read(&entry.key, entry.value())
         });
         if let Some(life) = life {
             shard.set_life_on_read(slot, life);
@@ -259,7 +259,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     #[must_use]
     #[track_caller]
     pub fn len_live(&self) -> usize {
-        reentry::check();
+        self.may_be_called();
         let now = self.now();
         let live = |shard: &CachePadded<K, V, F>| {
             let shard = lock_at(shard, now);
@@ -300,7 +300,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// If the listener, or the drop of a value, panicked: after all was told.
     #[track_caller]
     pub fn sweep(&self, limit: usize) -> Swept {
-        reentry::check();
+        self.may_be_called();
         let now = self.now();
         let shards = self.shards.len();
         let first_swept = self.next_swept.load(Ordering::Relaxed) as usize;
@@ -368,7 +368,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     #[must_use]
     #[track_caller]
     pub fn next_deadline(&self) -> Option<Duration> {
-        reentry::check();
+        self.may_be_called();
         let now = self.now();
         let next = |shard: &CachePadded<K, V, F>| {
             let shard = lock_at(shard, now);

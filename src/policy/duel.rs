@@ -74,7 +74,7 @@
 //! margin of 0 lets equal keys of a loop throw each other out.
 
 use super::history::{History, Past, WayOut};
-use super::segments::{COUNT, HIT, Item, ONE, SHIFT, Segments, count_hit};
+use super::segments::{HITS, Item, Segments};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
 /// One, in the parts that `border` and `from_main` count.
@@ -261,12 +261,11 @@ impl Duel {
         if !self.is_beyond(times) {
             return;
         }
-        if let Some((slot, bits)) = self.segments.small.pop(residents) {
-            let count = (bits & COUNT) >> SHIFT;
-            if count > 0 {
-                self.raise(slot, count, residents);
+        if let Some((slot, hits)) = self.segments.small.pop(residents) {
+            if hits > 0 {
+                self.raise(slot, hits, residents);
             }
-            let kept = if count >= PROMOTE { ONE } else { 0 };
+            let kept = u32::from(hits >= PROMOTE);
             self.segments.main.push(slot, kept, residents);
         }
     }
@@ -339,16 +338,15 @@ impl Duel {
         residents: &mut impl Residents<Mark>,
     ) -> Option<Item> {
         loop {
-            let (slot, bits) = self.segments.main.oldest(residents)?;
-            if bits & COUNT == 0 || *rounds == 0 {
-                return Some((slot, bits));
+            let (slot, hits) = self.segments.main.oldest(residents)?;
+            if hits == 0 || *rounds == 0 {
+                return Some((slot, hits));
             }
             *rounds -= 1;
             self.segments.main.pop(residents);
-            let count = (bits & COUNT) >> SHIFT;
-            let kept = count / 2;
-            self.segments.main.push(slot, kept << SHIFT, residents);
-            self.raise(slot, count - kept, residents);
+            let kept = hits / 2;
+            self.segments.main.push(slot, kept, residents);
+            self.raise(slot, hits - kept, residents);
         }
     }
 
@@ -369,9 +367,9 @@ impl Duel {
         rounds: &mut u32,
         residents: &mut impl Residents<Mark>,
     ) -> Option<Slot> {
-        let (slot, bits) = self.segments.small.pop(residents)?;
-        if bits & COUNT > 0 {
-            return self.small_duels((slot, bits), rounds, residents);
+        let (slot, hits) = self.segments.small.pop(residents)?;
+        if hits > 0 {
+            return self.small_duels((slot, hits), rounds, residents);
         }
         self.paid(false);
         Some(slot)
@@ -380,13 +378,12 @@ impl Duel {
     #[inline(never)]
     fn small_duels(
         &mut self,
-        (slot, bits): Item,
+        (slot, hits): Item,
         rounds: &mut u32,
         residents: &mut impl Residents<Mark>,
     ) -> Option<Slot> {
-        let count = (bits & COUNT) >> SHIFT;
-        let known = self.raise(slot, count, residents);
-        if count >= PROMOTE && *rounds > 0 {
+        let known = self.raise(slot, hits, residents);
+        if hits >= PROMOTE && *rounds > 0 {
             *rounds -= 1;
             self.segments.main.push(slot, 0, residents);
             return None;
@@ -421,6 +418,7 @@ impl Duel {
 impl Policy for Duel {
     type Meta = Mark;
     const TOUCH: Touch = Touch::Mark;
+    const HITS: u32 = HITS;
 
     fn new(share: u64, _seed: u64) -> Self {
         Self {
@@ -460,7 +458,7 @@ impl Policy for Duel {
         match std::mem::replace(&mut self.comes, Comes::New) {
             Comes::BackToMain => self.segments.main.push(slot, 0, residents),
             Comes::Known if self.filled => {
-                self.segments.small.push(slot, ONE, residents);
+                self.segments.small.push(slot, 1, residents);
             }
             _ => {
                 if !asked {
@@ -469,11 +467,6 @@ impl Policy for Duel {
                 self.segments.small.push(slot, 0, residents);
             }
         }
-    }
-
-    #[inline]
-    fn mark(mark: &mut Mark) {
-        count_hit(mark);
     }
 
     fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Mark>) {
@@ -526,11 +519,6 @@ impl Policy for Duel {
     }
 
     #[inline]
-    fn was_hit(mark: &Mark) -> Option<bool> {
-        Some(mark.has(HIT))
-    }
-
-    #[inline]
     fn hit_a_ghost(&self) -> bool {
         matches!(self.comes, Comes::BackToMain | Comes::BackToSmall)
     }
@@ -579,6 +567,10 @@ mod tests {
         fn meta_mut(&mut self, slot: Slot) -> Option<&mut Mark> {
             self.marks.get_mut(slot.0)
         }
+        fn hits(&self, _: Slot) -> u32 {
+            0
+        }
+        fn set_hits(&mut self, _: Slot, _: u32) {}
         fn weight(&self, _: Slot) -> u64 {
             self.weight
         }

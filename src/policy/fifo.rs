@@ -6,8 +6,6 @@
 use super::queue::Queue;
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
-const HIT: u32 = 1 << 28;
-
 /// First in, first out: the oldest entry goes, however often it was hit.
 ///
 /// The simplest order there is, and the baseline for all others: a hit costs
@@ -32,11 +30,6 @@ impl Policy for Fifo {
     }
 
     #[inline]
-    fn mark(mark: &mut Mark) {
-        mark.raise(HIT);
-    }
-
-    #[inline]
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         self.queue.remove(slot, residents);
     }
@@ -52,11 +45,6 @@ impl Policy for Fifo {
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
         self.queue.shrink_to_fit(residents);
-    }
-
-    #[inline]
-    fn was_hit(mark: &Mark) -> Option<bool> {
-        Some(mark.has(HIT))
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {

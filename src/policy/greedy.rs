@@ -44,7 +44,7 @@
 //! | `PLACED_ANEW` 64 | 53.00 (1.7), 52.31 | 53.03 (1.6), 52.31 |
 //! | no sketch | 51.56 (1.4), 51.95 | |
 
-use super::ring::{POSITION, Position, Ring};
+use super::ring::{Position, Ring};
 use super::sketch::Sketch;
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
@@ -56,10 +56,6 @@ const PLACED_ANEW: usize = 64;
 const REMEMBERED: usize = 1;
 /// Shards of fewer residents remember nothing.
 const FEWEST: usize = 64;
-
-const HIT: u32 = 1 << 31;
-const ONE: u32 = 1 << 28;
-const HITS: u32 = 7 << 28;
 
 /// A life is told in parts of 2^-12, so the age at which it began fits 16 bits.
 const PARTS: u32 = 12;
@@ -141,7 +137,7 @@ pub type Gdsf = Greedy<true>;
 /// What entries of [`Lfu`] and [`Gdsf`] carry: 8 bytes.
 #[derive(Debug, Default)]
 pub struct GreedyMeta {
-    /// The position in the ring, hits since it was placed, and whether it was ever hit.
+    /// The position in the ring.
     mark: Mark,
     /// The age when it was placed, in parts of its life.
     placed: u16,
@@ -239,7 +235,7 @@ impl<const BY_WEIGHT: bool> Greedy<BY_WEIGHT> {
     fn place(
         &mut self,
         slot: Slot,
-        (frequency, flags): (u8, u32),
+        (frequency, hits): (u8, u32),
         residents: &mut impl Residents<GreedyMeta>,
     ) {
         let name = Self::name(frequency, residents.weight(slot));
@@ -257,10 +253,11 @@ impl<const BY_WEIGHT: bool> Greedy<BY_WEIGHT> {
         if class.ring.live() == 1 {
             class.due = due(name, age);
         }
-        meta.mark.set(position | flags);
+        meta.mark.set_position(position);
         meta.placed = (age >> name) as u16;
         meta.class = name;
         meta.frequency = frequency;
+        residents.set_hits(slot, hits);
     }
 
     /// After an item has left the class: keeps invariants 4 and 5.
@@ -338,6 +335,7 @@ impl<const BY_WEIGHT: bool> Greedy<BY_WEIGHT> {
 impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
     type Meta = GreedyMeta;
     const TOUCH: Touch = Touch::Mark;
+    const HITS: u32 = 7;
 
     fn new(_share: u64, _seed: u64) -> Self {
         Self::default()
@@ -361,17 +359,9 @@ impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
         // An entry that is admitted again, since its key is being replaced, has a past.
         let past = match meta.frequency {
             0 => (START + self.asked, 0),
-            frequency => (frequency, meta.mark.bits() & !POSITION),
+            frequency => (frequency, residents.hits(slot)),
         };
         self.place(slot, past, residents);
-    }
-
-    #[inline]
-    fn mark(meta: &mut GreedyMeta) {
-        let bits = meta.mark.bits();
-        if bits & HITS != HITS {
-            meta.mark.set((bits | HIT) + ONE);
-        }
     }
 
     /// A weight of another class is a new life; any other changes nothing.
@@ -401,14 +391,13 @@ impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
         for anew in 0..=PLACED_ANEW {
             let (slot, due) = self.pop(residents)?;
             let meta = residents.meta(slot)?;
-            let bits = meta.mark.bits();
-            let hits = (bits & HITS) / ONE;
+            let hits = residents.hits(slot);
             if hits == 0 || anew == PLACED_ANEW {
                 self.leaves(residents.tag(slot)?, meta, due);
                 return Some(slot);
             }
             let frequency = meta.frequency.saturating_add(hits as u8);
-            self.place(slot, (frequency, bits & HIT), residents);
+            self.place(slot, (frequency, 0), residents);
         }
         None
     }
@@ -432,11 +421,6 @@ impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
         self.sketch.shrink(residents.len() * REMEMBERED);
     }
 
-    #[inline]
-    fn was_hit(meta: &GreedyMeta) -> Option<bool> {
-        Some(meta.mark.has(HIT))
-    }
-
     fn check(&self, residents: &mut impl Residents<GreedyMeta>) {
         let live: usize = self.classes.iter().map(|class| class.ring.live()).sum();
         assert_eq!(live, residents.len(), "items and residents");
@@ -453,6 +437,7 @@ impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
 
     /// A greedy policy and its residents: slot `n` holds key `n`.
     #[derive(Default)]
@@ -462,7 +447,7 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Shelf(Vec<Option<(u64, GreedyMeta)>>);
+    struct Shelf(Vec<Option<(u64, GreedyMeta)>>, HashMap<usize, u32>);
 
     fn tag(key: usize) -> Tag {
         Tag::of((key as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16)
@@ -481,6 +466,12 @@ mod tests {
         }
         fn meta_mut(&mut self, slot: Slot) -> Option<&mut GreedyMeta> {
             Some(&mut self.0.get_mut(slot.0)?.as_mut()?.1)
+        }
+        fn hits(&self, slot: Slot) -> u32 {
+            self.1.get(&slot.0).copied().unwrap_or(0)
+        }
+        fn set_hits(&mut self, slot: Slot, hits: u32) {
+            self.1.insert(slot.0, hits);
         }
         fn weight(&self, slot: Slot) -> u64 {
             self.0
@@ -509,8 +500,8 @@ mod tests {
         }
 
         fn ask(&mut self, key: usize, times: usize) {
-            let meta = self.shelf.meta_mut(Slot(key)).unwrap();
-            (0..times).for_each(|_| Lfu::mark(meta));
+            let hits = self.shelf.hits(Slot(key)) + times as u32;
+            self.shelf.set_hits(Slot(key), hits.min(Lfu::HITS));
         }
 
         fn evict(&mut self) -> Option<usize> {
@@ -556,7 +547,7 @@ mod tests {
             turn(&mut shop);
         }
         assert_eq!(shop.frequency(0), 255);
-        shop.shelf.meta_mut(Slot(0)).unwrap().mark.lower(HITS);
+        shop.shelf.set_hits(Slot(0), 0);
         shop.order.forget(Slot(0), &mut shop.shelf);
         shop.order.admit(Slot(0), tag(0), &mut shop.shelf);
         let survived = (1..=1_000).find(|_| turn(&mut shop) == Some(0)).unwrap();

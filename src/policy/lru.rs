@@ -8,8 +8,6 @@
 use super::queue::Queue;
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
-const HIT: u32 = 1 << 28;
-
 /// Least recently used: the entry that was not asked for longest goes.
 ///
 /// Exact within a shard, and with one shard exact as a whole. Every hit changes
@@ -38,10 +36,9 @@ impl Policy for Lru {
 
     #[inline]
     fn touch(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
-        let Some(mark) = residents.meta_mut(slot) else {
+        let Some(mark) = residents.meta(slot) else {
             return;
         };
-        mark.raise(HIT);
         if !self.queue.ring.is_newest(mark.position()) {
             self.queue.ring.remove(mark.position(), slot);
             self.queue.push(slot, residents);
@@ -64,11 +61,6 @@ impl Policy for Lru {
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
         self.queue.shrink_to_fit(residents);
-    }
-
-    #[inline]
-    fn was_hit(mark: &Mark) -> Option<bool> {
-        Some(mark.has(HIT))
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {

@@ -1,4 +1,4 @@
-//! `Mark`: where an entry stands in its ring, and what hits have left on it.
+//! `Mark`: where an entry stands in its ring.
 //!
 //! | bits | use |
 //! |---|---|
@@ -15,13 +15,13 @@ pub struct Mark(u32);
 
 impl Mark {
     #[inline]
-    pub(super) fn bits(&self) -> u32 {
-        self.0
+    pub(super) fn new(position: Position, flags: u32) -> Self {
+        Self(position | flags)
     }
 
     #[inline]
-    pub(super) fn set(&mut self, bits: u32) {
-        self.0 = bits;
+    pub(super) fn flags(&self) -> u32 {
+        self.0 & !POSITION
     }
 
     #[inline]
@@ -37,19 +37,5 @@ impl Mark {
     #[inline]
     pub(super) fn has(&self, flag: u32) -> bool {
         self.0 & flag != 0
-    }
-
-    /// Sets flags that are not set yet; a hit on a marked entry writes nothing,
-    /// and so dirties no cache line.
-    #[inline]
-    pub(super) fn raise(&mut self, flags: u32) {
-        if self.0 & flags != flags {
-            self.0 |= flags;
-        }
-    }
-
-    #[inline]
-    pub(super) fn lower(&mut self, flags: u32) {
-        self.0 &= !flags;
     }
 }

@@ -6,7 +6,7 @@
 //! Invariant: each item of the ring is the slot of a resident whose mark has the item's
 //! position. Where a queue holds all residents, items and residents are one to one.
 
-use super::ring::{POSITION, Position, Ring};
+use super::ring::{Position, Ring};
 use super::{Mark, Residents, Slot};
 
 #[derive(Default)]
@@ -27,26 +27,20 @@ pub(super) fn set_position(residents: &mut impl Residents<Mark>, slot: Slot, to:
 }
 
 impl Queue {
-    /// Puts the entry of `slot` behind all others; its flags stay.
+    /// Puts the entry of `slot` behind all others.
     #[inline]
     pub(super) fn push(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
-        self.push_as(slot, (!POSITION, 0), residents);
+        self.push_as(slot, 0, residents);
     }
 
-    /// Puts the entry of `slot` behind all others; of its flags only those of `kept` stay,
-    /// and those of `set` are added.
+    /// Puts the entry of `slot` behind all others, with these flags.
     #[inline]
-    pub(super) fn push_as(
-        &mut self,
-        slot: Slot,
-        (kept, set): (u32, u32),
-        residents: &mut impl Residents<Mark>,
-    ) {
+    pub(super) fn push_as(&mut self, slot: Slot, flags: u32, residents: &mut impl Residents<Mark>) {
         let position = self
             .ring
             .push(slot, |slot, _, to| set_position(residents, slot, to));
         if let Some(mark) = residents.meta_mut(slot) {
-            mark.set(position | mark.bits() & kept | set);
+            *mark = Mark::new(position, flags);
         }
     }
 

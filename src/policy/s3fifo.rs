@@ -19,10 +19,10 @@
 //! most three times: bounded, amortised O(1).
 
 use super::ghost::Ghost;
-use super::segments::{COUNT, HIT, ONE, SHIFT, Segments, count_hit};
+use super::segments::{HITS, Segments};
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
-const TO_MAIN: u32 = 2 << SHIFT;
+const TO_MAIN: u32 = 2;
 
 /// S3-FIFO: three FIFO queues filter one-timers out early.
 ///
@@ -68,8 +68,8 @@ impl S3Fifo {
 
     /// Small's oldest is the victim, or goes to main (`None`).
     fn small_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (slot, bits) = self.segments.small.pop(residents)?;
-        if bits & COUNT >= TO_MAIN {
+        let (slot, hits) = self.segments.small.pop(residents)?;
+        if hits >= TO_MAIN {
             self.segments.main.push(slot, 0, residents);
             return None;
         }
@@ -79,11 +79,9 @@ impl S3Fifo {
 
     /// Main's oldest is the victim, or has earned another round (`None`).
     fn main_pays(&mut self, residents: &mut impl Residents<Mark>) -> Option<Slot> {
-        let (slot, bits) = self.segments.main.pop(residents)?;
-        if bits & COUNT > 0 {
-            self.segments
-                .main
-                .push(slot, (bits & COUNT) - ONE, residents);
+        let (slot, hits) = self.segments.main.pop(residents)?;
+        if hits > 0 {
+            self.segments.main.push(slot, hits - 1, residents);
             return None;
         }
         Some(slot)
@@ -93,6 +91,7 @@ impl S3Fifo {
 impl Policy for S3Fifo {
     type Meta = Mark;
     const TOUCH: Touch = Touch::Mark;
+    const HITS: u32 = HITS;
 
     fn new(share: u64, _seed: u64) -> Self {
         Self {
@@ -123,11 +122,6 @@ impl Policy for S3Fifo {
         } else {
             self.segments.small.push(slot, 0, residents);
         }
-    }
-
-    #[inline]
-    fn mark(mark: &mut Mark) {
-        count_hit(mark);
     }
 
     fn reweighed(&mut self, slot: Slot, before: u64, residents: &mut impl Residents<Mark>) {
@@ -167,11 +161,6 @@ impl Policy for S3Fifo {
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
         self.segments.shrink_to_fit(residents);
         self.ghost.shrink(residents.len() / 10 * 9);
-    }
-
-    #[inline]
-    fn was_hit(mark: &Mark) -> Option<bool> {
-        Some(mark.has(HIT))
     }
 
     #[inline]

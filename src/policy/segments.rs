@@ -2,12 +2,6 @@
 //!
 //! In which of them an entry stands, the flag [`MAIN`] of its mark says.
 //!
-//! | bits of a mark | use |
-//! |---|---|
-//! | 28 | the entry stands in main |
-//! | 29 | it was hit since it was admitted |
-//! | 30..32 | how many hits count, 0 to 3 |
-//!
 //! Invariants
 //! 1. Each resident has one item, in the segment that its mark names.
 //! 2. `excess` is by how much the entries of a segment weigh more than one each, modulo
@@ -19,24 +13,10 @@ use super::{Mark, Residents, Slot};
 /// The flag of entries in the main segment.
 const MAIN: u32 = 1 << 28;
 
-/// The flag of entries that were ever hit.
-pub(super) const HIT: u32 = 1 << 29;
+/// Up to how many hits of an entry count.
+pub(super) const HITS: u32 = 3;
 
-/// The bits of the count of hits, 0 to 3.
-pub(super) const COUNT: u32 = 3 << SHIFT;
-pub(super) const SHIFT: u32 = 30;
-pub(super) const ONE: u32 = 1 << SHIFT;
-
-/// Counts a hit; a fourth one in a row writes nothing.
-#[inline]
-pub(super) fn count_hit(mark: &mut Mark) {
-    let bits = mark.bits();
-    if bits & COUNT != COUNT {
-        mark.set((bits | HIT) + ONE);
-    }
-}
-
-/// An entry as a segment names it: where it lies, and the bits of its mark.
+/// An entry as a segment names it: where it lies, and its hits.
 pub(super) type Item = (Slot, u32);
 
 #[derive(Default)]
@@ -65,19 +45,19 @@ impl<const FLAG: u32> Segment<FLAG> {
         self.excess.wrapping_add(self.live() as u64)
     }
 
-    /// Puts the entry of `slot` at the back and writes its mark: with this count,
-    /// and whether it was ever hit as before.
+    /// Puts the entry of `slot` at the back, with this count of hits.
     #[inline]
-    pub(super) fn push(&mut self, slot: Slot, count: u32, residents: &mut impl Residents<Mark>) {
+    pub(super) fn push(&mut self, slot: Slot, hits: u32, residents: &mut impl Residents<Mark>) {
         self.count_in(residents.weight(slot));
-        self.queue.push_as(slot, (HIT, count | FLAG), residents);
+        self.queue.push_as(slot, FLAG, residents);
+        residents.set_hits(slot, hits);
     }
 
     /// The oldest entry, left where it is.
     #[inline]
     pub(super) fn oldest(&self, residents: &impl Residents<Mark>) -> Option<Item> {
         let slot = self.queue.ring.front()?;
-        Some((slot, residents.meta(slot)?.bits()))
+        Some((slot, residents.hits(slot)))
     }
 
     /// Takes the oldest entry out.
@@ -85,7 +65,7 @@ impl<const FLAG: u32> Segment<FLAG> {
     pub(super) fn pop(&mut self, residents: &impl Residents<Mark>) -> Option<Item> {
         let slot = self.queue.pop(residents)?;
         self.count_out(residents.weight(slot));
-        Some((slot, residents.meta(slot)?.bits()))
+        Some((slot, residents.hits(slot)))
     }
 
     fn remove(&mut self, mark: &Mark, slot: Slot, weight: u64) {
@@ -112,7 +92,7 @@ impl<const FLAG: u32> Segment<FLAG> {
     fn check(&self, residents: &impl Residents<Mark>) {
         let mut weight = 0;
         self.queue.check(residents, |slot, mark| {
-            assert_eq!(mark.bits() & MAIN, FLAG, "an entry of the other segment");
+            assert_eq!(mark.flags(), FLAG, "an entry of the other segment");
             weight += residents.weight(slot);
         });
         assert_eq!(weight, self.weight(), "weight of a segment");

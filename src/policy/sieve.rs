@@ -17,9 +17,6 @@ use super::queue::{Queue, set_position};
 use super::ring::Position;
 use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
-const HIT: u32 = 1 << 28;
-const VISITED: u32 = 1 << 29;
-
 /// SIEVE: survivors stay where they are, newcomers go unless hit in time.
 ///
 /// Simple and strong on skewed traffic such as web objects; not made for scans
@@ -62,6 +59,7 @@ fn follow(
 impl Policy for Sieve {
     type Meta = Mark;
     const TOUCH: Touch = Touch::Mark;
+    const HITS: u32 = 1;
 
     fn new(_share: u64, _seed: u64) -> Self {
         Self::default()
@@ -77,11 +75,6 @@ impl Policy for Sieve {
     }
 
     #[inline]
-    fn mark(mark: &mut Mark) {
-        mark.raise(HIT | VISITED);
-    }
-
-    #[inline]
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         if let Some(mark) = residents.meta(slot) {
             self.leave(mark.position(), slot);
@@ -92,13 +85,12 @@ impl Policy for Sieve {
         for _ in 0..=2 * self.queue.ring.live() {
             let position = self.hand.or_else(|| self.queue.ring.oldest())?;
             let slot = self.queue.ring.slot(position)?;
-            let mark = residents.meta_mut(slot)?;
-            if !mark.has(VISITED) {
+            if residents.hits(slot) == 0 {
                 self.hand = Some(position);
                 self.leave(position, slot);
                 return Some(slot);
             }
-            mark.lower(VISITED);
+            residents.set_hits(slot, 0);
             self.hand = self.queue.ring.after(position);
         }
         None
@@ -112,11 +104,6 @@ impl Policy for Sieve {
         self.queue
             .ring
             .shrink_to_fit(follow(&mut self.hand, residents));
-    }
-
-    #[inline]
-    fn was_hit(mark: &Mark) -> Option<bool> {
-        Some(mark.has(HIT))
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {

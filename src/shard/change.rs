@@ -14,6 +14,7 @@ use crate::leave::outbox::Outbox;
 use crate::policy::{Policy, Slot};
 use crate::room::{Room, Scale};
 use crate::unwind::Panics;
+use std::ops::{Deref, DerefMut};
 
 /// What became of a value changed in place, and the closure's result, which is not dropped
 /// under the lock either.
@@ -47,6 +48,37 @@ impl<R> Changed<R> {
     }
 }
 
+/// A shard that nobody reads without its lock, until this is dropped: what changes many entries
+/// waits for readers once.
+pub(crate) struct Closed<'a, K, V, F: Form>(&'a mut Shard<K, V, F>);
+
+impl<'a, K, V, F: Form> Closed<'a, K, V, F> {
+    pub(crate) fn new(shard: &'a mut Shard<K, V, F>) -> Self {
+        shard.table.close();
+        Self(shard)
+    }
+}
+
+impl<K, V, F: Form> Deref for Closed<'_, K, V, F> {
+    type Target = Shard<K, V, F>;
+
+    fn deref(&self) -> &Shard<K, V, F> {
+        self.0
+    }
+}
+
+impl<K, V, F: Form> DerefMut for Closed<'_, K, V, F> {
+    fn deref_mut(&mut self) -> &mut Shard<K, V, F> {
+        self.0
+    }
+}
+
+impl<K, V, F: Form> Drop for Closed<'_, K, V, F> {
+    fn drop(&mut self) {
+        self.0.table.open();
+    }
+}
+
 impl<K, V, F: Form> Shard<K, V, F> {
     /// Changes what the entry in `slot` is charged; says whether there was room
     /// for it, with entries of this shard evicted down to `floor`.
@@ -76,7 +108,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             self.release(room(before - after));
             reservation.budget().give(room(before - after));
         }
-        if let Some(entry) = self.table.get_mut(slot) {
+        if let Some(entry) = self.table.get(slot) {
             entry.extra.set_weight(after);
         }
         true
@@ -102,15 +134,17 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Changed<R> {
         let mut changed = Changed::nothing();
-        let Some(entry) = self.table.get_mut(slot) else {
+        let Some(mut still) = self.table.still(slot) else {
             return changed;
         };
+        let (key, value) = still.pair();
         let panics = &mut changed.panics;
-        changed.result = panics.run(|| change(&entry.key, &mut entry.value));
+        changed.result = panics.run(|| change(key, value));
         let weight = panics.run(|| match F::WEIGHED {
-            true => scale.weigh(&entry.key, &entry.value),
+            true => scale.weigh(key, value),
             false => 1,
         });
+        drop(still);
         // The policy is asked here: its panic waits as well.
         let settled = panics.run(|| {
             let stayed = weight.is_some_and(|weight| self.recharge(slot, weight, budget, out));
@@ -143,7 +177,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// Calls `keep` for every entry, until one panics: entries for which it
     /// answers `false` leave as removed, the others are charged what they weigh then.
-    /// What is being loaded can't be asked about: it is not stored.
+    /// What is being loaded can't be asked about: it is not stored. Readers wait meanwhile.
     pub(crate) fn retain(
         &mut self,
         scale: &Scale<K, V>,
@@ -152,20 +186,23 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Panics {
         self.flights.detach_all();
-        for slot in self.table.every_slot() {
-            if self.unless_expired(Some(slot), budget, out).is_none() {
+        let mut shard = Closed::new(self);
+        for slot in shard.table.every_slot() {
+            if shard.unless_expired(Some(slot), budget, out).is_none() {
                 continue;
             }
-            let Some(entry) = self.table.get_mut(slot) else {
+            let Some(mut still) = shard.table.still(slot) else {
                 continue;
             };
+            let (key, value) = still.pair();
             let mut panics = Panics::none();
-            let kept = panics.run(|| keep(&entry.key, &mut entry.value));
+            let kept = panics.run(|| keep(key, value));
+            drop(still);
             if kept == Some(false) {
-                self.remove(slot, Cause::Removed, budget, out);
+                shard.remove(slot, Cause::Removed, budget, out);
                 continue;
             }
-            panics.add(self.change(slot, scale, budget, |_, _| (), out).panics);
+            panics.add(shard.change(slot, scale, budget, |_, _| (), out).panics);
             if !panics.is_none() {
                 return panics;
             }

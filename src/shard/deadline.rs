@@ -35,7 +35,7 @@ pub(super) fn bucket_in(stamp: u64) -> Bucket {
 
 /// Takes an entry's deadline away: one that is not yet paid for does not expire.
 #[inline]
-pub(super) fn set_endless<X: Extra>(extra: &mut X) {
+pub(super) fn set_endless<X: Extra>(extra: &X) {
     if X::TIMED {
         extra.set_deadline(stamp(NEVER, NOWHERE));
     }
@@ -98,10 +98,11 @@ pub(super) fn departure<K, V, F: Form>(
     cause: Cause,
     now: Moment,
 ) -> Departure<K, V> {
-    let (cause, times) = cause_and_times(&entry.extra, cause, now);
+    let (key, value, extra) = entry.into_parts();
+    let (cause, times) = cause_and_times(&extra, cause, now);
     Departure {
-        key: entry.key,
-        value: entry.value,
+        key,
+        value,
         cause,
         times,
     }

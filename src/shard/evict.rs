@@ -9,6 +9,7 @@
 //! Whatever a policy answers, making room ends: each step evicts an entry or stops. An
 //! entry that is being replaced (`keep`), and one that is not yet paid for, is no victim.
 
+use super::change::Closed;
 use super::{Shard, deadline};
 use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
@@ -104,7 +105,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     /// Evicts at most `most` entries while the budget is over a lowered
-    /// capacity and this shard over `floor`; says how many.
+    /// capacity and this shard over `floor`; says how many. Readers wait meanwhile.
     ///
     /// A policy that panics is not asked for that victim: the bound comes first,
     /// and the panic is kept for later.
@@ -116,16 +117,17 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
         panics: &mut Panics,
     ) -> usize {
+        let mut shard = Closed::new(self);
         for gone in 0..most {
-            if !budget.is_over() || !self.may_pay(floor) {
+            if !budget.is_over() || !shard.may_pay(floor) {
                 return gone;
             }
-            let due = panics.run(|| self.expire_one(None, &mut budget.reserve(), out));
+            let due = panics.run(|| shard.expire_one(None, &mut budget.reserve(), out));
             if due != Some(false) {
                 continue;
             }
-            let asked = panics.run(|| self.evict_one(None, out));
-            let evicted = asked.unwrap_or_else(|| self.evict_unasked(out));
+            let asked = panics.run(|| shard.evict_one(None, out));
+            let evicted = asked.unwrap_or_else(|| shard.evict_unasked(out));
             let Some(room) = evicted else {
                 return gone;
             };
@@ -149,7 +151,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(super) fn evict(&mut self, keep: Option<Slot>, out: &mut Outbox<K, V>) -> Option<Room> {
         let named = self.policy.victim(&mut self.table);
         if let Some(slot) = named {
-            if named != keep && !self.table.is_unpaid(slot) {
+            if named != keep {
                 if let Some(room) = self.unlink(slot, Cause::Evicted, out) {
                     return Some(room);
                 }
@@ -198,7 +200,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(super) fn readmit(&mut self, named: Option<Slot>, keep: Option<Slot>) {
         if let (Some(slot), true) = (named, named == keep) {
             if let Some(entry) = self.table.get(slot) {
-                self.policy.admit(slot, entry.tag, &mut self.table);
+                let tag = entry.tag();
+                self.policy.admit(slot, tag, &mut self.table);
             }
         }
     }

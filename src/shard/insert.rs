@@ -104,16 +104,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 // This comes before anything is written: an atomic change waits until all that
                 // was written has reached the processor's cache.
                 reservation.draw(charge::<F>(weight));
-                let mut extra = F::Extra::default();
+                let extra = F::Extra::default();
                 extra.set_weight(weight);
-                deadline::set_endless(&mut extra);
-                let slot = vacant.fill(Entry {
-                    tag,
-                    meta: F::Meta::default(),
-                    extra,
-                    key,
-                    value,
-                });
+                deadline::set_endless(&extra);
+                let slot = vacant.fill(Entry::new(tag, extra, key, value));
                 let unpaid = Unpaid {
                     shard: self,
                     slot,
@@ -188,10 +182,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// The entry in `slot` is paid for: counts it and gives it its place in the order.
     #[inline]
     pub(super) fn admit(&mut self, slot: Slot, tag: Tag, paid: Room, life: u64) {
-        self.table.paid();
+        self.table.paid(tag);
         self.hold(paid);
         self.counts.entered(counted::<F>(paid.weight));
-        self.set_deadlines(slot, life, true);
+        self.set_deadlines(slot, life);
         self.policy.admit(slot, tag, &mut self.table);
     }
 
@@ -222,10 +216,16 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.counts.left(counted::<F>(before), Cause::Replaced);
         self.counts.entered(counted::<F>(weight));
         let times = self.times_of_replaced(slot);
-        if let (Some(entry), Some((key, value))) = (self.table.get_mut(slot), offer.pair.take()) {
-            let old = std::mem::replace(&mut entry.value, value);
-            out.put(key, old, Cause::Replaced, times);
-            self.set_deadlines(slot, offer.life, false);
+        if let Some((key, value)) = offer.pair.take() {
+            // Readers see the new value with its own deadlines.
+            let (now, to_idle) = (self.now, self.to_idle);
+            if let Some(mut still) = self.table.still(slot) {
+                let old = std::mem::replace(still.pair().1, value);
+                Self::stamp_deadlines(still.extra(), offer.life, now, to_idle);
+                drop(still);
+                out.put(key, old, Cause::Replaced, times);
+            }
+            self.schedule(slot);
         }
         self.reordered(slot, before, weight);
         self.touch(slot);
@@ -266,12 +266,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 }
 
-/// An entry in the table that is not yet paid for, and not yet shown to the policy.
+/// An entry in the table that is not yet paid for, and not yet shown to anybody.
 ///
 /// It is put there first, since that takes one search for key and slot, and so that
 /// its memory is on its way while room is made. If anything keeps it from being
-/// paid for, a panic too, it goes back into the offer. No thread sees it before:
-/// the lock is held.
+/// paid for, a panic too, it goes back into the offer.
 struct Unpaid<'a, K, V, F: Form> {
     shard: &'a mut Shard<K, V, F>,
     slot: Slot,
@@ -309,10 +308,10 @@ impl<K, V, F: Form> Unpaid<'_, K, V, F> {
 
 impl<K, V, F: Form> Drop for Unpaid<'_, K, V, F> {
     fn drop(&mut self) {
-        if let Some(entry) = self.shard.table.take(self.slot) {
-            self.offer.pair = Some((entry.key, entry.value));
+        if let Some(entry) = self.shard.table.take_unpaid() {
+            let (key, value, _) = entry.into_parts();
+            self.offer.pair = Some((key, value));
         }
-        self.shard.table.paid();
     }
 }
 

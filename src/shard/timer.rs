@@ -9,7 +9,8 @@
 //!
 //! Invariants
 //! 1. `now` is the latest time that this shard was told. It never goes back, so
-//!    what has expired stays expired.
+//!    what has expired stays expired. Readers without a lock take the time of their own call;
+//!    if the clock may go back they tell, and are told, the latest as all others.
 //! 2. An entry with a deadline has an item in the bucket it names, which comes up no
 //!    later than the deadline, or now. An entry without one may have none.
 //! 3. `scheduled` is the number of entries that name a bucket. All other items are
@@ -20,6 +21,7 @@
 //! A cache without deadlines has none of this: what is called from elsewhere asks
 //! `F::TIMED` first, which is known at compile time.
 
+use super::change::Closed;
 use super::deadline::{
     bucket_in, cause_and_times, deadline_in, deadline_of, has_age, is_expired, stamp, time_left,
 };
@@ -36,6 +38,9 @@ use crate::room::Room;
 use crate::stats::{Ages, Lateness};
 use crate::table::Entry;
 use crate::unwind::Panics;
+
+/// The parts of a time to idle by which an idle deadline is put off.
+pub(crate) const GRAINS: u64 = 1024;
 
 /// How many items a write takes off the wheel before it does its own work.
 const A_FEW: usize = 4;
@@ -85,8 +90,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Advances this shard's time, unless the clock went back.
     #[inline]
     pub(crate) fn advance_clock(&mut self, told: Moment) {
-        if F::TIMED && told > self.now {
-            self.now = told;
+        if F::TIMED {
+            self.now = match self.may_go_back {
+                true => self.table.tell(told),
+                false => self.now.max(told),
+            };
         }
     }
 
@@ -163,7 +171,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let Some(timer) = &mut self.timer else { return };
         timer.wheel.clear(timer.scheduled);
         let now = beat_of(self.now);
-        for entry in self.table.iter_mut() {
+        for entry in self.table.iter() {
             let stamped = entry.extra.deadline();
             if bucket_in(stamped) == NOWHERE {
                 continue;
@@ -171,7 +179,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let mut bucket = NOWHERE;
             match deadline_of(&entry.extra) {
                 NEVER => timer.scheduled -= 1,
-                deadline => bucket = timer.wheel.put(entry.tag, beat_after(deadline), now),
+                deadline => bucket = timer.wheel.put(entry.tag(), beat_after(deadline), now),
             }
             entry
                 .extra
@@ -179,25 +187,28 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
     }
 
-    /// Sets the deadlines of the value in `slot`: that of a new entry, or one that replaces
-    /// an older value.
+    /// Sets the deadlines of a new entry, and has them watched.
     #[inline]
-    pub(super) fn set_deadlines(&mut self, slot: Slot, life: u64, is_new: bool) {
+    pub(super) fn set_deadlines(&mut self, slot: Slot, life: u64) {
         if !F::TIMED {
             return;
         }
-        let (now, to_idle) = (self.now, self.to_idle);
-        if let Some(entry) = self.table.get_mut(slot) {
-            let bucket = if is_new {
-                NOWHERE
-            } else {
-                bucket_in(entry.extra.deadline())
-            };
-            entry.extra.set_deadline(stamp(deadline(now, life), bucket));
-            entry.extra.set_birth(now);
-            Self::put_off(&mut entry.extra, now, to_idle);
+        if let Some(entry) = self.table.get(slot) {
+            Self::stamp_deadlines(&entry.extra, life, self.now, self.to_idle);
         }
         self.schedule(slot);
+    }
+
+    /// Sets the deadlines of a value that is stored now; its item in the wheel stays.
+    #[inline]
+    pub(super) fn stamp_deadlines(extra: &F::Extra, life: u64, now: Moment, to_idle: u64) {
+        if !F::TIMED {
+            return;
+        }
+        let bucket = bucket_in(extra.deadline());
+        extra.set_deadline(stamp(deadline(now, life), bucket));
+        extra.set_birth(now);
+        extra.set_idle_deadline(now.saturating_add(to_idle));
     }
 
     /// Puts the idle deadline off after a use. It is later than before, so the wheel
@@ -206,17 +217,21 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn put_off_idle(&mut self, slot: Slot) {
         let (now, to_idle) = (self.now, self.to_idle);
         if F::AGED {
-            if let Some(entry) = self.table.get_mut(slot) {
-                Self::put_off(&mut entry.extra, now, to_idle);
+            if let Some(entry) = self.table.get(slot) {
+                Self::put_off(&entry.extra, now, to_idle);
             }
         }
     }
 
-    /// Puts the idle deadline of an entry off.
+    /// Puts the idle deadline of an entry off, if it moves by more than a grain of the time to
+    /// idle: then by up to a grain more, so that many hits write once.
     #[inline]
-    pub(super) fn put_off(extra: &mut F::Extra, now: Moment, to_idle: u64) {
+    pub(crate) fn put_off(extra: &F::Extra, now: Moment, to_idle: u64) {
         if F::AGED {
-            extra.set_idle_deadline(now.saturating_add(to_idle));
+            let deadline = now.saturating_add(to_idle);
+            if extra.idle_deadline() < deadline {
+                extra.put_off_idle_deadline(deadline.saturating_add(to_idle / GRAINS));
+            }
         }
     }
 
@@ -225,15 +240,18 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline]
     fn set_deadline_in(&mut self, slot: Slot, life: u64) {
         let deadline = deadline(self.now, life);
-        if let Some(entry) = self.table.get_mut(slot) {
+        if let Some(entry) = self.table.get(slot) {
             let bucket = bucket_in(entry.extra.deadline());
             entry.extra.set_deadline(stamp(deadline, bucket));
         }
     }
 
     /// Sees to it that an item comes up no later than the deadline of the entry in `slot`.
-    fn schedule(&mut self, slot: Slot) {
-        let Some(entry) = self.table.get_mut(slot) else {
+    pub(super) fn schedule(&mut self, slot: Slot) {
+        if !F::TIMED {
+            return;
+        }
+        let Some(entry) = self.table.get(slot) else {
             return;
         };
         let deadline = deadline_of(&entry.extra);
@@ -248,7 +266,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if deadline == NEVER || bucket != NOWHERE && timer.wheel.start(bucket) <= when {
             return;
         }
-        let put = timer.wheel.put(entry.tag, when, beat_of(self.now));
+        let put = timer.wheel.put(entry.tag(), when, beat_of(self.now));
         entry.extra.set_deadline(stamp(deadline_in(stamped), put));
         if bucket == NOWHERE {
             timer.scheduled += 1;
@@ -270,7 +288,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let Some(entry) = self.table.get(slot) else {
             return;
         };
-        let asked = changed.panics.run(|| expiry.life(&entry.key, &entry.value));
+        let asked = changed
+            .panics
+            .run(|| expiry.life(&entry.key, entry.value()));
         if let Some(life) = asked {
             self.put_off_idle(slot);
             changed
@@ -313,10 +333,16 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Moves the deadline of the entry in `slot` to now.
     fn expire_now(&mut self, slot: Slot) {
         let now = self.now & NEVER;
-        if let Some(entry) = self.table.get_mut(slot) {
+        if let Some(entry) = self.table.get(slot) {
             let bucket = bucket_in(entry.extra.deadline());
             entry.extra.set_deadline(stamp(now, bucket));
         }
+    }
+
+    /// Whether an entry has expired at `now`.
+    #[inline]
+    pub(crate) fn has_expired(extra: &F::Extra, now: Moment) -> bool {
+        is_expired(extra, now)
     }
 
     /// Whether a value has reached this age at `now`.
@@ -430,7 +456,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// then the entry has no item any more, and the answer is `true`.
     fn reschedule(&mut self, slot: Slot, keep: Option<Slot>) -> bool {
         let now = self.now;
-        let (Some(timer), Some(entry)) = (&mut self.timer, self.table.get_mut(slot)) else {
+        let (Some(timer), Some(entry)) = (&mut self.timer, self.table.get(slot)) else {
             return false;
         };
         let deadline = deadline_in(entry.extra.deadline());
@@ -438,11 +464,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let expired = soonest <= now;
         let mut bucket = NOWHERE;
         if expired && Some(slot) == keep {
-            bucket = timer.wheel.put(entry.tag, beat_of(now) + 1, beat_of(now));
+            bucket = timer.wheel.put(entry.tag(), beat_of(now) + 1, beat_of(now));
         } else if !expired && soonest != NEVER {
             bucket = timer
                 .wheel
-                .put(entry.tag, beat_after(soonest), beat_of(now));
+                .put(entry.tag(), beat_after(soonest), beat_of(now));
         }
         timer.scheduled -= usize::from(bucket == NOWHERE);
         entry.extra.set_deadline(stamp(deadline, bucket));
@@ -460,7 +486,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
     }
 
-    /// Takes at most `most` ripe items off the wheel. A panic of the policy ends the sweep.
+    /// Takes at most `most` ripe items off the wheel; readers wait meanwhile. A panic of the
+    /// policy ends the sweep.
     pub(crate) fn sweep(&mut self, most: usize, budget: &Budget, out: &mut Outbox<K, V>) -> Work {
         let mut work = Work {
             units: 0,
@@ -468,10 +495,14 @@ impl<K, V, F: Form> Shard<K, V, F> {
             panics: Panics::none(),
         };
         let mut units = most;
+        if !self.has_ripe() {
+            return work;
+        }
+        let mut shard = Closed::new(self);
         let mut reservation = budget.reserve();
         let expired = &mut work.expired;
         let swept = work.panics.run(|| {
-            while self.expire_ripe(&mut units, None, &mut reservation, out) {
+            while shard.expire_ripe(&mut units, None, &mut reservation, out) {
                 *expired += 1;
             }
         });
@@ -528,7 +559,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         timer.wheel.check();
         let stamps = |entry: &Entry<K, V, F>| {
             let bucket = bucket_in(entry.extra.deadline());
-            (entry.tag.bits(), bucket)
+            (entry.tag().bits(), bucket)
         };
         let mut items = std::collections::HashMap::new();
         for (tag, bucket) in timer.wheel.iter() {
@@ -600,7 +631,10 @@ mod tests {
     use super::*;
     use crate::clock::FOREVER;
     use crate::form::Timed;
+    use crate::lanes::Lanes;
     use crate::policy::Fifo;
+    use crate::sync::Arc;
+    use crate::table::Shelves;
 
     /// A shard alone, and all that a door brings along.
     struct Alone {
@@ -611,8 +645,9 @@ mod tests {
 
     impl Alone {
         fn new() -> Self {
+            let shelves = Arc::new(Shelves::new(1, Lanes::none()));
             Self {
-                shard: Shard::new(1 << 20, true, 0, FOREVER),
+                shard: Shard::new(shelves, 0, (1 << 20, true), 0, (FOREVER, false)),
                 budget: Budget::new(1 << 20, None),
                 out: Outbox::new(true),
             }

@@ -78,7 +78,7 @@ where
         let out = leaving.outbox();
         if let Some(slot) = self.shard.slot_to_write(tag, is, budget, out) {
             let entry = self.shard.entry(slot)?;
-            if condition(&entry.key, &entry.value) {
+            if condition(&entry.key, entry.value()) {
                 self.shard.remove(slot, Cause::Removed, budget, out);
             }
         }
@@ -215,8 +215,8 @@ where
 {
     fn deref_mut(&mut self) -> &mut V {
         self.written = true;
-        let entry = self.cache.shard.entry_mut(self.slot);
-        &mut entry.expect("the guard keeps its slot").value
+        let value = self.cache.shard.value_mut(self.slot);
+        value.expect("the guard keeps its slot")
     }
 }
 

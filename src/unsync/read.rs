@@ -28,7 +28,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let slot = self.read_key(key)?;
-        self.shard.entry(slot).map(|entry| &entry.value)
+        self.shard.entry(slot).map(|entry| entry.value())
     }
 
     /// Calls `view` with the stored key and value. Counts as a use.
@@ -44,7 +44,7 @@ where
     {
         let slot = self.read_key(key)?;
         let entry = self.shard.entry(slot)?;
-        Some(view(&entry.key, &entry.value))
+        Some(view(&entry.key, entry.value()))
     }
 
     /// The values under these keys, in their order. Each counts as a use.
@@ -59,7 +59,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
     {
         let slots: Vec<_> = keys.into_iter().map(|key| self.look_up(key)).collect();
-        let value = |slot| self.shard.entry(slot).map(|entry| &entry.value);
+        let value = |slot| self.shard.entry(slot).map(|entry| entry.value());
         slots.into_iter().map(|slot| slot.and_then(value)).collect()
     }
 
@@ -77,7 +77,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.peek_entry(key).map(|entry| &entry.value)
+        self.peek_entry(key).map(|entry| entry.value())
     }
 
     /// Whether the key is there. Does not count as a use.
@@ -145,7 +145,7 @@ where
         let slot = self.look_up_tag(tag, is)?;
         if F::TIMED && self.door.expiry.rules_reads() {
             let entry = self.shard.entry(slot)?;
-            if let Some(life) = self.door.expiry.life_on_read(&entry.key, &entry.value) {
+            if let Some(life) = self.door.expiry.life_on_read(&entry.key, entry.value()) {
                 self.shard.set_life_on_read(slot, life);
             }
         }
@@ -154,7 +154,7 @@ where
 
     pub(super) fn value_in(&self, slot: Slot) -> &V {
         let entry = self.shard.entry(slot);
-        &entry.expect("the slot was just found or filled").value
+        entry.expect("the slot was just found or filled").value()
     }
 }
 

@@ -1415,12 +1415,12 @@ impl Aside for Forgetless {
     }
 }
 
-/// Panics when it is asked about a hit, every third time.
+/// Panics when it has named a victim, every third time.
 struct Unsure;
 
 impl Aside for Unsure {
-    fn before(call: &str) {
-        if call == "was_hit" {
+    fn after(call: &str) {
+        if call == "victim" {
             panic_at_one_in(3);
         }
     }
@@ -1753,7 +1753,11 @@ fn agrees<P: Policy, F: Expiring>(
                     "get {key} at {step}"
                 );
                 if let Some(it) = model.get_mut(&key).filter(|_| live.is_some()) {
-                    it.idle_end = idle_end(now);
+                    // By a grain more, if at all.
+                    let grain = idle.map_or(0, |idle| idle.as_nanos() as u64 / 1024);
+                    if it.idle_end < idle_end(now) {
+                        it.idle_end = idle_end(now) + grain;
+                    }
                 }
             }
             8 => assert_eq!(

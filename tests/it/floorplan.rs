@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "processor", "room", "unit", "cause", "error"],
     &["reentry", "hash", "budget", "stats", "clock", "unwind"],
-    &["expiry", "policy", "leave", "flight"],
+    &["expiry", "policy", "leave", "flight", "lanes"],
     &["form"],
     &["table"],
     &["shard", "capacity"],
@@ -114,6 +114,52 @@ fn a_room_imports_only_from_lower_floors() {
     assert!(
         arrows > 40,
         "only {arrows} imports found: does this test still see them?"
+    );
+}
+
+/// The files that may say `unsafe`, and have to argue each block.
+const UNSAFE: &[&str] = &[
+    "processor.rs",
+    "table.rs",
+    "table/cells.rs",
+    "table/shelf.rs",
+];
+
+#[test]
+fn unsafe_code_is_in_a_few_files_and_each_block_is_argued() {
+    let mut files = Vec::new();
+    rust_files(&source(), &mut files);
+    let mut found = BTreeSet::new();
+    for file in &files {
+        let name = file.strip_prefix(source()).unwrap().to_str().unwrap();
+        let name = name.replace(std::path::MAIN_SEPARATOR, "/");
+        let text = fs::read_to_string(file).unwrap();
+        let (mut argued, mut asked) = (false, false);
+        for line in text.lines().map(str::trim) {
+            let comment = line.starts_with("//");
+            let says = |what: &str| line.contains(what);
+            argued |= comment && says("SAFETY:");
+            asked |= comment && says("# Safety");
+            if comment || !(says("unsafe {") || says("unsafe impl") || says("unsafe fn")) {
+                continue;
+            }
+            found.insert(name.clone());
+            let ok = if says("unsafe fn") {
+                &mut asked
+            } else {
+                &mut argued
+            };
+            assert!(std::mem::take(ok), "{name}: nothing argues {line}");
+        }
+    }
+    assert!(
+        found.iter().all(|name| UNSAFE.contains(&name.as_str())),
+        "{found:?}"
+    );
+    assert_eq!(
+        found.len(),
+        UNSAFE.len(),
+        "a list longer than need be: {found:?}"
     );
 }
 

@@ -27,6 +27,7 @@ mod load_model;
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod own_policy;
 mod panics;
+mod reads;
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod reentry;
 #[cfg(not(brimful_full))]

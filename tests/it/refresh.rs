@@ -729,14 +729,12 @@ fn refreshing_futures_and_jobs_are_send() {
     fn send<T: Send>(value: T) -> T {
         value
     }
-    let cache = Arc::new(Cache::<String, std::cell::Cell<u64>>::new(10));
-    let load = async { std::cell::Cell::new(1) };
+    let cache = Arc::new(Cache::<String, u64>::new(10));
+    let load = async { 1 };
     drop(send(refresh_async!(cache, "a", load, |chore| drop(send(
         chore
     )))));
-    refresh_with!(cache, "a", || std::cell::Cell::new(1), |job| drop(send(
-        job
-    )));
+    refresh_with!(cache, "a", || 1, |job| drop(send(job)));
 }
 
 // ---- many ----

@@ -48,11 +48,14 @@ impl Model {
         self.lives.is_some() && (life == 0 || to_idle == Some(Duration::ZERO))
     }
 
-    /// A use puts the end of the idle time off.
+    /// A use puts the end of the idle time off, if it is not late enough: by a grain more.
     pub(crate) fn used(&mut self, id: u32) {
         let now = self.now_of(id);
-        if let Some(to_idle) = self.lives.and_then(|lives| lives.to_idle) {
-            self.get_mut(id).idle_end = now.saturating_add(nanos(to_idle));
+        if let Some(to_idle) = self.lives.and_then(|lives| lives.to_idle).map(nanos) {
+            let (item, end) = (self.get_mut(id), now.saturating_add(to_idle));
+            if item.idle_end < end {
+                item.idle_end = end.saturating_add(to_idle / 1024);
+            }
         }
     }
 
@@ -64,7 +67,9 @@ impl Model {
         }
         let item = self.get_mut(id);
         (item.end, item.born) = (end_after(now, life), now);
-        self.used(id);
+        if let Some(to_idle) = self.lives.and_then(|lives| lives.to_idle) {
+            self.get_mut(id).idle_end = now.saturating_add(nanos(to_idle));
+        }
         if self.records {
             self.lived.get_or_insert([0; 64]);
         }

@@ -190,8 +190,9 @@ impl Model {
     pub(crate) fn mixed(&self, id: u32) -> u32 {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
         let hash = self.spread.hash_one(Id(id)).wrapping_mul(GOLDEN);
-        let tag = (hash.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32;
-        if tag % (1 << 8) == 0 { tag + 1 } else { tag }
+        let bits = (hash.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 36) as u32;
+        let bits = if bits % (1 << 8) < 2 { bits + 2 } else { bits };
+        bits << 4 | 1
     }
 
     pub(crate) fn charge(&self, weight: u64) -> u64 {

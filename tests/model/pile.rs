@@ -80,7 +80,7 @@ pub(crate) const WAYS: usize = 32;
 
 /// A fingerprint as ghosts have it: 0 is an empty place.
 pub(crate) fn ghost(mixed: u32) -> u16 {
-    mixed as u16
+    (mixed >> 4) as u16
 }
 
 /// Keys lately evicted, newest first, while one set holds them.
@@ -173,7 +173,8 @@ impl History {
     pub(crate) fn find(&mut self, mixed: u32) -> (&mut Vec<Record>, u32, Option<usize>) {
         let at = u64::from(mixed) * self.0.len() as u64 / (1 << 32);
         let set = &mut self.0[at as usize];
-        let print = (mixed % (1 << 16) / (1 << 5)).max(1);
+        let print = (mixed >> 4) % (1 << 16) / (1 << 5);
+        let print = print.max(1);
         let found = set.iter().position(|record| record.print == print);
         (set, print, found)
     }

@@ -369,7 +369,8 @@ fn the_largest_capacities_take_little_at_birth() {
     println!("bytes at birth, capacities of the largest number: {births:?}");
     assert!(births.iter().all(|&bytes| bytes < FIXED), "{births:?}");
     let small = born(|| Cache::<u64, u64>::new(100));
-    assert!(small < KIB, "{small} bytes for a cache of 100 entries");
+    // Most of it are the lanes of its readers.
+    assert!(small < 4 * KIB, "{small} bytes for a cache of 100 entries");
 }
 
 /// What a cache takes before its first entry.

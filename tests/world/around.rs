@@ -26,6 +26,7 @@ fn around<A: Aside, R>(name: &str, call: impl FnOnce() -> R) -> R {
 impl<P: Policy, A: Aside> Policy for Around<P, A> {
     type Meta = P::Meta;
     const TOUCH: Touch = P::TOUCH;
+    const HITS: u32 = P::HITS;
 
     fn new(share: u64, seed: u64) -> Self {
         let policy = around::<A, _>("new", || P::new(share, seed));
@@ -36,9 +37,6 @@ impl<P: Policy, A: Aside> Policy for Around<P, A> {
     }
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<P::Meta>) {
         around::<A, _>("admit", || self.0.admit(slot, tag, residents));
-    }
-    fn mark(meta: &mut P::Meta) {
-        around::<A, _>("mark", || P::mark(meta));
     }
     fn touch(&mut self, slot: Slot, residents: &mut impl Residents<P::Meta>) {
         around::<A, _>("touch", || self.0.touch(slot, residents));
@@ -57,9 +55,6 @@ impl<P: Policy, A: Aside> Policy for Around<P, A> {
     }
     fn resized(&mut self, share: u64) {
         around::<A, _>("resized", || self.0.resized(share));
-    }
-    fn was_hit(meta: &P::Meta) -> Option<bool> {
-        around::<A, _>("was_hit", || P::was_hit(meta))
     }
     fn hit_a_ghost(&self) -> bool {
         around::<A, _>("hit_a_ghost", || self.0.hit_a_ghost())

@@ -1,0 +1,510 @@
+//! `Cells`: the memory of a table, and the search in it.
+//!
+//! Readers without a lock and the holder of the shard's lock look at the same cells, so they
+//! lie behind pointers. What each may do:
+//!
+//! | | readers, in a stay | the holder of the lock |
+//! |---|---|---|
+//! | bytes of groups, overflow counts | load | load, store |
+//! | an entry whose byte is neither empty nor busy | look at its key, value, label and extra; change label and extra | that, and its meta |
+//! | any other entry | nothing | once no stay can have seen it: everything |
+//!
+//! Invariants
+//! 1. A byte that is neither empty nor busy stands for an entry that is whole; its release store
+//!    came after the entry was written.
+//! 2. What is moved out, dropped, written, or borrowed as `&mut`, lies under an empty or busy
+//!    byte (or in a shelf that is closed), and all stays have ended that may have seen
+//!    another one there (`lanes`).
+//! 3. `meta` is touched by the holder of the lock alone.
+#![allow(
+    unsafe_code,
+    reason = "entries are read while others are written; the head says by what rules"
+)]
+
+use super::group::{BUSY, EMPTY, Group, Seen, WAYS};
+use super::label::Label;
+use crate::form::Form;
+use crate::processor;
+use crate::sync::cells::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+    Trace,
+};
+use crate::tag::Tag;
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
+/// A key, its value, what its policy keeps with it, and what its form adds.
+pub(crate) struct Entry<K, V, F: Form> {
+    pub(crate) label: Label,
+    meta: UnsafeCell<F::Meta>,
+    pub(crate) extra: F::Extra,
+    pub(crate) key: K,
+    value: UnsafeCell<V>,
+}
+
+impl<K, V, F: Form> Entry<K, V, F> {
+    #[inline]
+    pub(crate) fn new(tag: Tag, extra: F::Extra, key: K, value: V) -> Self {
+        Self {
+            label: Label::new(tag),
+            meta: UnsafeCell::default(),
+            extra,
+            key,
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn tag(&self) -> Tag {
+        self.label.tag()
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> &V {
+        // SAFETY: who has a reference to an entry is in a stay, or has borrowed the table.
+        // The value is borrowed as `&mut` in `Cells::value_mut` alone, whose caller has
+        // borrowed the table as `&mut` and waited for all stays (invariant 2).
+        unsafe { &*self.value.get() }
+    }
+
+    /// Its key, its value, and what its form adds.
+    #[inline]
+    pub(crate) fn into_parts(self) -> (K, V, F::Extra) {
+        (self.key, self.value.into_inner(), self.extra)
+    }
+}
+
+/// Room for an entry.
+struct Cell<K, V, F: Form> {
+    trace: Trace,
+    entry: UnsafeCell<MaybeUninit<Entry<K, V, F>>>,
+}
+
+/// The groups of a table, their overflow counts, and its entries. A view that is copied
+/// freely: the table owns them.
+pub(super) struct Cells<K, V, F: Form> {
+    groups: NonNull<[Group]>,
+    overflow: NonNull<[AtomicU32]>,
+    cells: NonNull<[Cell<K, V, F>]>,
+}
+
+impl<K, V, F: Form> Clone for Cells<K, V, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V, F: Form> Copy for Cells<K, V, F> {}
+
+/// A slot, and the entry in it.
+type Found<K, V, F> = (usize, NonNull<Entry<K, V, F>>);
+
+/// Nothing was found; whether an entry was being changed on the way.
+struct Busy(bool);
+
+/// What a reader finds.
+pub(crate) enum Look<'a, K, V, F: Form> {
+    Here(&'a Entry<K, V, F>),
+    Absent,
+    /// It may be there: to know, look under the lock.
+    Unclear,
+}
+
+fn leak<T>(items: impl Iterator<Item = T>) -> NonNull<[T]> {
+    NonNull::from(Box::leak(items.collect::<Box<[T]>>()))
+}
+
+impl<K, V, F: Form> Cells<K, V, F> {
+    /// Empty cells for so many entries. Nobody frees them but [`free`](Self::free).
+    pub(super) fn new(slots: usize) -> Self {
+        let groups = slots.div_ceil(WAYS);
+        let cell = |_| Cell {
+            trace: Trace::new(),
+            entry: UnsafeCell::new(MaybeUninit::uninit()),
+        };
+        Self {
+            groups: leak((0..groups).map(|_| Group::of(slots))),
+            overflow: leak((0..groups).map(|_| AtomicU32::new(0))),
+            cells: leak((0..slots).map(cell)),
+        }
+    }
+
+    /// Frees the memory; entries that are still there are not dropped.
+    ///
+    /// # Safety
+    /// No copy of these cells is used any more, by anyone.
+    pub(super) unsafe fn free(self) {
+        // SAFETY: `new` leaked these boxes, and the caller vouches that nobody looks at
+        // them any more.
+        unsafe {
+            drop(Box::from_raw(self.groups.as_ptr()));
+            drop(Box::from_raw(self.overflow.as_ptr()));
+            drop(Box::from_raw(self.cells.as_ptr()));
+        }
+    }
+
+    // In these three: the cells live until `free`, whose caller vouches that no copy is used
+    // after it; and all that is shared in them lies in atomics and `UnsafeCell`s.
+
+    #[inline]
+    fn groups(&self) -> &[Group] {
+        // SAFETY: as said above.
+        unsafe { self.groups.as_ref() }
+    }
+
+    #[inline]
+    fn overflow(&self) -> &[AtomicU32] {
+        // SAFETY: as said above.
+        unsafe { self.overflow.as_ref() }
+    }
+
+    #[inline]
+    fn cells(&self) -> &[Cell<K, V, F>] {
+        // SAFETY: as said above.
+        unsafe { self.cells.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn slots(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The group in which the search for a tag begins.
+    #[inline]
+    fn home(&self, tag: Tag) -> usize {
+        ((u64::from(tag.bits()) * self.groups.len() as u64) >> 32) as usize
+    }
+
+    #[inline]
+    fn after(&self, group: usize) -> usize {
+        let next = group + 1;
+        if next == self.groups.len() { 0 } else { next }
+    }
+
+    #[inline]
+    fn has_overflowed(&self, group: usize) -> bool {
+        let count = self.overflow().get(group);
+        count.is_some_and(|count| count.load(Acquire) > 0)
+    }
+
+    /// Whether an entry lies in this slot that readers may see.
+    #[inline]
+    pub(super) fn is_occupied(&self, slot: usize) -> bool {
+        slot < self.slots() && self.groups()[slot / WAYS].byte(slot % WAYS) != EMPTY
+    }
+
+    /// The entry in an occupied slot.
+    ///
+    /// # Safety
+    /// The slot's byte was seen neither empty nor busy, in this stay or under this lock.
+    #[inline]
+    unsafe fn entry(&self, slot: usize) -> Option<&Entry<K, V, F>> {
+        let cell = self.cells().get(slot)?;
+        cell.trace.read();
+        // SAFETY: by invariant 1 the entry is whole, and by invariant 2 it stays so for as
+        // long as this stay, or this borrow of the table, lasts.
+        Some(unsafe { (*cell.entry.get()).assume_init_ref() })
+    }
+
+    /// The entry in a slot, for the holder of the lock.
+    #[inline]
+    pub(super) fn get(&self, slot: usize) -> Option<&Entry<K, V, F>> {
+        if !self.is_occupied(slot) {
+            return None;
+        }
+        // SAFETY: the holder's table is borrowed, so no byte of it changes meanwhile. A busy
+        // entry is whole, and its value borrowed by nobody but `Still`, from which no other
+        // borrow is had at the same time.
+        unsafe { self.entry(slot) }
+    }
+
+    /// The entry of one group that has this tag and passes `is`, and its slot.
+    #[inline(always)]
+    fn find_in_group(
+        &self,
+        (group, seen): (usize, Seen),
+        tag: Tag,
+        mut is: impl FnMut(&Entry<K, V, F>) -> bool,
+    ) -> Option<Found<K, V, F>> {
+        for way in seen.matches(fingerprint(tag)) {
+            let slot = group * WAYS + way;
+            // SAFETY: the byte was seen to be this fingerprint, which is neither.
+            if let Some(entry) = unsafe { self.entry(slot) } {
+                if entry.label.has(tag) && is(entry) {
+                    return Some((slot, NonNull::from(entry)));
+                }
+            }
+        }
+        None
+    }
+
+    /// The slot of an entry that has this tag and passes `is`. O(1) expected.
+    #[inline(always)]
+    pub(super) fn slot_of(
+        &self,
+        tag: Tag,
+        is: impl FnMut(&Entry<K, V, F>) -> bool,
+    ) -> Option<usize> {
+        self.search(tag, is).ok().map(|(slot, _)| slot)
+    }
+
+    /// The entry that has this tag and passes `is`, and its slot; or else whether an entry was
+    /// being changed on the way. O(1) expected.
+    #[inline(always)]
+    fn search(
+        &self,
+        tag: Tag,
+        mut is: impl FnMut(&Entry<K, V, F>) -> bool,
+    ) -> Result<Found<K, V, F>, Busy> {
+        let home = self.home(tag);
+        let Some(group) = self.groups().get(home) else {
+            return Err(Busy(false));
+        };
+        let seen = group.see();
+        if let Some(found) = self.find_in_group((home, seen), tag, &mut is) {
+            return Ok(found);
+        }
+        let busy = seen.is_busy();
+        if self.has_overflowed(home) {
+            return self.search_beyond(home, busy, tag, &mut is);
+        }
+        Err(Busy(busy))
+    }
+
+    /// Goes on with a search in the groups beyond the home group. Few searches get here, so one
+    /// function serves all that is searched for.
+    #[inline(never)]
+    fn search_beyond(
+        &self,
+        home: usize,
+        mut busy: bool,
+        tag: Tag,
+        is: &mut dyn FnMut(&Entry<K, V, F>) -> bool,
+    ) -> Result<Found<K, V, F>, Busy> {
+        let mut group = home;
+        loop {
+            group = self.after(group);
+            // That was once round: all groups have overflowed.
+            if group == home {
+                return Err(Busy(busy));
+            }
+            let seen = self.groups()[group].see();
+            if let Some(found) = self.find_in_group((group, seen), tag, &mut *is) {
+                return Ok(found);
+            }
+            busy |= seen.is_busy();
+            if !self.has_overflowed(group) {
+                return Err(Busy(busy));
+            }
+        }
+    }
+
+    /// What a reader finds under a key.
+    ///
+    /// # Safety
+    /// The caller is in a stay that began before it learned of these cells, from a shelf that
+    /// was open, and ends it after it has used the entry for the last time.
+    #[inline(always)]
+    pub(super) unsafe fn look<'a>(
+        &self,
+        tag: Tag,
+        mut is: impl FnMut(&K) -> bool,
+    ) -> Look<'a, K, V, F> {
+        match self.search(tag, |entry| is(&entry.key)) {
+            // SAFETY: `search` saw its fingerprint in this stay, so it stays as it is for as
+            // long as that; the caller vouches that this is longer than 'a.
+            Ok((_, entry)) => Look::Here(unsafe { entry.as_ref() }),
+            Err(Busy(true)) => Look::Unclear,
+            Err(Busy(false)) => Look::Absent,
+        }
+    }
+
+    /// The first empty slot from the home group of a tag on: there is one, unless a rebuild
+    /// is needed.
+    #[inline]
+    pub(super) fn vacancy(&self, tag: Tag) -> usize {
+        let home = self.home(tag);
+        match self.groups()[home].see().first_empty() {
+            Some(way) => home * WAYS + way,
+            None => self.vacancy_beyond(home),
+        }
+    }
+
+    #[inline(never)]
+    fn vacancy_beyond(&self, home: usize) -> usize {
+        let mut group = self.after(home);
+        loop {
+            if let Some(way) = self.groups()[group].see().first_empty() {
+                return group * WAYS + way;
+            }
+            assert_ne!(group, home, "the table needs a rebuild");
+            group = self.after(group);
+        }
+    }
+
+    /// Writes an entry into an empty slot; nobody sees it before it is [shown](Self::show).
+    ///
+    /// # Safety
+    /// The slot is empty and was so before the last wait, and nothing was written there
+    /// since; the caller holds the lock.
+    #[inline]
+    pub(super) unsafe fn write(&self, slot: usize, entry: Entry<K, V, F>) {
+        let cell = &self.cells()[slot];
+        cell.trace.write();
+        // SAFETY: by invariant 2 nobody looks at an empty slot.
+        unsafe { (*cell.entry.get()).write(entry) };
+    }
+
+    /// Shows the entry that was written into this slot.
+    #[inline]
+    pub(super) fn show(&self, slot: usize, tag: Tag) {
+        let (group, home) = (slot / WAYS, self.home(tag));
+        if group != home {
+            // Before the byte: who sees that finds the way to it.
+            self.count_overflow(home, group, 1);
+        }
+        self.groups()[group].set(slot % WAYS, fingerprint(tag));
+    }
+
+    /// Empties the slot of an entry with this tag: readers that come later do not see it.
+    #[inline]
+    pub(super) fn hide(&self, slot: usize, tag: Tag) {
+        let (group, home) = (slot / WAYS, self.home(tag));
+        self.groups()[group].set(slot % WAYS, EMPTY);
+        if group != home {
+            self.count_overflow(home, group, -1);
+        }
+    }
+
+    /// Adds `by` to the overflow count of every group from `home` up to, not including, `group`.
+    #[inline(never)]
+    fn count_overflow(&self, home: usize, group: usize, by: i32) {
+        let mut at = home;
+        while at != group {
+            let count = &self.overflow()[at];
+            count.store(count.load(Relaxed).wrapping_add_signed(by), Release);
+            at = self.after(at);
+        }
+    }
+
+    /// Says of an entry that it is being changed, or no more.
+    #[inline]
+    pub(super) fn set_busy(&self, slot: usize, tag: Tag, busy: bool) {
+        let byte = if busy { BUSY } else { fingerprint(tag) };
+        self.groups()[slot / WAYS].set(slot % WAYS, byte);
+    }
+
+    /// Moves the entry out of a slot.
+    ///
+    /// # Safety
+    /// An entry was written there and not moved out since, its byte is empty, all stays have
+    /// ended that may have seen another, and the caller holds the lock.
+    #[inline]
+    pub(super) unsafe fn take(&self, slot: usize) -> Entry<K, V, F> {
+        let cell = &self.cells()[slot];
+        cell.trace.write();
+        // SAFETY: by invariant 2 it is the caller's alone, who takes it once.
+        unsafe { (*cell.entry.get()).assume_init_read() }
+    }
+
+    /// The key of an entry, and its value to be changed.
+    ///
+    /// # Safety
+    /// An entry is there, its byte is busy or its shelf closed, all stays have ended that may
+    /// have seen another, and the caller has borrowed the table as `&mut` for 'a.
+    #[inline]
+    pub(super) unsafe fn value_mut<'a>(&self, slot: usize) -> (&'a K, &'a mut V)
+    where
+        F: 'a,
+    {
+        let cell = &self.cells()[slot];
+        cell.trace.write();
+        // SAFETY: the entry is whole and nobody else looks at it.
+        let entry = unsafe { (*cell.entry.get()).assume_init_ref() };
+        // SAFETY: and so the value is the caller's alone.
+        (&entry.key, unsafe { &mut *entry.value.get() })
+    }
+
+    /// What its form adds to an entry that is still, for the holder of the lock.
+    #[inline]
+    pub(super) fn extra(&self, slot: usize) -> &F::Extra {
+        &self.get(slot).expect("an entry").extra
+    }
+
+    /// What the policy keeps with an entry, for the holder of the lock.
+    #[inline]
+    pub(super) fn meta(&self, slot: usize) -> Option<&F::Meta> {
+        self.get(slot).map(|entry| self.meta_of(entry))
+    }
+
+    /// What the policy keeps with this entry, for the holder of the lock.
+    #[inline]
+    pub(super) fn meta_of<'a>(&self, entry: &'a Entry<K, V, F>) -> &'a F::Meta {
+        // SAFETY: by invariant 3 the holder alone looks at it, and while it has borrowed the
+        // table, as here, it has no `&mut`.
+        unsafe { &*entry.meta.get() }
+    }
+
+    /// What the policy keeps with an entry, to be changed.
+    ///
+    /// # Safety
+    /// The caller holds the lock and has borrowed the table as `&mut` for 'a.
+    #[inline]
+    pub(super) unsafe fn meta_mut<'a>(&self, slot: usize) -> Option<&'a mut F::Meta> {
+        let meta = self.get(slot)?.meta.get();
+        // SAFETY: by invariant 3 nobody else looks at it.
+        Some(unsafe { &mut *meta })
+    }
+
+    /// Asks for the memory of a slot, and does not wait for it.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: usize) {
+        if let Some(cell) = self.cells().get(slot) {
+            processor::prefetch(cell);
+            processor::prefetch(&self.groups()[slot / WAYS]);
+        }
+    }
+
+    /// Asks for the memory of an empty slot, and does not wait for it.
+    #[inline]
+    pub(super) fn prefetch_cell(&self, slot: usize) {
+        if let Some(cell) = self.cells().get(slot) {
+            processor::prefetch(cell);
+        }
+    }
+
+    /// The groups of a table that holds these cells' entries, as their overflow counts must be.
+    pub(super) fn check(&self) {
+        let mut overflow = vec![0; self.groups.len()];
+        for slot in 0..self.slots() {
+            let (group, byte) = (slot / WAYS, self.groups()[slot / WAYS].byte(slot % WAYS));
+            assert_ne!(byte, BUSY, "slot {slot} is busy");
+            let Some(entry) = self.get(slot) else {
+                continue;
+            };
+            assert_eq!(byte, fingerprint(entry.tag()), "the byte of slot {slot}");
+            let found = self.slot_of(entry.tag(), |other| std::ptr::eq(other, entry));
+            assert_eq!(found, Some(slot));
+            let mut at = self.home(entry.tag());
+            while at != group {
+                overflow[at] += 1;
+                at = self.after(at);
+            }
+        }
+        let counted = self.overflow().iter().map(|count| count.load(Relaxed));
+        assert!(counted.eq(overflow), "overflow counts");
+    }
+
+    #[cfg(test)]
+    pub(super) fn overflow_counts(&self) -> &[AtomicU32] {
+        self.overflow()
+    }
+}
+
+/// The 8 bits of a tag that a table compares before it looks at an entry: never 0 or 1.
+#[inline]
+fn fingerprint(tag: Tag) -> u8 {
+    tag.fingerprint() as u8
+}

@@ -17,12 +17,18 @@
 //! the table. Both ends of a stay are release stores and the holder's looks acquire loads, so
 //! all that a reader did comes before all that the holder does to the entry.
 //!
+//! A thread that reads for the first time says so, and then passes through the lock of every
+//! shard once before its first stay: so whoever holds one knows all that may read. While that is
+//! nobody else, as in a program of one thread, a holder needs neither fence nor look. Locks that
+//! are held are passed later, and until all are, the thread reads under the lock.
+//!
 //! Invariants
 //! 1. A lane is written by one thread at a time: the one that has its number.
 //! 2. A holder waits for one stay of each lane that named its shard when it looked, and for
 //!    none that began later.
-//! 3. `used` is raised before a lane's first stay: lanes at or beyond it were never used, or
-//!    a full fence of their thread comes after that of the holder.
+//! 3. `used` and `sole` were set before a lane's first stay, and each shard's lock was free
+//!    after that and before it: lanes that a holder does not learn of by them have no stay
+//!    before it gives the lock back.
 //! 4. A thread has at most one stay in a cache at a time; a second one panics.
 //!
 //! A thread without a lane reads under the lock: one that came when all numbers were taken,
@@ -47,13 +53,18 @@ const READING: usize = 0x8000;
 /// One stay more, in a lane's word.
 const STAY: usize = NAME + 1;
 
-/// A lane that was never used: as if a shard were read there that nobody waits for.
+/// A lane that is not used yet: as if a shard were read there that nobody waits for.
 const UNUSED: usize = 1;
+
+/// Not one lane alone is used.
+const SEVERAL: usize = usize::MAX;
 
 pub(crate) struct Lanes {
     lanes: Box<[Lane]>,
     /// Lanes from here on were never used.
     used: AtomicUsize,
+    /// One more than the index of the lane that alone was ever used; 0 if none was.
+    sole: AtomicUsize,
     /// Lanes of two threads lie 2^this lines apart.
     apart: u32,
 }
@@ -65,6 +76,8 @@ struct Lane {
     at: AtomicUsize,
     hits: AtomicU64,
     misses: AtomicU64,
+    /// How many locks were passed before the first stay.
+    passed: AtomicUsize,
 }
 
 impl Lanes {
@@ -79,10 +92,12 @@ impl Lanes {
             at: AtomicUsize::new(UNUSED),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
+            passed: AtomicUsize::new(0),
         };
         Self {
             lanes: (0..threads << apart).map(lane).collect(),
             used: AtomicUsize::new(0),
+            sole: AtomicUsize::new(0),
             apart,
         }
     }
@@ -92,40 +107,61 @@ impl Lanes {
         self.lanes.is_empty()
     }
 
+    /// The index of the calling thread's lane, if it has one, or a number beyond all lanes.
+    #[inline]
+    fn own_index(&self) -> usize {
+        if LOCKLESS {
+            number() << self.apart
+        } else {
+            usize::MAX
+        }
+    }
+
     /// The calling thread's lane, if it has one.
     #[inline]
     fn own(&self) -> Option<&Lane> {
-        if !LOCKLESS {
-            return None;
-        }
-        self.lanes.get(number() << self.apart)
+        self.lanes.get(self.own_index())
     }
 
-    /// Begins to read a shard, if the thread has a lane.
+    /// Begins to read a shard, if the thread has a lane that it may use.
     #[inline]
     #[track_caller]
     pub(crate) fn enter(&self, shard: usize) -> Option<Stay<'_>> {
         let lane = self.own()?;
-        let mut before = lane.at.load(Relaxed);
+        let before = lane.at.load(Relaxed);
         if before & NAME != 0 {
-            before = self.begin_to_use(before);
+            return not_idle(before);
         }
         let at = before.wrapping_add(STAY) | name(shard);
         publish(&lane.at, at);
         Some(Stay { lane, at })
     }
 
-    /// Notes that the thread uses its lane from now on; says what its word is. If the thread is
-    /// reading there already it panics.
+    /// Goes on to prepare the calling thread's lane for use, if it has one that is not used yet.
+    /// `pass` says whether the lock of a shard was free just now.
     #[cold]
     #[inline(never)]
-    #[track_caller]
-    fn begin_to_use(&self, before: usize) -> usize {
-        if before != UNUSED {
-            reentry::refuse();
+    pub(crate) fn begin(&self, shards: usize, pass: impl Fn(usize) -> bool) {
+        let Some(lane) = self.own() else { return };
+        if lane.at.load(Relaxed) != UNUSED {
+            return;
         }
-        self.used.fetch_max((number() << self.apart) + 1, SeqCst);
-        STAY
+        let mut passed = lane.passed.load(Relaxed);
+        if passed == 0 {
+            let index = self.own_index() + 1;
+            self.used.fetch_max(index, SeqCst);
+            let before = self.sole.compare_exchange(0, index, SeqCst, SeqCst);
+            if before.is_err_and(|sole| sole != index) {
+                self.sole.store(SEVERAL, SeqCst);
+            }
+        }
+        while passed < shards && pass(passed) {
+            passed += 1;
+        }
+        lane.passed.store(passed, Relaxed);
+        if passed == shards {
+            lane.at.store(STAY, Release);
+        }
     }
 
     /// Whether the calling thread is reading in this cache.
@@ -149,7 +185,8 @@ impl Lanes {
     /// writes meanwhile.
     #[inline]
     pub(crate) fn wait(&self, shard: usize, own: &AtomicUsize) {
-        if self.lanes.is_empty() {
+        let sole = self.sole.load(Relaxed);
+        if sole == 0 || sole == self.own_index() + 1 {
             return;
         }
         full_fence(own);
@@ -181,6 +218,17 @@ impl Lane {
             patience.lose();
         }
     }
+}
+
+/// A thread that reads already must not read again; one whose lane is not used yet has none.
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn not_idle<T>(at: usize) -> Option<T> {
+    if at != UNUSED {
+        reentry::refuse();
+    }
+    None
 }
 
 /// The name of a shard: never 0. Beyond 32,768 shards some share one, and their holders wait
@@ -225,15 +273,27 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
+    /// Enters; another test may have all numbers for a moment.
+    fn lane(lanes: &Lanes, shard: usize) -> Stay<'_> {
+        loop {
+            lanes.begin(9, |_| true);
+            if let Some(stay) = lanes.enter(shard) {
+                return stay;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     #[test]
     fn a_holder_waits_for_readers_of_its_shard_and_for_no_others() {
         let lanes = Lanes::new(256, 1);
         let own = AtomicUsize::new(0);
+        drop(lane(&lanes, 0));
         let (left, waited) = (AtomicBool::new(false), AtomicBool::new(false));
         let (entered, has_entered) = mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let stay = lanes.enter(3).expect("a lane");
+                let stay = lane(&lanes, 3);
                 entered.send(()).unwrap();
                 std::thread::sleep(Duration::from_millis(20));
                 assert!(!waited.load(Relaxed));
@@ -252,10 +312,10 @@ mod tests {
     #[test]
     fn a_thread_that_reads_may_neither_read_nor_write_there_but_elsewhere() {
         let (lanes, others) = (Lanes::new(256, 0), Lanes::new(256, 1));
-        let stay = lanes.enter(0).expect("a lane");
+        let stay = lane(&lanes, 0);
         stay.hit();
         others.check();
-        others.enter(0).expect("a lane").missed();
+        lane(&others, 0).missed();
         others.wait(0, &AtomicUsize::new(0));
         for again in [&|| lanes.check() as _, &|| drop(lanes.enter(1))] as [&dyn Fn(); 2] {
             let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(again));
@@ -265,6 +325,29 @@ mod tests {
         lanes.check();
         assert_eq!((lanes.counts(), others.counts()), ((1, 0), (0, 1)));
         assert!(!lanes.are_none() && Lanes::none().are_none());
+    }
+
+    #[test]
+    fn a_lane_is_used_when_all_locks_were_passed_and_not_before() {
+        let lanes = Lanes::new(256, 0);
+        let free = std::cell::Cell::new(2);
+        let asked = std::cell::RefCell::new(Vec::new());
+        let pass = |shard| {
+            asked.borrow_mut().push(shard);
+            free.replace(free.get() - 1) > 0
+        };
+        loop {
+            lanes.begin(5, pass);
+            if !asked.borrow().is_empty() {
+                break;
+            }
+        }
+        assert!(lanes.enter(0).is_none());
+        free.set(99);
+        lanes.begin(5, pass);
+        assert_eq!(*asked.borrow(), [0, 1, 2, 2, 3, 4]);
+        assert!(lanes.enter(0).is_some());
+        lanes.begin(5, |_| unreachable!("it is used"));
     }
 
     #[test]

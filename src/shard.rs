@@ -46,7 +46,7 @@ use crate::policy::{Policy, Slot, Tag, Touch};
 use crate::room::Room;
 use crate::stats::{Counts, Snapshot};
 use crate::sync::Arc;
-use crate::table::{Entry, Shelves, Table};
+use crate::table::{Entry, Owned, Shelves, Table};
 use crate::unwind::Panics;
 
 pub(crate) struct Shard<K, V, F: Form> {
@@ -145,7 +145,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         now: Moment,
     ) -> Option<&Entry<K, V, F>> {
         let found = self.table.find(tag, is);
-        found.filter(|entry| !deadline::is_expired(&entry.extra, now))
+        found.filter(|entry| !deadline::is_expired(entry.extra(), now))
     }
 
     /// An entry by its key, touched; counts the hit or the miss.
@@ -201,7 +201,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     fn weight_at(&self, slot: Slot) -> u64 {
-        self.table.get(slot).map_or(0, |entry| entry.extra.weight())
+        self.table
+            .get(slot)
+            .map_or(0, |entry| entry.extra().weight())
     }
 
     /// The slot of a key, to be changed or taken by the calls below.
@@ -248,8 +250,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
         let entry = self.table.get(slot)?;
-        let (cause, times) = deadline::cause_and_times(&entry.extra, cause, self.now);
-        let weight = entry.extra.weight();
+        let (cause, times) = deadline::cause_and_times(entry.extra(), cause, self.now);
+        let weight = entry.extra().weight();
         if cause == Cause::Evicted && !entry.label.was_hit() {
             self.counts.evicted_unhit();
         }
@@ -265,7 +267,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline]
     fn depart(
         &mut self,
-        entry: Entry<K, V, F>,
+        entry: Owned<K, V, F>,
         cause: Cause,
         times: Times,
         out: &mut Outbox<K, V>,
@@ -288,9 +290,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// The entries that have not expired at `now`.
     pub(crate) fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, &V)> {
-        let live = move |entry: &&Entry<K, V, F>| !deadline::is_expired(&entry.extra, now);
+        let live = move |entry: &&Entry<K, V, F>| !deadline::is_expired(entry.extra(), now);
         let entries = self.table.iter().filter(live);
-        entries.map(|entry| (&entry.key, entry.value()))
+        entries.map(|entry| (entry.key(), entry.value()))
     }
 
     /// Empties the shard; hands out its entries, already counted as `cause`. Those that have
@@ -356,7 +358,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let charges = self
             .table
             .iter()
-            .map(|entry| charge::<F>(entry.extra.weight()));
+            .map(|entry| charge::<F>(entry.extra().weight()));
         let sum = charges.fold(Room::NONE, Room::plus);
         assert_eq!(
             sum,

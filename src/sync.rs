@@ -117,6 +117,10 @@ mod chosen {
             self.0.lock().expect("models do not panic under a lock")
         }
 
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
+
         pub(crate) fn get_mut(&mut self) -> &mut T {
             self.0.get_mut().expect("models do not panic under a lock")
         }

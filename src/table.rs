@@ -61,7 +61,7 @@ mod group;
 mod label;
 mod shelf;
 
-pub(crate) use cells::{Entry, Look};
+pub(crate) use cells::{Entry, Look, Owned};
 pub(crate) use shelf::{Shelves, Visit};
 
 use crate::form::{Form, extra::Extra};
@@ -71,6 +71,7 @@ use crate::sync::cells::AtomicUsize;
 use crate::tag::Tag;
 use cells::Cells;
 use group::WAYS;
+use label::Label;
 
 pub(crate) struct Table<K, V, F: Form> {
     /// The cells that the shelf shows; this table owns them.
@@ -119,7 +120,7 @@ pub(crate) struct Vacant<'a, K, V, F: Form> {
 impl<K, V, F: Form> Vacant<'_, K, V, F> {
     /// Puts the entry there, not yet paid for: nobody sees it.
     #[inline]
-    pub(crate) fn fill(self, entry: Entry<K, V, F>) -> Slot {
+    pub(crate) fn fill(self, entry: Owned<K, V, F>) -> Slot {
         debug_assert!(self.table.unpaid == NONE, "one at a time");
         // SAFETY: the slot was empty when this was made and the table is borrowed since; what
         // was there before was waited for when it left, or when the table was opened.
@@ -233,7 +234,7 @@ impl<K, V, F: Form> Table<K, V, F> {
 
     #[inline]
     pub(crate) fn slot(&self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        self.slot_where(tag, move |entry| is(&entry.key))
+        self.slot_where(tag, move |entry| is(entry.key()))
     }
 
     /// The slot of an entry with this tag that passes `is`.
@@ -277,12 +278,12 @@ impl<K, V, F: Form> Table<K, V, F> {
     #[inline]
     pub(crate) fn paid(&mut self, tag: Tag) {
         let Slot(slot) = std::mem::replace(&mut self.unpaid, NONE);
-        self.cells.show(slot, tag);
+        self.cells.show(slot, Label::new(tag).word());
         self.live += 1;
     }
 
     /// Takes back the entry that is not paid for.
-    pub(crate) fn take_unpaid(&mut self) -> Option<Entry<K, V, F>> {
+    pub(crate) fn take_unpaid(&mut self) -> Option<Owned<K, V, F>> {
         let slot = std::mem::replace(&mut self.unpaid, NONE);
         // SAFETY: an entry was written there, and shown to nobody.
         (slot != NONE).then(|| unsafe { self.cells.take(slot.0) })
@@ -314,8 +315,8 @@ impl<K, V, F: Form> Table<K, V, F> {
 
     /// Takes an entry out. Waits for its readers.
     #[inline(always)]
-    pub(crate) fn take(&mut self, slot: Slot) -> Option<Entry<K, V, F>> {
-        self.forget(slot)?;
+    pub(crate) fn take(&mut self, slot: Slot) -> Option<Owned<K, V, F>> {
+        self.hide(slot)?;
         // SAFETY: an entry was there, which was hidden and waited for.
         Some(unsafe { self.cells.take(slot.0) })
     }
@@ -324,6 +325,14 @@ impl<K, V, F: Form> Table<K, V, F> {
     /// its readers.
     #[inline(always)]
     pub(crate) fn forget(&mut self, slot: Slot) -> Option<()> {
+        self.hide(slot)?;
+        self.cells.forget(slot.0);
+        Some(())
+    }
+
+    /// Takes an entry off the table, and waits for its readers.
+    #[inline(always)]
+    fn hide(&mut self, slot: Slot) -> Option<()> {
         let tag = self.get(slot)?.tag();
         self.cells.hide(slot.0, tag);
         self.live -= 1;
@@ -347,7 +356,7 @@ impl<K, V, F: Form> Table<K, V, F> {
         (start..slots)
             .chain(0..start)
             .map(Slot)
-            .find(|&slot| Some(slot) != except && self.cells.is_occupied(slot.0))
+            .find(|&slot| Some(slot) != except && self.cells.get(slot.0).is_some())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K, V, F>> {
@@ -396,10 +405,11 @@ impl<K, V, F: Form> Table<K, V, F> {
         self.close();
         let cells = self.install(rebuilt, most);
         for entry in (Taken { cells, next: 0 }) {
-            let (slot, tag) = (rebuilt.vacancy(entry.tag()), entry.tag());
+            let label = entry.label();
+            let slot = rebuilt.vacancy(Tag::above(label));
             // SAFETY: the slot is empty, the cells are new, and their shelf is closed.
             unsafe { rebuilt.write(slot, entry) };
-            rebuilt.show(slot, tag);
+            rebuilt.show(slot, label);
         }
         self.live = live;
         if !was_closed {
@@ -433,13 +443,13 @@ pub(crate) struct Taken<K, V, F: Form> {
 unsafe impl<K: Send, V: Send, F: Form> Send for Taken<K, V, F> where F::Meta: Send {}
 
 impl<K, V, F: Form> Iterator for Taken<K, V, F> {
-    type Item = Entry<K, V, F>;
+    type Item = Owned<K, V, F>;
 
-    fn next(&mut self) -> Option<Entry<K, V, F>> {
+    fn next(&mut self) -> Option<Owned<K, V, F>> {
         while self.next < self.cells.slots() {
             let slot = self.next;
             self.next += 1;
-            if self.cells.is_occupied(slot) {
+            if self.cells.get(slot).is_some() {
                 // SAFETY: an entry is there, each slot is passed once, and these cells were
                 // taken off their closed shelf, so nobody else looks at them.
                 return Some(unsafe { self.cells.take(slot) });
@@ -451,7 +461,7 @@ impl<K, V, F: Form> Iterator for Taken<K, V, F> {
 
 impl<K, V, F: Form> Drop for Taken<K, V, F> {
     fn drop(&mut self) {
-        if std::mem::needs_drop::<Entry<K, V, F>>() {
+        if std::mem::needs_drop::<Owned<K, V, F>>() {
             self.for_each(drop);
         }
         // SAFETY: these cells were taken off their shelf and their table.
@@ -498,7 +508,7 @@ impl<K, V, F: Form> Residents<F::Meta> for Table<K, V, F> {
         if !F::WEIGHED {
             return 1;
         }
-        self.get(slot).map_or(0, |entry| entry.extra.weight())
+        self.get(slot).map_or(0, |entry| entry.extra().weight())
     }
 
     #[inline]
@@ -512,7 +522,7 @@ impl<K, V, F: Form> Residents<F::Meta> for Table<K, V, F> {
 
     fn slots(&self) -> impl Iterator<Item = Slot> {
         self.every_slot()
-            .filter(|&slot| self.cells.is_occupied(slot.0))
+            .filter(|&slot| self.cells.get(slot.0).is_some())
     }
 
     fn nth(&self, index: u64) -> Option<Slot> {
@@ -544,7 +554,7 @@ mod tests {
         let Err(vacant) = table.slot_or_vacant(tag, |other| *other == key) else {
             panic!("{key} is there")
         };
-        let slot = vacant.fill(Entry::new(tag, (), key, key));
+        let slot = vacant.fill(Owned::new(tag, (), key, key));
         table.paid(tag);
         slot
     }
@@ -724,7 +734,7 @@ mod tests {
         let Err(vacant) = table.slot_or_vacant(tag(2), |_| false) else {
             panic!("it is there")
         };
-        let unpaid = vacant.fill(Entry::new(tag(2), (), 2, 2));
+        let unpaid = vacant.fill(Owned::new(tag(2), (), 2, 2));
         let shown = |table: &Table<u64, u64, Fifo>| {
             let found = Residents::find(table, tag(2), |_| true);
             (Residents::len(table), table.slots().count(), found)

@@ -90,7 +90,7 @@ where
             let out = leaving.outbox();
             let slot = shard.slot_to_write(hashed.tag(), is, &self.door.budget, out);
             let entry = slot.and_then(|slot| shard.entry(slot));
-            let stays = entry.is_some_and(|entry| !condition(&entry.key, entry.value()));
+            let stays = entry.is_some_and(|entry| !condition(entry.key(), entry.value()));
             if shard.flights.are_flying() && !stays {
                 shard.flights.detach(hashed.tag(), is);
             }

@@ -56,7 +56,7 @@ where
             match self.find(&visit, hashed, key, now) {
                 Look::Here(entry) => {
                     self.touch(entry, &visit, now);
-                    return Some(read(&entry.key, entry.value()));
+                    return Some(read(entry.key(), entry.value()));
                 }
                 Look::Absent => {
                     visit.stay.missed();
@@ -77,7 +77,19 @@ where
             return None;
         }
         reentry::check();
-        self.shelves.visit(hashed.shard(self.shards.len()))
+        let visit = self.shelves.visit(hashed.shard(self.shards.len()));
+        if visit.is_none() {
+            self.begin_to_read();
+        }
+        visit
+    }
+
+    /// Goes on to prepare this thread for reads without a lock, if it can have them.
+    #[cold]
+    #[inline(never)]
+    fn begin_to_read(&self) {
+        let pass = |shard: usize| self.shards[shard].try_lock().is_some();
+        self.shelves.lanes.begin(self.shards.len(), pass);
     }
 
     /// What a visit finds under a key: what has expired is absent.
@@ -94,7 +106,7 @@ where
     {
         let look = visit.find(hashed.tag(), |found| key.equivalent(found));
         match look {
-            Look::Here(entry) if Shard::<K, V, F>::has_expired(&entry.extra, now) => Look::Absent,
+            Look::Here(entry) if Shard::<K, V, F>::has_expired(entry.extra(), now) => Look::Absent,
             look => look,
         }
     }
@@ -113,7 +125,7 @@ where
     #[inline(always)]
     pub(super) fn touch(&self, entry: &Entry<K, V, F>, visit: &Visit<'_, K, V, F>, now: Moment) {
         Shard::<K, V, F>::mark(entry);
-        Shard::<K, V, F>::put_off(&entry.extra, now, self.door.expiry.to_idle);
+        Shard::<K, V, F>::put_off(entry.extra(), now, self.door.expiry.to_idle);
         visit.stay.hit();
     }
 
@@ -135,7 +147,7 @@ where
             return self.read_by_rule(&mut shard, hashed, key, read);
         }
         let entry = shard.get(hashed.tag(), |found| key.equivalent(found))?;
-        Some(read(&entry.key, entry.value()))
+        Some(read(entry.key(), entry.value()))
     }
 
     /// A clone of the value, if the key is there. Counts as a use.
@@ -287,6 +299,6 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.quietly(key, |entry, _| entry.extra.weight())
+        self.quietly(key, |entry, _| entry.extra().weight())
     }
 }

@@ -36,7 +36,7 @@ where
         let slot = shard.look_up(hashed.tag(), |found| key.equivalent(found))?;
         self.rule_read(shard, slot);
         let entry = shard.entry(slot)?;
-        Some(read(&entry.key, entry.value()))
+        Some(read(entry.key(), entry.value()))
     }
 
     /// Asks the rule for reads, if there is one. It comes before the read: what that
@@ -44,7 +44,7 @@ where
     pub(super) fn rule_read(&self, shard: &mut Shard<K, V, F>, slot: Slot) {
         let life = shard.entry(slot).and_then(|entry| {
             let _mark = Mark::set();
-            self.door.expiry.life_on_read(&entry.key, entry.value())
+            self.door.expiry.life_on_read(entry.key(), entry.value())
         });
         if let Some(life) = life {
             shard.set_life_on_read(slot, life);
@@ -160,7 +160,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let left = self.quietly(key, |entry, now| {
-            Shard::<K, V, F>::time_left(&entry.extra, now)
+            Shard::<K, V, F>::time_left(entry.extra(), now)
         })?;
         Some(duration(left))
     }

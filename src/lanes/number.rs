@@ -61,11 +61,15 @@ fn set(number: usize) {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
-    use std::sync::Barrier;
+    use std::sync::{Barrier, Mutex, PoisonError};
+
+    /// One of these tests takes all numbers there are.
+    static ALONE: Mutex<()> = Mutex::new(());
 
     #[test]
     fn threads_that_live_at_the_same_time_have_different_numbers_and_later_ones_the_same_again() {
         const THREADS: usize = 40;
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..50 {
             let barrier = Barrier::new(THREADS);
             let own = || {
@@ -87,6 +91,7 @@ mod tests {
     #[test]
     fn more_threads_than_numbers_go_without_and_take_one_when_it_is_free() {
         const THREADS: usize = 400;
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, done) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
         std::thread::scope(|scope| {
             let own = || {
@@ -114,6 +119,7 @@ mod tests {
                 number();
             }
         }
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         std::thread_local!(static LATE: Late = const { Late });
         for _ in 0..100 {
             let asks = || LATE.with(|_| number());

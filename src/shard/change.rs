@@ -109,7 +109,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             reservation.budget().give(room(before - after));
         }
         if let Some(entry) = self.table.get(slot) {
-            entry.extra.set_weight(after);
+            entry.extra().set_weight(after);
         }
         true
     }

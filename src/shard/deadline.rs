@@ -11,7 +11,7 @@ use crate::cause::{Cause, Times};
 use crate::clock::{FOREVER, Moment, NEVER, TICK};
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::Departure;
-use crate::table::Entry;
+use crate::table::Owned;
 
 use super::wheel::{Bucket, NOWHERE};
 
@@ -94,7 +94,7 @@ pub(super) fn cause_and_times<X: Extra>(extra: &X, cause: Cause, now: Moment) ->
 
 /// The departure of an entry that left the table with all others.
 pub(super) fn departure<K, V, F: Form>(
-    entry: Entry<K, V, F>,
+    entry: Owned<K, V, F>,
     cause: Cause,
     now: Moment,
 ) -> Departure<K, V> {

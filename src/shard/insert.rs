@@ -20,7 +20,7 @@ use crate::policy::MOST_LIVE;
 use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
 use crate::sync::Arc;
-use crate::table::Entry;
+use crate::table::Owned;
 use std::mem::ManuallyDrop;
 
 /// An entry on its way in.
@@ -107,7 +107,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 let extra = F::Extra::default();
                 extra.set_weight(weight);
                 deadline::set_endless(&extra);
-                let slot = vacant.fill(Entry::new(tag, extra, key, value));
+                let slot = vacant.fill(Owned::new(tag, extra, key, value));
                 let unpaid = Unpaid {
                     shard: self,
                     slot,

@@ -106,7 +106,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     #[inline]
     pub(super) fn is_expired(&self, entry: &Entry<K, V, F>) -> bool {
-        is_expired(&entry.extra, self.now)
+        is_expired(entry.extra(), self.now)
     }
 
     /// Returns `slot`, unless its entry has expired: then the entry leaves.
@@ -146,7 +146,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let (Some(entry), Some(timer)) = (self.table.get(slot), &mut self.timer) else {
             return Times::UNKNOWN;
         };
-        let (_, times) = cause_and_times(&entry.extra, Cause::Replaced, self.now);
+        let (_, times) = cause_and_times(entry.extra(), Cause::Replaced, self.now);
         note(timer, times);
         times
     }
@@ -172,17 +172,17 @@ impl<K, V, F: Form> Shard<K, V, F> {
         timer.wheel.clear(timer.scheduled);
         let now = beat_of(self.now);
         for entry in self.table.iter() {
-            let stamped = entry.extra.deadline();
+            let stamped = entry.extra().deadline();
             if bucket_in(stamped) == NOWHERE {
                 continue;
             }
             let mut bucket = NOWHERE;
-            match deadline_of(&entry.extra) {
+            match deadline_of(entry.extra()) {
                 NEVER => timer.scheduled -= 1,
                 deadline => bucket = timer.wheel.put(entry.tag(), beat_after(deadline), now),
             }
             entry
-                .extra
+                .extra()
                 .set_deadline(stamp(deadline_in(stamped), bucket));
         }
     }
@@ -194,7 +194,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             return;
         }
         if let Some(entry) = self.table.get(slot) {
-            Self::stamp_deadlines(&entry.extra, life, self.now, self.to_idle);
+            Self::stamp_deadlines(entry.extra(), life, self.now, self.to_idle);
         }
         self.schedule(slot);
     }
@@ -218,7 +218,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let (now, to_idle) = (self.now, self.to_idle);
         if F::AGED {
             if let Some(entry) = self.table.get(slot) {
-                Self::put_off(&entry.extra, now, to_idle);
+                Self::put_off(entry.extra(), now, to_idle);
             }
         }
     }
@@ -241,8 +241,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
     fn set_deadline_in(&mut self, slot: Slot, life: u64) {
         let deadline = deadline(self.now, life);
         if let Some(entry) = self.table.get(slot) {
-            let bucket = bucket_in(entry.extra.deadline());
-            entry.extra.set_deadline(stamp(deadline, bucket));
+            let bucket = bucket_in(entry.extra().deadline());
+            entry.extra().set_deadline(stamp(deadline, bucket));
         }
     }
 
@@ -254,20 +254,20 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let Some(entry) = self.table.get(slot) else {
             return;
         };
-        let deadline = deadline_of(&entry.extra);
+        let deadline = deadline_of(entry.extra());
         if deadline == NEVER && !F::AGED {
             return;
         }
         let timer = self
             .timer
             .get_or_insert_with(|| Box::new(Timer::new(F::AGED)));
-        let stamped = entry.extra.deadline();
+        let stamped = entry.extra().deadline();
         let (bucket, when) = (bucket_in(stamped), beat_after(deadline));
         if deadline == NEVER || bucket != NOWHERE && timer.wheel.start(bucket) <= when {
             return;
         }
         let put = timer.wheel.put(entry.tag(), when, beat_of(self.now));
-        entry.extra.set_deadline(stamp(deadline_in(stamped), put));
+        entry.extra().set_deadline(stamp(deadline_in(stamped), put));
         if bucket == NOWHERE {
             timer.scheduled += 1;
         } else {
@@ -290,7 +290,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         };
         let asked = changed
             .panics
-            .run(|| expiry.life(&entry.key, entry.value()));
+            .run(|| expiry.life(entry.key(), entry.value()));
         if let Some(life) = asked {
             self.put_off_idle(slot);
             changed
@@ -334,8 +334,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
     fn expire_now(&mut self, slot: Slot) {
         let now = self.now & NEVER;
         if let Some(entry) = self.table.get(slot) {
-            let bucket = bucket_in(entry.extra.deadline());
-            entry.extra.set_deadline(stamp(now, bucket));
+            let bucket = bucket_in(entry.extra().deadline());
+            entry.extra().set_deadline(stamp(now, bucket));
         }
     }
 
@@ -354,7 +354,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Whether the value in `slot` has reached this age.
     pub(crate) fn is_stale(&self, slot: Slot, age: u64) -> bool {
         let entry = self.table.get(slot);
-        entry.is_some_and(|entry| Self::has_age(&entry.extra, age, self.now))
+        entry.is_some_and(|entry| Self::has_age(entry.extra(), age, self.now))
     }
 
     /// How long an entry still has at `now`, in nanoseconds.
@@ -449,7 +449,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// The entry that an item of this bucket stands for, if the item is not stale.
     fn in_bucket(&self, tag: Tag, bucket: Bucket) -> Option<Slot> {
         self.table
-            .slot_where(tag, |entry| bucket_in(entry.extra.deadline()) == bucket)
+            .slot_where(tag, |entry| bucket_in(entry.extra().deadline()) == bucket)
     }
 
     /// Puts an entry whose item came up into the wheel again, unless it has expired:
@@ -459,8 +459,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let (Some(timer), Some(entry)) = (&mut self.timer, self.table.get(slot)) else {
             return false;
         };
-        let deadline = deadline_in(entry.extra.deadline());
-        let soonest = deadline_of(&entry.extra);
+        let deadline = deadline_in(entry.extra().deadline());
+        let soonest = deadline_of(entry.extra());
         let expired = soonest <= now;
         let mut bucket = NOWHERE;
         if expired && Some(slot) == keep {
@@ -471,7 +471,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 .put(entry.tag(), beat_after(soonest), beat_of(now));
         }
         timer.scheduled -= usize::from(bucket == NOWHERE);
-        entry.extra.set_deadline(stamp(deadline, bucket));
+        entry.extra().set_deadline(stamp(deadline, bucket));
         expired && bucket == NOWHERE
     }
 
@@ -520,7 +520,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// How many entries have not expired. O(entries).
     pub(crate) fn len_live(&self, now: Moment) -> usize {
-        let live = |entry: &&Entry<K, V, F>| !is_expired(&entry.extra, now);
+        let live = |entry: &&Entry<K, V, F>| !is_expired(entry.extra(), now);
         self.table.iter().filter(live).count()
     }
 
@@ -558,7 +558,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let Some(timer) = &self.timer else { return };
         timer.wheel.check();
         let stamps = |entry: &Entry<K, V, F>| {
-            let bucket = bucket_in(entry.extra.deadline());
+            let bucket = bucket_in(entry.extra().deadline());
             (entry.tag().bits(), bucket)
         };
         let mut items = std::collections::HashMap::new();
@@ -568,7 +568,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let mut scheduled = 0;
         for entry in self.table.iter() {
             let (tag, bucket) = stamps(entry);
-            let deadline = deadline_of(&entry.extra);
+            let deadline = deadline_of(entry.extra());
             if bucket == NOWHERE {
                 assert_eq!(deadline, NEVER, "an entry with a deadline has no item");
                 continue;

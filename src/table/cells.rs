@@ -11,7 +11,8 @@
 //!
 //! Invariants
 //! 1. A byte that is neither empty nor busy stands for an entry that is whole; its release store
-//!    came after the entry was written.
+//!    came after the entry was written. Its label is set while it is shown, and taken away only
+//!    when nobody can see it: by that the holder of the lock knows that there is one.
 //! 2. What is moved out, dropped, written, or borrowed as `&mut`, lies under an empty or busy
 //!    byte (or in a shelf that is closed), and all stays have ended that may have seen
 //!    another one there (`lanes`).
@@ -35,24 +36,64 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-/// A key, its value, what its policy keeps with it, and what its form adds.
-pub(crate) struct Entry<K, V, F: Form> {
-    pub(crate) label: Label,
-    meta: UnsafeCell<F::Meta>,
+/// An entry outside of a table: a key, its value, what its policy keeps with it, and what its
+/// form adds.
+pub(crate) struct Owned<K, V, F: Form> {
+    label: Label,
+    meta: F::Meta,
     pub(crate) extra: F::Extra,
-    pub(crate) key: K,
-    value: UnsafeCell<V>,
+    key: K,
+    value: V,
 }
 
-impl<K, V, F: Form> Entry<K, V, F> {
+impl<K, V, F: Form> Owned<K, V, F> {
+    /// A new entry.
     #[inline]
     pub(crate) fn new(tag: Tag, extra: F::Extra, key: K, value: V) -> Self {
         Self {
             label: Label::new(tag),
-            meta: UnsafeCell::default(),
+            meta: F::Meta::default(),
             extra,
             key,
-            value: UnsafeCell::new(value),
+            value,
+        }
+    }
+
+    #[inline]
+    pub(super) fn label(&self) -> u32 {
+        self.label.word()
+    }
+
+    /// Its key, its value, and what its form adds.
+    #[inline]
+    pub(crate) fn into_parts(self) -> (K, V, F::Extra) {
+        (self.key, self.value, self.extra)
+    }
+}
+
+/// A field of an entry.
+type Field<T> = UnsafeCell<MaybeUninit<T>>;
+
+/// Where an entry lies in its table. While it has no label there is none; nobody is given a
+/// reference then.
+pub(crate) struct Entry<K, V, F: Form> {
+    pub(crate) label: Label,
+    trace: Trace,
+    meta: Field<F::Meta>,
+    extra: Field<F::Extra>,
+    key: Field<K>,
+    value: Field<V>,
+}
+
+impl<K, V, F: Form> Entry<K, V, F> {
+    fn empty() -> Self {
+        Self {
+            label: Label::none(),
+            trace: Trace::new(),
+            meta: UnsafeCell::new(MaybeUninit::uninit()),
+            extra: UnsafeCell::new(MaybeUninit::uninit()),
+            key: UnsafeCell::new(MaybeUninit::uninit()),
+            value: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
 
@@ -61,25 +102,36 @@ impl<K, V, F: Form> Entry<K, V, F> {
         self.label.tag()
     }
 
+    // In these four: who has a reference to an entry was given it in a stay, or has borrowed the
+    // table; so its fields are there (invariant 1), and nobody writes them (invariant 2) but what
+    // lies in atomics.
+
+    #[inline]
+    pub(crate) fn key(&self) -> &K {
+        // SAFETY: as said above.
+        unsafe { (*self.key.get()).assume_init_ref() }
+    }
+
     #[inline]
     pub(crate) fn value(&self) -> &V {
-        // SAFETY: who has a reference to an entry is in a stay, or has borrowed the table.
-        // The value is borrowed as `&mut` in `Cells::value_mut` alone, whose caller has
-        // borrowed the table as `&mut` and waited for all stays (invariant 2).
-        unsafe { &*self.value.get() }
+        // SAFETY: as said above. It is borrowed as `&mut` in `Cells::value_mut` alone, whose
+        // caller has borrowed the table as `&mut` and waited for all stays.
+        unsafe { (*self.value.get()).assume_init_ref() }
     }
 
-    /// Its key, its value, and what its form adds.
     #[inline]
-    pub(crate) fn into_parts(self) -> (K, V, F::Extra) {
-        (self.key, self.value.into_inner(), self.extra)
+    pub(crate) fn extra(&self) -> &F::Extra {
+        // SAFETY: as said above.
+        unsafe { (*self.extra.get()).assume_init_ref() }
     }
-}
 
-/// Room for an entry.
-struct Cell<K, V, F: Form> {
-    trace: Trace,
-    entry: UnsafeCell<MaybeUninit<Entry<K, V, F>>>,
+    /// What the policy keeps with it, for the holder of the lock.
+    #[inline]
+    fn meta(&self) -> &F::Meta {
+        // SAFETY: by invariant 3 the holder alone looks at it, and while it has borrowed the
+        // table, as here, it has no `&mut`.
+        unsafe { (*self.meta.get()).assume_init_ref() }
+    }
 }
 
 /// The groups of a table, their overflow counts, and its entries. A view that is copied
@@ -87,7 +139,7 @@ struct Cell<K, V, F: Form> {
 pub(super) struct Cells<K, V, F: Form> {
     groups: NonNull<[Group]>,
     overflow: NonNull<[AtomicU32]>,
-    cells: NonNull<[Cell<K, V, F>]>,
+    entries: NonNull<[Entry<K, V, F>]>,
 }
 
 impl<K, V, F: Form> Clone for Cells<K, V, F> {
@@ -120,14 +172,10 @@ impl<K, V, F: Form> Cells<K, V, F> {
     /// Empty cells for so many entries. Nobody frees them but [`free`](Self::free).
     pub(super) fn new(slots: usize) -> Self {
         let groups = slots.div_ceil(WAYS);
-        let cell = |_| Cell {
-            trace: Trace::new(),
-            entry: UnsafeCell::new(MaybeUninit::uninit()),
-        };
         Self {
             groups: leak((0..groups).map(|_| Group::of(slots))),
             overflow: leak((0..groups).map(|_| AtomicU32::new(0))),
-            cells: leak((0..slots).map(cell)),
+            entries: leak((0..slots).map(|_| Entry::empty())),
         }
     }
 
@@ -141,7 +189,7 @@ impl<K, V, F: Form> Cells<K, V, F> {
         unsafe {
             drop(Box::from_raw(self.groups.as_ptr()));
             drop(Box::from_raw(self.overflow.as_ptr()));
-            drop(Box::from_raw(self.cells.as_ptr()));
+            drop(Box::from_raw(self.entries.as_ptr()));
         }
     }
 
@@ -161,14 +209,14 @@ impl<K, V, F: Form> Cells<K, V, F> {
     }
 
     #[inline]
-    fn cells(&self) -> &[Cell<K, V, F>] {
+    fn entries(&self) -> &[Entry<K, V, F>] {
         // SAFETY: as said above.
-        unsafe { self.cells.as_ref() }
+        unsafe { self.entries.as_ref() }
     }
 
     #[inline]
     pub(super) fn slots(&self) -> usize {
-        self.cells.len()
+        self.entries.len()
     }
 
     /// The group in which the search for a tag begins.
@@ -189,35 +237,11 @@ impl<K, V, F: Form> Cells<K, V, F> {
         count.is_some_and(|count| count.load(Acquire) > 0)
     }
 
-    /// Whether an entry lies in this slot that readers may see.
-    #[inline]
-    pub(super) fn is_occupied(&self, slot: usize) -> bool {
-        slot < self.slots() && self.groups()[slot / WAYS].byte(slot % WAYS) != EMPTY
-    }
-
-    /// The entry in an occupied slot.
-    ///
-    /// # Safety
-    /// The slot's byte was seen neither empty nor busy, in this stay or under this lock.
-    #[inline]
-    unsafe fn entry(&self, slot: usize) -> Option<&Entry<K, V, F>> {
-        let cell = self.cells().get(slot)?;
-        cell.trace.read();
-        // SAFETY: by invariant 1 the entry is whole, and by invariant 2 it stays so for as
-        // long as this stay, or this borrow of the table, lasts.
-        Some(unsafe { (*cell.entry.get()).assume_init_ref() })
-    }
-
     /// The entry in a slot, for the holder of the lock.
     #[inline]
     pub(super) fn get(&self, slot: usize) -> Option<&Entry<K, V, F>> {
-        if !self.is_occupied(slot) {
-            return None;
-        }
-        // SAFETY: the holder's table is borrowed, so no byte of it changes meanwhile. A busy
-        // entry is whole, and its value borrowed by nobody but `Still`, from which no other
-        // borrow is had at the same time.
-        unsafe { self.entry(slot) }
+        let entry = self.entries().get(slot)?;
+        entry.label.is_some().then_some(entry)
     }
 
     /// The entry of one group that has this tag and passes `is`, and its slot.
@@ -230,8 +254,9 @@ impl<K, V, F: Form> Cells<K, V, F> {
     ) -> Option<Found<K, V, F>> {
         for way in seen.matches(fingerprint(tag)) {
             let slot = group * WAYS + way;
-            // SAFETY: the byte was seen to be this fingerprint, which is neither.
-            if let Some(entry) = unsafe { self.entry(slot) } {
+            // By its byte it is whole, unless that is the byte of a slot that is not there.
+            if let Some(entry) = self.entries().get(slot) {
+                entry.trace.read();
                 if entry.label.has(tag) && is(entry) {
                     return Some((slot, NonNull::from(entry)));
                 }
@@ -312,7 +337,7 @@ impl<K, V, F: Form> Cells<K, V, F> {
         tag: Tag,
         mut is: impl FnMut(&K) -> bool,
     ) -> Look<'a, K, V, F> {
-        match self.search(tag, |entry| is(&entry.key)) {
+        match self.search(tag, |entry| is(entry.key())) {
             // SAFETY: `search` saw its fingerprint in this stay, so it stays as it is for as
             // long as that; the caller vouches that this is longer than 'a.
             Ok((_, entry)) => Look::Here(unsafe { entry.as_ref() }),
@@ -350,21 +375,28 @@ impl<K, V, F: Form> Cells<K, V, F> {
     /// The slot is empty and was so before the last wait, and nothing was written there
     /// since; the caller holds the lock.
     #[inline]
-    pub(super) unsafe fn write(&self, slot: usize, entry: Entry<K, V, F>) {
-        let cell = &self.cells()[slot];
-        cell.trace.write();
+    pub(super) unsafe fn write(&self, slot: usize, owned: Owned<K, V, F>) {
+        let entry = &self.entries()[slot];
+        entry.trace.write();
         // SAFETY: by invariant 2 nobody looks at an empty slot.
-        unsafe { (*cell.entry.get()).write(entry) };
+        unsafe {
+            (*entry.meta.get()).write(owned.meta);
+            (*entry.extra.get()).write(owned.extra);
+            (*entry.key.get()).write(owned.key);
+            (*entry.value.get()).write(owned.value);
+        }
     }
 
-    /// Shows the entry that was written into this slot.
+    /// Shows the entry that was written into this slot, with this label.
     #[inline]
-    pub(super) fn show(&self, slot: usize, tag: Tag) {
+    pub(super) fn show(&self, slot: usize, label: u32) {
+        let tag = Tag::above(label);
         let (group, home) = (slot / WAYS, self.home(tag));
         if group != home {
             // Before the byte: who sees that finds the way to it.
             self.count_overflow(home, group, 1);
         }
+        self.entries()[slot].label.set(label);
         self.groups()[group].set(slot % WAYS, fingerprint(tag));
     }
 
@@ -396,17 +428,32 @@ impl<K, V, F: Form> Cells<K, V, F> {
         self.groups()[slot / WAYS].set(slot % WAYS, byte);
     }
 
+    /// Notes that the slot of a hidden entry has none any more.
+    #[inline]
+    pub(super) fn forget(&self, slot: usize) {
+        self.entries()[slot].label.set(0);
+    }
+
     /// Moves the entry out of a slot.
     ///
     /// # Safety
     /// An entry was written there and not moved out since, its byte is empty, all stays have
     /// ended that may have seen another, and the caller holds the lock.
     #[inline]
-    pub(super) unsafe fn take(&self, slot: usize) -> Entry<K, V, F> {
-        let cell = &self.cells()[slot];
-        cell.trace.write();
+    pub(super) unsafe fn take(&self, slot: usize) -> Owned<K, V, F> {
+        let entry = &self.entries()[slot];
+        entry.trace.write();
+        let label = entry.label.take();
         // SAFETY: by invariant 2 it is the caller's alone, who takes it once.
-        unsafe { (*cell.entry.get()).assume_init_read() }
+        unsafe {
+            Owned {
+                label,
+                meta: (*entry.meta.get()).assume_init_read(),
+                extra: (*entry.extra.get()).assume_init_read(),
+                key: (*entry.key.get()).assume_init_read(),
+                value: (*entry.value.get()).assume_init_read(),
+            }
+        }
     }
 
     /// The key of an entry, and its value to be changed.
@@ -419,32 +466,34 @@ impl<K, V, F: Form> Cells<K, V, F> {
     where
         F: 'a,
     {
-        let cell = &self.cells()[slot];
-        cell.trace.write();
-        // SAFETY: the entry is whole and nobody else looks at it.
-        let entry = unsafe { (*cell.entry.get()).assume_init_ref() };
-        // SAFETY: and so the value is the caller's alone.
-        (&entry.key, unsafe { &mut *entry.value.get() })
+        let entry = &self.entries()[slot];
+        entry.trace.write();
+        // SAFETY: the entry is whole and nobody else looks at it, so the value is the caller's
+        // alone; the cells live as long as the table.
+        unsafe {
+            (
+                (*entry.key.get()).assume_init_ref(),
+                (*entry.value.get()).assume_init_mut(),
+            )
+        }
     }
 
     /// What its form adds to an entry that is still, for the holder of the lock.
     #[inline]
     pub(super) fn extra(&self, slot: usize) -> &F::Extra {
-        &self.get(slot).expect("an entry").extra
+        self.get(slot).expect("an entry").extra()
     }
 
     /// What the policy keeps with an entry, for the holder of the lock.
     #[inline]
     pub(super) fn meta(&self, slot: usize) -> Option<&F::Meta> {
-        self.get(slot).map(|entry| self.meta_of(entry))
+        self.get(slot).map(Entry::meta)
     }
 
     /// What the policy keeps with this entry, for the holder of the lock.
     #[inline]
     pub(super) fn meta_of<'a>(&self, entry: &'a Entry<K, V, F>) -> &'a F::Meta {
-        // SAFETY: by invariant 3 the holder alone looks at it, and while it has borrowed the
-        // table, as here, it has no `&mut`.
-        unsafe { &*entry.meta.get() }
+        entry.meta()
     }
 
     /// What the policy keeps with an entry, to be changed.
@@ -454,15 +503,15 @@ impl<K, V, F: Form> Cells<K, V, F> {
     #[inline]
     pub(super) unsafe fn meta_mut<'a>(&self, slot: usize) -> Option<&'a mut F::Meta> {
         let meta = self.get(slot)?.meta.get();
-        // SAFETY: by invariant 3 nobody else looks at it.
-        Some(unsafe { &mut *meta })
+        // SAFETY: by invariant 3 nobody else looks at it, and an entry is there.
+        Some(unsafe { (*meta).assume_init_mut() })
     }
 
     /// Asks for the memory of a slot, and does not wait for it.
     #[inline]
     pub(super) fn prefetch(&self, slot: usize) {
-        if let Some(cell) = self.cells().get(slot) {
-            processor::prefetch(cell);
+        if let Some(entry) = self.entries().get(slot) {
+            processor::prefetch(entry);
             processor::prefetch(&self.groups()[slot / WAYS]);
         }
     }
@@ -470,8 +519,8 @@ impl<K, V, F: Form> Cells<K, V, F> {
     /// Asks for the memory of an empty slot, and does not wait for it.
     #[inline]
     pub(super) fn prefetch_cell(&self, slot: usize) {
-        if let Some(cell) = self.cells().get(slot) {
-            processor::prefetch(cell);
+        if let Some(entry) = self.entries().get(slot) {
+            processor::prefetch(entry);
         }
     }
 
@@ -482,6 +531,7 @@ impl<K, V, F: Form> Cells<K, V, F> {
             let (group, byte) = (slot / WAYS, self.groups()[slot / WAYS].byte(slot % WAYS));
             assert_ne!(byte, BUSY, "slot {slot} is busy");
             let Some(entry) = self.get(slot) else {
+                assert_eq!(byte, EMPTY, "the byte of slot {slot}");
                 continue;
             };
             assert_eq!(byte, fingerprint(entry.tag()), "the byte of slot {slot}");

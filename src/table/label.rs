@@ -27,6 +27,34 @@ impl Label {
         Self(AtomicU32::new(tag.bits() >> BELOW << BELOW))
     }
 
+    /// That of no entry.
+    pub(super) fn none() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    #[inline]
+    pub(super) fn is_some(&self) -> bool {
+        self.0.load(Relaxed) != 0
+    }
+
+    #[inline]
+    pub(super) fn word(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn set(&self, word: u32) {
+        self.0.store(word, Relaxed);
+    }
+
+    /// Leaves none.
+    #[inline]
+    pub(super) fn take(&self) -> Self {
+        let word = self.word();
+        self.set(0);
+        Self(AtomicU32::new(word))
+    }
+
     #[inline]
     pub(crate) fn has(&self, tag: Tag) -> bool {
         self.0.load(Relaxed) >> BELOW == tag.bits() >> BELOW

@@ -78,7 +78,7 @@ where
         let out = leaving.outbox();
         if let Some(slot) = self.shard.slot_to_write(tag, is, budget, out) {
             let entry = self.shard.entry(slot)?;
-            if condition(&entry.key, entry.value()) {
+            if condition(entry.key(), entry.value()) {
                 self.shard.remove(slot, Cause::Removed, budget, out);
             }
         }

@@ -100,9 +100,9 @@ impl<'a, K, V, F: Form> Walk<'a, K, V, F> {
             self.next += 1;
             let Some(entry) = entry else { continue };
             self.left -= 1;
-            let is_live = || Shard::<K, V, F>::time_left(&entry.extra, self.now) > 0;
+            let is_live = || Shard::<K, V, F>::time_left(entry.extra(), self.now) > 0;
             if !F::TIMED || is_live() {
-                return Some((&entry.key, entry.value()));
+                return Some((entry.key(), entry.value()));
             }
         }
         None

@@ -44,7 +44,7 @@ where
     {
         let slot = self.read_key(key)?;
         let entry = self.shard.entry(slot)?;
-        Some(view(&entry.key, entry.value()))
+        Some(view(entry.key(), entry.value()))
     }
 
     /// The values under these keys, in their order. Each counts as a use.
@@ -145,7 +145,7 @@ where
         let slot = self.look_up_tag(tag, is)?;
         if F::TIMED && self.door.expiry.rules_reads() {
             let entry = self.shard.entry(slot)?;
-            if let Some(life) = self.door.expiry.life_on_read(&entry.key, entry.value()) {
+            if let Some(life) = self.door.expiry.life_on_read(entry.key(), entry.value()) {
                 self.shard.set_life_on_read(slot, life);
             }
         }
@@ -178,6 +178,6 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        Some(self.peek_entry(key)?.extra.weight())
+        Some(self.peek_entry(key)?.extra().weight())
     }
 }

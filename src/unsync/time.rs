@@ -95,7 +95,7 @@ where
     {
         let now = self.now();
         let entry = self.peek_entry_at(key, now)?;
-        let left = Shard::<K, V, F>::time_left(&entry.extra, now);
+        let left = Shard::<K, V, F>::time_left(entry.extra(), now);
         Some(duration(left))
     }
 

@@ -245,6 +245,9 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// stored or changed. A time to live counts beside it: the earlier deadline
     /// holds. The form becomes [`Aged`](crate::Aged).
     ///
+    /// A use puts the deadline off if it moves by more than a grain, 1/1,024 of this time: so an
+    /// entry that was used lives up to a grain longer, and never less.
+    ///
     /// [`Duration::MAX`] means never; zero lets nothing in.
     ///
     /// ```

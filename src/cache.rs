@@ -1,6 +1,7 @@
-//! `Cache`: a door, and shards behind locks.
+//! `Cache`: a door, and shards that are read without locks and written under them.
 //!
-//! Every call has the same form: check the thread's mark, weigh and hash
+//! A read visits its shard without a lock, or, if that cannot be, under it (`read`). Every other
+//! call has the same form: check the thread's mark, weigh and hash
 //! without a lock, open the way out, lock one shard, let the core do its work,
 //! unlock, then tell and drop what left. Two shard locks are never held at
 //! once. Only `gather` goes through several shards, one after
@@ -78,17 +79,30 @@ const A_BATCH: usize = 256;
 ///
 /// # Concurrency
 ///
-/// Each call locks one shard, reads too, so calls on keys of different shards don't
-/// meet. A hit holds the lock for some 10 ns and the clone of the value.
+/// Reads take no lock, whether they find their key or not ([`get`](Cache::get),
+/// [`peek`](Cache::peek), [`view`](Cache::view), [`contains_key`](Cache::contains_key),
+/// [`get_many`](Cache::get_many), loading calls that hit, and others): a thread that reads writes
+/// a line of its own and no other, unless the entry's count of hits rises. Reads are
+/// linearizable: a key that is only being replaced is never absent. They look under the shard's
+/// lock where the value is being changed in place or the shard's table rebuilt, walked or
+/// emptied at that moment; with a policy whose hits change the order ([`Lru`](crate::policy::Lru)) or
+/// a rule for reads; at a thread's first reads; and in threads beyond twice as many as there are processors.
+///
+/// Each write locks one shard, and waits, before it moves or drops or changes what readers may be
+/// looking at, for one read of each thread that was reading that shard then: some 20 ns and the
+/// clone of the value, or the closure of `view`. Values leave memory in the call that made
+/// them leave; nothing is deferred.
+///
 /// Weighers and rules for times to live (at insert), loaders, listeners and the drop of keys and
-/// values run without any lock and may call back into this or any other cache. Under the
-/// lock of one shard run `Eq` of keys, `Clone` of a hit, and the closures of
-/// [`view`](Cache::view), [`update`](Cache::update), [`remove_if`](Cache::remove_if),
+/// values run without any lock and may call back into this or any other cache. In a read, `Eq` of
+/// keys and `Clone` of the value may call other caches; if they call this one they panic. Under the
+/// lock of one shard run `Eq` of keys in writes, and the closures of
+/// [`update`](Cache::update), [`remove_if`](Cache::remove_if),
 /// [`retain`](Cache::retain) and [`Entry::and_modify`], with the weigher and the rule
-/// that follow a change, and the rule for reads; these must not call into any brimful
-/// cache. Under the lock of one load runs `Clone` of what was loaded, for the callers
+/// that follow a change, and the rule for reads; these, and the closure of `view`, must not call
+/// into any brimful cache. Under the lock of one load runs `Clone` of what was loaded, for the callers
 /// that waited. The closures panic if
-/// they do; `Eq` and `Clone` panic in debug builds and may deadlock otherwise.
+/// they do; `Eq` and `Clone` under a lock panic in debug builds and may deadlock otherwise.
 ///
 /// # Panics
 ///
@@ -505,7 +519,7 @@ fn lock_at<K, V, F: Form>(
 /// are processors, and some for those that wait for other things. In a small cache they lie
 /// side by side, to keep it small.
 fn lanes(shards: usize) -> Lanes {
-    const FEWEST: usize = 16;
+    const FEWEST: usize = if cfg!(brimful_loom) { 4 } else { 16 };
     const MOST: usize = 128;
     let threads = (2 * processors()).next_power_of_two().clamp(FEWEST, MOST);
     Lanes::new(threads, u32::from(shards > 1))

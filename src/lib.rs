@@ -37,8 +37,8 @@
 //! # Cost
 //!
 //! There are no cargo features, no background thread unless asked for, and no async runtime; the
-//! tree has 12 crates. `unsafe` is in three blocks of one file, which name instructions of the
-//! processor.
+//! tree has 12 crates. `unsafe` is in the room of the table, which threads read while others write
+//! it, and where instructions of the processor are named.
 
 mod budget;
 mod builder;

@@ -266,7 +266,7 @@ impl Drop for Stay<'_> {
 }
 
 #[cfg(test)]
-#[cfg(not(brimful_loom))]
+#[cfg(not(any(brimful_loom, brimful_locked)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;

@@ -407,13 +407,19 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[inline]
     #[track_caller]
     fn may_be_called(&self) {
-        reentry::check();
+        reentry::check(self.address());
         self.shelves.lanes.check();
+    }
+
+    /// By what a mark names this cache.
+    #[inline]
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.shelves).addr()
     }
 
     /// Whether this thread is inside of such code.
     fn is_inside(&self) -> bool {
-        reentry::is_marked() || self.shelves.lanes.is_inside()
+        reentry::is_marked(self.address()) || self.shelves.lanes.is_inside()
     }
 
     /// What time it is, where entries have deadlines: to be asked before the lock.

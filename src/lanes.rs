@@ -266,7 +266,8 @@ impl Drop for Stay<'_> {
 }
 
 #[cfg(test)]
-#[cfg(not(any(brimful_loom, brimful_locked)))]
+#[cfg(not(brimful_locked))]
+#[cfg(not(brimful_loom))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;

@@ -8,23 +8,40 @@
 //!
 //! Debug builds set the mark around `Eq` and `Clone` under a lock too; release builds don't
 //! pay for that. In a visit without a lock they may call other caches, and the lanes tell that
-//! it is not this one.
+//! it is not this one; a read that could be such a visit, but takes the lock, marks the thread
+//! for its own cache alone, in all builds.
 
 use crate::sync::{MARKED, panicking};
 use std::cell::Cell;
 
-/// Panics if this thread is inside a closure that runs under a shard's lock.
+/// No mark.
+const NONE: usize = 0;
+
+/// The mark of a thread that must call no cache.
+const ANY: usize = 1;
+
+/// Panics if this thread must not call the cache with this address.
 #[inline]
 #[track_caller]
-pub(crate) fn check() {
-    if MARKED.with(Cell::get) {
+pub(crate) fn check(cache: usize) {
+    if MARKED.with(Cell::get) != NONE {
+        check_mark(cache);
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn check_mark(cache: usize) {
+    if is_marked(cache) {
         refuse();
     }
 }
 
-/// Whether this thread is inside such a closure.
-pub(crate) fn is_marked() -> bool {
-    MARKED.with(Cell::get)
+/// Whether this thread must not call the cache with this address.
+pub(crate) fn is_marked(cache: usize) -> bool {
+    let mark = MARKED.with(Cell::get);
+    mark == ANY || mark == cache && mark != NONE
 }
 
 /// Whether a destructor may lock a shard, that is not `inside` of such code: it panics as
@@ -50,14 +67,28 @@ pub(crate) fn refuse() -> ! {
 
 /// Marks the thread until dropped.
 pub(crate) struct Mark {
-    before: bool,
+    before: usize,
 }
 
 impl Mark {
+    /// It must call no cache.
     #[inline]
     pub(crate) fn set() -> Self {
+        Self::set_to(ANY)
+    }
+
+    /// It must not call the cache with this address, nor what it must not call already.
+    pub(crate) fn set_for(cache: usize) -> Self {
+        match MARKED.with(Cell::get) {
+            NONE => Self::set_to(cache),
+            _ => Self::set_to(ANY),
+        }
+    }
+
+    #[inline]
+    fn set_to(mark: usize) -> Self {
         Self {
-            before: MARKED.with(|mark| mark.replace(true)),
+            before: MARKED.with(|marked| marked.replace(mark)),
         }
     }
 
@@ -71,6 +102,6 @@ impl Mark {
 impl Drop for Mark {
     #[inline]
     fn drop(&mut self) {
-        MARKED.with(|mark| mark.set(self.before));
+        MARKED.with(|marked| marked.set(self.before));
     }
 }

@@ -25,7 +25,7 @@ mod chosen {
 
     std::thread_local! {
         /// See `reentry`.
-        pub(crate) static MARKED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+        pub(crate) static MARKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
     }
 
     /// Processors this process may use, at least 1.
@@ -101,7 +101,7 @@ mod chosen {
 
     loom::thread_local! {
         /// See `reentry`.
-        pub(crate) static MARKED: std::cell::Cell<bool> = std::cell::Cell::new(false);
+        pub(crate) static MARKED: std::cell::Cell<usize> = std::cell::Cell::new(0);
     }
 
     /// `loom`'s lock with `parking_lot`'s signatures.

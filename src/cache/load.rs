@@ -19,7 +19,6 @@ use crate::error::LoadError;
 use crate::flight::chain::Cycle;
 use crate::form::Form;
 use crate::hash::Hashed;
-use crate::reentry::Mark;
 use crate::shard::Shard;
 use crate::table::{Entry, Look};
 use crate::unwind::after_dropping;
@@ -285,7 +284,7 @@ where
             }
         }
         let mut shard = lock_at(self.shard(hashed), now);
-        let _mark = Mark::set_in_debug();
+        let _mark = self.mark_read();
         let is = |found: &K| key.equivalent(found);
         let now = shard.now();
         let entry = shard.get(hashed.tag(), is)?;

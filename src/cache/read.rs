@@ -76,12 +76,22 @@ where
         if Self::READS_LOCK || F::TIMED && self.door.expiry.rules_reads() {
             return None;
         }
-        reentry::check();
-        let visit = self.shelves.visit(hashed.shard(self.shards.len()));
-        if visit.is_none() {
+        reentry::check(self.address());
+        let shard = hashed.shard(self.shards.len());
+        self.shelves.visit(shard).or_else(|| {
             self.begin_to_read();
+            self.shelves.visit(shard)
+        })
+    }
+
+    /// Marks the thread while `Eq` or `Clone` runs in a read under the lock. Where reads take it
+    /// always: as for a write. Else they may call other caches, as in a read without.
+    #[inline]
+    pub(super) fn mark_read(&self) -> Option<Mark> {
+        if Self::READS_LOCK || F::TIMED && self.door.expiry.rules_reads() {
+            return Mark::set_in_debug();
         }
-        visit
+        Some(Mark::set_for(self.address()))
     }
 
     /// Goes on to prepare this thread for reads without a lock, if it can have them.
@@ -142,7 +152,7 @@ where
         Q: Equivalent<K> + ?Sized,
     {
         let mut shard = lock_at(self.shard(hashed), now);
-        let _mark = Mark::set_in_debug();
+        let _mark = self.mark_read();
         if F::TIMED && self.door.expiry.rules_reads() {
             return self.read_by_rule(&mut shard, hashed, key, read);
         }
@@ -229,7 +239,7 @@ where
             }
         }
         let shard = lock_at(self.shard(hashed), now);
-        let _mark = Mark::set_in_debug();
+        let _mark = self.mark_read();
         let now = shard.now();
         let entry = shard.peek(hashed.tag(), |found| key.equivalent(found), now)?;
         Some(read(entry, now))

@@ -38,11 +38,15 @@ pub enum Name {
     MutexMap,
     /// no bound: dashmap
     Dashmap,
+    /// no bound: papaya, whose reads take no lock
+    Papaya,
+    /// no bound: scc::HashMap
+    SccMap,
 }
 
 impl Name {
     /// Those measured if nobody chooses.
-    pub const DEFAULT: [Self; 11] = [
+    pub const DEFAULT: [Self; 13] = [
         Self::Brimful,
         Self::QuickCache,
         Self::Moka,
@@ -54,11 +58,16 @@ impl Name {
         Self::RwlockMap,
         Self::MutexMap,
         Self::Dashmap,
+        Self::Papaya,
+        Self::SccMap,
     ];
 
     /// Whether it evicts by itself.
     pub fn is_bounded(self) -> bool {
-        !matches!(self, Self::RwlockMap | Self::MutexMap | Self::Dashmap)
+        !matches!(
+            self,
+            Self::RwlockMap | Self::MutexMap | Self::Dashmap | Self::Papaya | Self::SccMap
+        )
     }
 
     /// Whether its bound can be a sum of weights. The maps without a bound are
@@ -75,10 +84,11 @@ impl Name {
             Self::Moka => "moka",
             Self::MiniMoka => "mini-moka",
             Self::FoyerS3Fifo | Self::FoyerLru => "foyer-memory",
-            Self::Scc => "scc",
+            Self::Scc | Self::SccMap => "scc",
             Self::MutexLru => "lru",
             Self::RwlockMap | Self::MutexMap => "hashbrown",
             Self::Dashmap => "dashmap",
+            Self::Papaya => "papaya",
         }
     }
 
@@ -98,6 +108,8 @@ impl Name {
             Self::RwlockMap => task.with(maps::rwlock::<K, V>()),
             Self::MutexMap => task.with(maps::mutex::<K, V>()),
             Self::Dashmap => task.with(maps::dashmap::<K, V>()),
+            Self::Papaya => task.with(maps::papaya::<K, V>()),
+            Self::SccMap => task.with(maps::scc::<K, V>()),
         }
     }
 
@@ -117,6 +129,8 @@ impl Name {
             Self::RwlockMap => task.with(maps::rwlock()),
             Self::MutexMap => task.with(maps::mutex()),
             Self::Dashmap => task.with(maps::dashmap()),
+            Self::Papaya => task.with(maps::papaya()),
+            Self::SccMap => task.with(maps::scc()),
         })
     }
 }

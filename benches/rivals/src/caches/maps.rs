@@ -27,6 +27,16 @@ pub fn dashmap<K: Key, V: Value>() -> impl Rival<K, V> {
     DashMap::<K, V, RandomState>::default()
 }
 
+/// A map whose reads take no lock, and which frees what was replaced or removed some time later.
+pub fn papaya<K: Key, V: Value>() -> impl Rival<K, V> {
+    ::papaya::HashMap::<K, V, RandomState>::default()
+}
+
+/// A map with a lock for each bucket.
+pub fn scc<K: Key, V: Value>() -> impl Rival<K, V> {
+    ::scc::HashMap::<K, V, RandomState>::default()
+}
+
 trait Lock<T>: Default + Send + Sync + 'static {
     fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R;
     fn with_mut<R>(&self, write: impl FnOnce(&mut T) -> R) -> R;
@@ -150,6 +160,52 @@ impl<K: Key, V: Value> Rival<K, V> for DashMap<K, V, RandomState> {
     #[inline]
     fn remove(&self, key: &K) {
         self.remove(key);
+    }
+
+    fn resident(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<K: Key, V: Value> Rival<K, V> for ::papaya::HashMap<K, V, RandomState> {
+    const BOUNDED: bool = false;
+
+    #[inline]
+    fn get(&self, key: &K) -> Option<V> {
+        self.pin().get(key).cloned()
+    }
+
+    #[inline]
+    fn insert(&self, key: K, value: V) -> bool {
+        self.pin().insert(key, value).is_none()
+    }
+
+    #[inline]
+    fn remove(&self, key: &K) {
+        self.pin().remove(key);
+    }
+
+    fn resident(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<K: Key, V: Value> Rival<K, V> for ::scc::HashMap<K, V, RandomState> {
+    const BOUNDED: bool = false;
+
+    #[inline]
+    fn get(&self, key: &K) -> Option<V> {
+        self.read_sync(key, |_, value| value.clone())
+    }
+
+    #[inline]
+    fn insert(&self, key: K, value: V) -> bool {
+        self.upsert_sync(key, value).is_none()
+    }
+
+    #[inline]
+    fn remove(&self, key: &K) {
+        self.remove_sync(key);
     }
 
     fn resident(&self) -> usize {

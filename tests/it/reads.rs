@@ -320,6 +320,43 @@ fn who_waits_for_a_key_sees_it_whole() {
     });
 }
 
+/// Fault 16: what left is gone when the call that made it leave has returned, whoever reads
+/// beside: nothing is kept for later.
+#[test]
+fn fault_16_no_value_outlives_the_call_that_made_it_leave() {
+    ends(|| {
+        const WRITERS: usize = 2;
+        const READERS: usize = 2;
+        let token = Arc::new(());
+        let cache: Cache<u64, Arc<()>> = Cache::builder(Entries(64)).shards(2).build().unwrap();
+        scope(|scope| {
+            for n in 0..WRITERS as u64 {
+                let (cache, token) = (&cache, &token);
+                scope.spawn(move || {
+                    for key in 0..calls() / 10 {
+                        cache.insert(key * 2 + n, Arc::clone(token));
+                        // Besides those that are resident each thread may hold two.
+                        let alive = Arc::strong_count(token) - 1;
+                        assert!(alive <= 64 + 2 * (WRITERS + READERS), "{alive}");
+                    }
+                });
+            }
+            for _ in 0..READERS {
+                let cache = &cache;
+                scope.spawn(move || {
+                    let mut random = Random::new(16);
+                    for _ in 0..calls() / 10 {
+                        cache.get(&random.below(2 * calls() / 10));
+                    }
+                });
+            }
+        });
+        assert_eq!(Arc::strong_count(&token) - 1, cache.len());
+        drop(cache);
+        assert_eq!(Arc::strong_count(&token), 1);
+    });
+}
+
 // ---- threads ----
 
 #[test]

@@ -86,10 +86,10 @@ const A_BATCH: usize = 256;
 /// linearizable: a key that is only being replaced is never absent. They look under the shard's
 /// lock where the value is being changed in place or the shard's table rebuilt, walked or
 /// emptied at that moment; with a policy whose hits change the order ([`Lru`](crate::policy::Lru)) or
-/// a rule for reads; at a thread's first reads; and in threads beyond twice as many as there are processors.
+/// a rule for reads; at a thread's first reads, while others hold locks; and in threads beyond twice as many as there are processors (16 at least, 128 at most).
 ///
 /// Each write locks one shard, and waits, before it moves or drops or changes what readers may be
-/// looking at, for one read of each thread that was reading that shard then: some 20 ns and the
+/// looking at, for one read of each thread that was reading that shard then: a look-up and the
 /// clone of the value, or the closure of `view`. Values leave memory in the call that made
 /// them leave; nothing is deferred.
 ///

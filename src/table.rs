@@ -72,6 +72,7 @@ use crate::tag::Tag;
 use cells::Cells;
 use group::WAYS;
 use label::Label;
+use std::mem::needs_drop;
 
 pub(crate) struct Table<K, V, F: Form> {
     /// The cells that the shelf shows; this table owns them.
@@ -270,7 +271,7 @@ impl<K, V, F: Form> Table<K, V, F> {
             return Ok(slot);
         }
         let slot = Slot(self.cells.vacancy(tag));
-        self.cells.prefetch_cell(slot.0);
+        self.cells.prefetch_vacancy(slot.0);
         Err(Vacant { table: self, slot })
     }
 
@@ -321,10 +322,13 @@ impl<K, V, F: Form> Table<K, V, F> {
         Some(unsafe { self.cells.take(slot.0) })
     }
 
-    /// Takes an entry out that needs no drop: hardly a line of a large one is read. Waits for
-    /// its readers.
+    /// Takes an entry out whose key and value need no drop: hardly a line of a large one is
+    /// read. What the policy keeps with it is dropped. Waits for its readers.
     #[inline(always)]
     pub(crate) fn forget(&mut self, slot: Slot) -> Option<()> {
+        if needs_drop::<F::Meta>() {
+            return self.take(slot).map(drop);
+        }
         self.hide(slot)?;
         self.cells.forget(slot.0);
         Some(())
@@ -461,7 +465,7 @@ impl<K, V, F: Form> Iterator for Taken<K, V, F> {
 
 impl<K, V, F: Form> Drop for Taken<K, V, F> {
     fn drop(&mut self) {
-        if std::mem::needs_drop::<Owned<K, V, F>>() {
+        if needs_drop::<Owned<K, V, F>>() {
             self.for_each(drop);
         }
         // SAFETY: these cells were taken off their shelf and their table.
@@ -472,7 +476,7 @@ impl<K, V, F: Form> Drop for Taken<K, V, F> {
 impl<K, V, F: Form> Residents<F::Meta> for Table<K, V, F> {
     #[inline]
     fn find(&self, tag: Tag, is: impl Fn(&F::Meta) -> bool) -> Option<Slot> {
-        self.slot_where(tag, |entry| is(self.cells.meta_of(entry)))
+        self.slot_where(tag, |entry| is(entry.meta()))
     }
 
     #[inline]

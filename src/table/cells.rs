@@ -102,7 +102,7 @@ impl<K, V, F: Form> Entry<K, V, F> {
         self.label.tag()
     }
 
-    // In these four: who has a reference to an entry was given it in a stay, or has borrowed the
+    // In the first three: who has a reference to an entry was given it in a stay, or has borrowed the
     // table; so its fields are there (invariant 1), and nobody writes them (invariant 2) but what
     // lies in atomics.
 
@@ -127,7 +127,7 @@ impl<K, V, F: Form> Entry<K, V, F> {
 
     /// What the policy keeps with it, for the holder of the lock.
     #[inline]
-    fn meta(&self) -> &F::Meta {
+    pub(super) fn meta(&self) -> &F::Meta {
         // SAFETY: by invariant 3 the holder alone looks at it, and while it has borrowed the
         // table, as here, it has no `&mut`.
         unsafe { (*self.meta.get()).assume_init_ref() }
@@ -378,7 +378,7 @@ impl<K, V, F: Form> Cells<K, V, F> {
     pub(super) unsafe fn write(&self, slot: usize, owned: Owned<K, V, F>) {
         let entry = &self.entries()[slot];
         entry.trace.write();
-        // SAFETY: by invariant 2 nobody looks at an empty slot.
+        // SAFETY: by invariant 2, which the caller keeps, nobody looks at an empty slot.
         unsafe {
             (*entry.meta.get()).write(owned.meta);
             (*entry.extra.get()).write(owned.extra);
@@ -490,12 +490,6 @@ impl<K, V, F: Form> Cells<K, V, F> {
         self.get(slot).map(Entry::meta)
     }
 
-    /// What the policy keeps with this entry, for the holder of the lock.
-    #[inline]
-    pub(super) fn meta_of<'a>(&self, entry: &'a Entry<K, V, F>) -> &'a F::Meta {
-        entry.meta()
-    }
-
     /// What the policy keeps with an entry, to be changed.
     ///
     /// # Safety
@@ -518,13 +512,13 @@ impl<K, V, F: Form> Cells<K, V, F> {
 
     /// Asks for the memory of an empty slot, and does not wait for it.
     #[inline]
-    pub(super) fn prefetch_cell(&self, slot: usize) {
+    pub(super) fn prefetch_vacancy(&self, slot: usize) {
         if let Some(entry) = self.entries().get(slot) {
             processor::prefetch(entry);
         }
     }
 
-    /// The groups of a table that holds these cells' entries, as their overflow counts must be.
+    /// Proves invariant 1 and the overflow counts from scratch, while nobody writes.
     pub(super) fn check(&self) {
         let mut overflow = vec![0; self.groups.len()];
         for slot in 0..self.slots() {

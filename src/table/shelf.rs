@@ -1,7 +1,7 @@
 //! `Shelf`: where readers without a lock find a shard's cells.
 //!
-//! A line of its own, which is written only when the table is: where its memory changes, or
-//! where so much is changed that readers are sent to the lock until it is done. While it is
+//! A shelf has a line of its own, which is written only where the table's memory changes, or where
+//! so much is changed that readers are sent to the lock until it is done. While it is
 //! closed, and all stays have ended that may have seen it open, everything in it is the
 //! holder's alone.
 //!
@@ -50,7 +50,7 @@ impl<K, V, F: Form> Shelf<K, V, F> {
     /// # Safety
     /// The shelf is closed, no stay is left that saw it open, and the caller holds the lock.
     pub(super) unsafe fn set_cells(&self, cells: Cells<K, V, F>) {
-        // SAFETY: by the invariant nobody looks at them.
+        // SAFETY: by the invariant, which the caller keeps, nobody looks at them.
         unsafe { *self.cells.get() = cells };
     }
 

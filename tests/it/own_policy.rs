@@ -16,9 +16,10 @@ use crate::world::counted::{Id, Key, Val, WORLD, new_world, told};
 use crate::world::door::{Counted, Plan, open};
 use crate::world::{Random, count, seed};
 use brimful::policy::{Policy, Residents, Slot, Tag, Touch};
-use brimful::{Cause, Updated};
+use brimful::{Cache, Cause, Entries, Updated};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 // A policy of one's own: begin
 /// Last in, first out.
@@ -329,6 +330,59 @@ fn a_policy_is_told_its_share_when_born_resized_and_cleared() {
     let mut cache = open::<Auditor<true>>(plan(u64::MAX, None, true));
     cache.set_capacity(5);
     assert_eq!(SHARES.take(), [u64::MAX, 5]);
+}
+
+/// Evicts at random, and keeps something on the heap with each entry.
+struct Hoarder(#[allow(dead_code)] Arc<()>, u64);
+
+thread_local! {
+    static HOARD: Arc<()> = Arc::default();
+}
+
+struct Hoarded(#[allow(dead_code)] Arc<()>);
+
+impl Default for Hoarded {
+    fn default() -> Self {
+        Self(HOARD.with(Arc::clone))
+    }
+}
+
+impl Policy for Hoarder {
+    type Meta = Hoarded;
+    const TOUCH: Touch = Touch::Mark;
+
+    fn new(_share: u64, seed: u64) -> Self {
+        Self(HOARD.with(Arc::clone), seed | 1)
+    }
+    fn admit(&mut self, _: Slot, _: Tag, _: &mut impl Residents<Hoarded>) {}
+    fn forget(&mut self, _: Slot, _: &mut impl Residents<Hoarded>) {}
+    fn victim(&mut self, residents: &mut impl Residents<Hoarded>) -> Option<Slot> {
+        self.1 = self.1.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        residents.nth(self.1 >> 33)
+    }
+    fn moved(&mut self, _: &mut impl Residents<Hoarded>) {}
+}
+
+/// Neither key nor value needs a drop there, and nobody listens; what the policy keeps does.
+#[test]
+fn what_a_policy_keeps_with_an_entry_goes_with_it() {
+    let cache: Cache<u32, u32, Hoarder> = Cache::builder(Entries(10))
+        .policy::<Hoarder>()
+        .shards(1)
+        .build()
+        .unwrap();
+    let kept = || HOARD.with(Arc::strong_count) - 2;
+    for n in 0..100 {
+        cache.insert(n, n);
+        assert_eq!(kept(), cache.len());
+    }
+    cache.remove(&99);
+    assert_eq!(kept(), cache.len());
+    cache.shrink_to_fit();
+    cache.clear();
+    assert_eq!(kept(), 0);
+    drop(cache);
+    assert_eq!(HOARD.with(Arc::strong_count), 1);
 }
 
 fn hits_touch_and_looks_do_not<const IN_ORDER: bool>() {

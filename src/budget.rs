@@ -1,15 +1,18 @@
 //! The hard bound: one `Budget` for all shards, and a `Reservation` to carry room.
 //!
 //! ```text
-//! used = what the shards hold + what is reserved        used <= capacity, always
+//! used = what the shards hold + what they keep spare + what is reserved
+//! used <= capacity, always
 //!
 //! to add an entry (under its shard's lock):
-//!     draw its room, or what there is of it: used += room, only while the sum stays
+//!     begin with the shard's spare room
+//!     draw the rest, or what there is of it: used += room, only while the sum stays
 //!         <= capacity
 //!     own victims pay for the rest: their room goes into the reservation, not back to the
 //!         budget, until the reservation holds enough, or the budget has all that is missing
 //!     else gather: one gatherer at a time; while it gathers, no other call takes from
 //!         the budget, so room that it frees cannot be snatched away
+//!     what is left over stays with the shard as its spare room, up to a limit
 //! after an entry is unlinked: used -= room
 //! ```
 //!
@@ -21,15 +24,18 @@
 //! 3. All takes happen under some shard's lock or by the one gatherer. A call that
 //!    lowers the capacity keeps gatherers out and passes through every shard's
 //!    lock once, so no take can have seen the old capacity afterwards.
-//! 4. A reservation gives back what it holds when dropped: room is never lost.
+//! 4. A reservation gives what it holds to its shard or back to the budget when dropped: room
+//!    is never lost.
 //! 5. A budget that is `alone` is changed under `&mut` of its cache, so no other thread
 //!    reads or writes its words meanwhile.
+//! 6. A shard's spare room is changed by the holder of its lock alone. Others read it, after
+//!    `used`, to say what entries use: that is never more than the capacity.
 //!
 //! The budget does not know which shard holds what: shards do. Entries that are not limited in
 //! number it does not count: each change of a word that all processors share costs.
 
 use crate::room::Room;
-use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Figure, Mutex, MutexGuard, Ordering};
 
 /// One dimension of the bound.
 struct Pool {
@@ -55,6 +61,11 @@ impl Pool {
     #[inline]
     fn used(&self) -> u64 {
         self.used.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn free(&self) -> u64 {
+        self.capacity().saturating_sub(self.used())
     }
 
     /// Takes `most`, or what there is if that is at least `least`, or nothing; says how much.
@@ -98,12 +109,17 @@ impl Pool {
     }
 }
 
+/// So often a figure is read again while shards give room back.
+const MOST_LOOKS: usize = 1_000;
+
 pub(crate) struct Budget {
     weight: Pool,
     /// Only where entries are limited beside the weight: else they are not counted here.
     entries: Option<Pool>,
     gathering: AtomicBool,
     gatherer: Mutex<()>,
+    /// How often shards began to give spare room back, and how often that was done.
+    returns: [Figure; 2],
 }
 
 impl Budget {
@@ -125,16 +141,18 @@ impl Budget {
             entries: entries.map(|entries| Pool::new(entries, alone)),
             gathering: AtomicBool::new(false),
             gatherer: Mutex::new(()),
+            returns: [Figure::new(0), Figure::new(0)],
         }
     }
 
-    /// The weight that entries and reservations hold now: one load, never over.
+    /// The weight that is used now, spare room included: one load, never over.
     #[inline]
     pub(crate) fn weight(&self) -> u64 {
         self.weight.used()
     }
 
-    /// The entries that are charged as such now, if they are limited: one load, never over.
+    /// The entries that are charged as such now, if they are limited, spare room included: one
+    /// load, never over.
     #[inline]
     pub(crate) fn entries(&self) -> Option<u64> {
         self.entries.as_ref().map(Pool::used)
@@ -157,6 +175,12 @@ impl Budget {
         weight > 0 && self.weight.used() >= self.weight.capacity()
     }
 
+    /// Whether so much is free now.
+    fn has(&self, room: Room) -> bool {
+        let entries = self.entries.as_ref();
+        self.weight.free() >= room.weight && entries.is_none_or(|pool| pool.free() >= room.entries)
+    }
+
     /// Whether a lowered capacity is still being worked off.
     pub(crate) fn is_over(&self) -> bool {
         let capacity = self.weight.capacity();
@@ -175,6 +199,30 @@ impl Budget {
         self.weight.give(room.weight);
     }
 
+    /// Gives back the spare room of a shard, whose lock the caller holds.
+    pub(crate) fn give_spare(&self, spare: &Spare) {
+        let [begun, done] = &self.returns;
+        begun.fetch_add(1, Ordering::AcqRel);
+        self.give(spare.take());
+        done.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What entries use: what `used` says, without what shards keep spare, which is read last
+    /// and may have grown since. Never over; and of one moment with regard to room that is given
+    /// back meanwhile, which else would show as a rise.
+    pub(crate) fn less_spare(&self, used: impl Fn() -> u64, spare: impl Fn() -> u64) -> u64 {
+        let [begun, done] = &self.returns;
+        for _ in 0..MOST_LOOKS {
+            let before = done.load(Ordering::Acquire);
+            let used = used();
+            let sum = if used == 0 { 0 } else { spare() };
+            if begun.load(Ordering::Acquire) == before {
+                return used.saturating_sub(sum);
+            }
+        }
+        used().saturating_sub(spare())
+    }
+
     /// Takes room for entries as [`Pool::take`] does; without a limit there is always enough.
     #[inline]
     fn take_entries(&self, least: u64, most: u64) -> u64 {
@@ -188,6 +236,19 @@ impl Budget {
         Reservation {
             budget: self,
             room: Room::NONE,
+            home: None,
+            gathers: false,
+        }
+    }
+
+    /// A reservation that begins with the spare room of a shard, and leaves there what is left
+    /// over, up to `most`. The caller holds the shard's lock until it drops this.
+    #[inline]
+    pub(crate) fn reserve_at<'a>(&'a self, spare: &'a Spare, most: Room) -> Reservation<'a> {
+        Reservation {
+            budget: self,
+            room: spare.room(),
+            home: Some(Home { spare, most }),
             gathers: false,
         }
     }
@@ -220,6 +281,7 @@ impl<'a> Gatherer<'a> {
         Reservation {
             budget: self.budget,
             room: Room::NONE,
+            home: None,
             gathers: true,
         }
     }
@@ -231,10 +293,49 @@ impl Drop for Gatherer<'_> {
     }
 }
 
+/// Room that a shard keeps for its next entries: what victims left over. It counts as used.
+#[derive(Default)]
+pub(crate) struct Spare {
+    weight: Figure,
+    entries: Figure,
+}
+
+impl Spare {
+    #[inline]
+    pub(crate) fn room(&self) -> Room {
+        Room {
+            weight: self.weight.load(Ordering::Acquire),
+            entries: self.entries.load(Ordering::Acquire),
+        }
+    }
+
+    #[inline]
+    fn set(&self, room: Room) {
+        self.weight.store(room.weight, Ordering::Release);
+        self.entries.store(room.entries, Ordering::Release);
+    }
+
+    /// Takes it all. The caller holds the shard's lock.
+    pub(crate) fn take(&self) -> Room {
+        let room = self.room();
+        if room != Room::NONE {
+            self.set(Room::NONE);
+        }
+        room
+    }
+}
+
+/// Where a reservation leaves what is left over.
+struct Home<'a> {
+    spare: &'a Spare,
+    most: Room,
+}
+
 /// Room on its way from victims or the budget to an entry. It counts as used.
 pub(crate) struct Reservation<'a> {
     budget: &'a Budget,
     room: Room,
+    home: Option<Home<'a>>,
     gathers: bool,
 }
 
@@ -245,13 +346,21 @@ impl Reservation<'_> {
     }
 
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.room == Room::NONE
-    }
-
-    #[inline]
     pub(crate) fn covers(&self, need: Room) -> bool {
         self.room.covers(need)
+    }
+
+    /// Whether it would cover `need` with `more`, and with what the budget has free now.
+    #[inline]
+    pub(crate) fn would_cover(&self, need: Room, more: Room) -> bool {
+        let room = self.room.plus(more);
+        room.covers(need) || self.may_take() && self.budget.has(room.short_of(need))
+    }
+
+    /// How much may be left over for the shard's next entries.
+    #[inline]
+    pub(crate) fn most_spare(&self) -> Room {
+        self.home.as_ref().map_or(Room::NONE, |home| home.most)
     }
 
     /// Puts a victim's room into the reservation.
@@ -283,7 +392,7 @@ impl Reservation<'_> {
     /// Takes what `need` lacks from the budget, or what there is of it.
     #[inline]
     pub(crate) fn draw(&mut self, need: Room) {
-        if !self.is_empty() || !self.budget.is_full_for(need.weight) {
+        if !self.covers(need) && !self.budget.is_full_for(self.room.short_of(need).weight) {
             self.draw_free(need);
         }
     }
@@ -316,8 +425,23 @@ impl Reservation<'_> {
 impl Drop for Reservation<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.room != Room::NONE {
-            self.budget.give(self.room);
+        let before = self
+            .home
+            .as_ref()
+            .map_or(Room::NONE, |home| home.spare.room());
+        if self.room == before {
+            return;
+        }
+        let kept = match &self.home {
+            Some(home) => {
+                let kept = self.room.least(home.most);
+                home.spare.set(kept);
+                kept
+            }
+            None => Room::NONE,
+        };
+        if kept != self.room {
+            self.budget.give(self.room.minus(kept));
         }
     }
 }

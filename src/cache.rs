@@ -36,6 +36,7 @@ pub use many::LoadMany;
 pub use refresh::LoadOrRefresh;
 pub use sweeper::Sweeper;
 
+use crate::budget::{Budget, Reservation, Spare};
 use crate::cause::Cause;
 use crate::clock::Moment;
 use crate::door::Door;
@@ -43,12 +44,12 @@ use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
 use crate::lanes::Lanes;
 use crate::leave::Batches;
-use crate::leave::outbox::Outbox;
+use crate::leave::outbox::{Departure, Outbox};
 use crate::policy::Duel;
 use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
-use crate::shard::{Shard, Tally};
+use crate::shard::{Part, Shard, Tally};
 use crate::stats::Snapshot;
 use crate::sync::cells::LOCKLESS;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
@@ -73,7 +74,9 @@ const A_BATCH: usize = 256;
 /// At no moment, in the middle of no operation, does any thread see more weight
 /// or more entries resident than the capacity. Room is global: an entry may
 /// take all of it, whatever the number of shards, and a cache of *n* entries
-/// filled by one writer holds exactly *n* before the first one leaves.
+/// filled by one writer holds exactly *n* before the first one leaves. Where several
+/// threads use the cache a shard may evict a few entries at once and keep their room for
+/// its next ones, up to a 64th of its share: a full cache then holds up to that less.
 /// Values that have left but are still told, returned or dropped are in their
 /// caller's hands and no longer count.
 ///
@@ -166,14 +169,17 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let shelves = Arc::new(Shelves::new(shards, lanes));
         let shard = |index: usize| {
             let time = (door.expiry.to_idle, door.expiry.may_go_back());
-            let (shelves, room) = (Arc::clone(&shelves), (share, shards == 1));
-            CachePadded(Mutex::new(Shard::new(
-                shelves,
-                index,
-                room,
-                door.seed(index),
-                time,
-            )))
+            let part = Part {
+                share,
+                alone: shards == 1,
+                limits_entries: door.entry_limit.is_some(),
+            };
+            let shelves = Arc::clone(&shelves);
+            let shard = Shard::new(shelves, index, part, door.seed(index), time);
+            CachePadded {
+                spare: Spare::default(),
+                shard: Mutex::new(shard),
+            }
         };
         Self {
             shards: (0..shards).map(shard).collect(),
@@ -188,8 +194,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// than the capacity. Entries past their deadline count until a write or a
     /// sweep has taken them out.
     ///
-    /// One atomic load for caches that count entries or limit them: there, room on its
-    /// way to an entry counts as used. Else O(shards), with one lock at a time.
+    /// O(shards). Caches that count entries or limit them take no lock for it: there, room on
+    /// its way to an entry counts as used. Else one lock at a time.
     ///
     /// ```
     /// let cache = brimful::Cache::new(2);
@@ -199,7 +205,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[track_caller]
     pub fn len(&self) -> usize {
         self.may_be_called();
-        let counted = self.door.counted().unwrap_or_else(|| {
+        let counted = self.counted().unwrap_or_else(|| {
             let each = self.shards.iter().map(|shard| shard.lock().len() as u64);
             // Each weighs something, so of the two figures the lesser is never over.
             each.sum::<u64>().min(self.door.budget.weight())
@@ -207,7 +213,26 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         counted as usize
     }
 
-    /// Whether no entry is resident: one atomic load.
+    /// How many entries are resident, where the budget counts them.
+    fn counted(&self) -> Option<u64> {
+        let of = |spare: Room| {
+            if F::WEIGHED {
+                spare.entries
+            } else {
+                spare.weight
+            }
+        };
+        let used = || self.door.counted().unwrap_or(0);
+        self.door.counted()?;
+        Some(self.door.budget.less_spare(used, || self.spare(of)))
+    }
+
+    /// What shards keep for their next entries, in one dimension.
+    fn spare(&self, of: impl Fn(Room) -> u64) -> u64 {
+        self.shards.iter().map(|shard| of(shard.spare.room())).sum()
+    }
+
+    /// Whether no entry is resident. O(shards), without a lock.
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
@@ -219,15 +244,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub fn is_empty(&self) -> bool {
         self.may_be_called();
         // Where they are not counted, each weighs something.
-        self.door
-            .counted()
-            .unwrap_or_else(|| self.door.budget.weight())
-            == 0
+        self.counted().unwrap_or_else(|| self.used()) == 0
     }
 
-    /// The weight of all resident entries, in the cache's unit: one atomic
-    /// load. Exact when no other thread is writing; never more than the capacity.
-    /// Room on its way to an entry counts as used.
+    /// The weight of all resident entries, in the cache's unit. Exact when no other thread is
+    /// writing; never more than the capacity. Room on its way to an entry counts as used.
+    /// O(shards), without a lock.
     ///
     /// ```
     /// let cache = brimful::Cache::weighted(100, |_: &&str, text: &&str| text.len() as u64);
@@ -237,7 +259,13 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[track_caller]
     pub fn weight(&self) -> u64 {
         self.may_be_called();
-        self.door.budget.weight()
+        self.used()
+    }
+
+    /// The weight that entries use.
+    fn used(&self) -> u64 {
+        let budget = &self.door.budget;
+        budget.less_spare(|| budget.weight(), || self.spare(|spare| spare.weight))
     }
 
     /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight.
@@ -323,7 +351,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             self.door.budget.set_capacity(capacity);
             for shard in &self.shards {
                 // Also the barrier after which no thread can have seen the old capacity.
-                shard.lock().set_share(share, batches.panics());
+                let mut locked = shard.lock();
+                self.door.budget.give_spare(&shard.spare);
+                locked.set_share(share, batches.panics());
             }
         }
         let now = self.now();
@@ -347,8 +377,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
                 if !self.door.budget.is_over() {
                     return false;
                 }
-                let mut shard = lock_at(shard, now);
-                most -= shard.evict_over_capacity(floor, most, &self.door.budget, out, panics);
+                let mut locked = lock_at(shard, now);
+                self.door.budget.give_spare(&shard.spare);
+                most -= locked.evict_over_capacity(floor, most, &self.door.budget, out, panics);
                 if most == 0 {
                     return true;
                 }
@@ -386,18 +417,32 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// Empties a shard, and tells and drops what was in it.
     fn let_all_go(
         &self,
-        shard: &Mutex<Shard<K, V, F>>,
+        shard: &CachePadded<K, V, F>,
         now: Moment,
         cause: Cause,
         batches: &mut Batches<'_, K, V>,
     ) {
-        let taken = lock_at(shard, now).empty(cause, &self.door.budget, batches.panics());
+        let taken = self.empty(shard, now, cause, batches);
         if !F::TIMED {
             return batches.drop_all(taken);
         }
         let mut tally = Tally::default();
         batches.drop_all(taken.inspect(|left| tally.note(left)));
         shard.lock().recount(&tally, cause);
+    }
+
+    /// Empties a shard, and hands out what was in it. It keeps no room.
+    fn empty(
+        &self,
+        shard: &CachePadded<K, V, F>,
+        now: Moment,
+        cause: Cause,
+        batches: &mut Batches<'_, K, V>,
+    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F, S> {
+        let budget = &self.door.budget;
+        let mut locked = lock_at(shard, now);
+        budget.give_spare(&shard.spare);
+        locked.empty(cause, budget, batches.panics())
     }
 
     /// Whether every read of this cache takes its shard's lock: where hits change the order.
@@ -459,7 +504,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub fn stats(&self) -> Snapshot {
         self.may_be_called();
         let shards = self.shards.iter();
-        let mut stats = self.door.stats(shards.map(|shard| shard.lock().snapshot()));
+        let shards = shards.map(|shard| shard.lock().snapshot());
+        let mut stats = self.door.stats(shards, self.counted(), self.used());
         let (hits, misses) = self.shelves.lanes.counts();
         stats.add_lookups(hits, misses);
         stats
@@ -491,22 +537,35 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// If an invariant does not hold.
     #[doc(hidden)]
     pub fn check(&self) {
-        let shards = self.shards.iter().map(|shard| shard.lock().check());
-        self.door.check(shards.fold(Room::NONE, Room::plus));
+        let held = |shard: &CachePadded<K, V, F>| shard.lock().check().plus(shard.spare.room());
+        self.door
+            .check(self.shards.iter().map(held).fold(Room::NONE, Room::plus));
     }
 }
 
-/// A shard padded to two cache lines (processors prefetch them in pairs), so that taking its
-/// lock does not slow down its neighbours. A power of two is also quicker to step over.
+/// A shard, and the room that it keeps for its next entries, padded to two cache lines
+/// (processors prefetch them in pairs), so that taking its lock does not slow down its
+/// neighbours. A power of two is also quicker to step over.
 #[repr(align(128))]
-struct CachePadded<K, V, F: Form>(Mutex<Shard<K, V, F>>);
+struct CachePadded<K, V, F: Form> {
+    spare: Spare,
+    shard: Mutex<Shard<K, V, F>>,
+}
+
+impl<K, V, F: Form> CachePadded<K, V, F> {
+    /// Room for a call that holds this shard's lock: to be dropped before it.
+    #[inline]
+    fn reserve<'a>(&'a self, locked: &Shard<K, V, F>, budget: &'a Budget) -> Reservation<'a> {
+        budget.reserve_at(&self.spare, locked.most_spare())
+    }
+}
 
 impl<K, V, F: Form> std::ops::Deref for CachePadded<K, V, F> {
     type Target = Mutex<Shard<K, V, F>>;
 
     #[inline]
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.shard
     }
 }
 
@@ -549,7 +608,7 @@ where
 
     #[inline]
     #[track_caller]
-    fn shard(&self, hashed: Hashed) -> &Mutex<Shard<K, V, F>> {
+    fn shard(&self, hashed: Hashed) -> &CachePadded<K, V, F> {
         self.may_be_called();
         &self.shards[hashed.shard(self.shards.len())]
     }
@@ -582,7 +641,7 @@ impl<K, V, F: Form, S> fmt::Debug for Cache<K, V, F, S> {
     /// Prints the figures, not the entries: nothing is asked of `K` and `V`,
     /// and nothing is locked. So `len` is missing where it takes locks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut figures = self.door.figures(self.door.counted(), f);
+        let mut figures = self.door.figures(self.counted(), self.used(), f);
         figures.field("shards", &self.shards.len());
         figures.finish_non_exhaustive()
     }
@@ -593,7 +652,7 @@ impl<K, V, F: Form, S> Drop for Cache<K, V, F, S> {
     /// [`Expired`](Cause::Expired) if it was past its end.
     fn drop(&mut self) {
         let shards = self.shards.iter_mut();
-        self.door.close(shards.map(|shard| shard.0.get_mut()));
+        self.door.close(shards.map(|shard| shard.shard.get_mut()));
     }
 }
 

@@ -177,7 +177,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         F::Unit::of(self.budget.capacity())
     }
 
-    /// How many entries are resident, where the budget counts them.
+    /// How many entries are in use, where the budget counts them.
     pub(crate) fn counted(&self) -> Option<u64> {
         if F::WEIGHED {
             self.budget.entries()
@@ -186,12 +186,18 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         }
     }
 
-    /// The statistics of all shards in sum, with what only the door knows.
-    pub(crate) fn stats(&self, shards: impl Iterator<Item = Snapshot>) -> Snapshot {
+    /// The statistics of all shards in sum, with what only the door knows. `len`, if it is
+    /// counted, and `weight` are of one moment, where a sum would be of many.
+    pub(crate) fn stats(
+        &self,
+        shards: impl Iterator<Item = Snapshot>,
+        len: Option<u64>,
+        weight: u64,
+    ) -> Snapshot {
         let mut sum = Snapshot::default();
         shards.for_each(|shard| sum.add(&shard));
-        sum.weight = self.budget.weight();
-        sum.len = self.counted().unwrap_or(sum.len);
+        sum.weight = weight;
+        sum.len = len.unwrap_or(sum.len);
         sum.capacity = self.budget.capacity();
         sum.listener_panics = self.leave.panics();
         sum
@@ -201,6 +207,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
     pub(crate) fn figures<'f, 'a>(
         &self,
         len: Option<u64>,
+        weight: u64,
         f: &'f mut Formatter<'a>,
     ) -> DebugStruct<'f, 'a> {
         let mut figures = f.debug_struct("Cache");
@@ -208,7 +215,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
             figures.field("len", &len);
         }
         figures
-            .field("weight", &self.budget.weight())
+            .field("weight", &weight)
             .field("capacity", &self.budget.capacity());
         figures
     }

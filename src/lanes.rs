@@ -39,10 +39,10 @@ mod number;
 use crate::reentry;
 use crate::sync::cells::{
     AtomicU64, AtomicUsize, LOCKLESS,
-    Ordering::{Acquire, Relaxed, Release, SeqCst},
-    Patience, full_fence, publish,
+    Ordering::{Relaxed, Release, SeqCst},
+    Patience, full_fence, look, publish,
 };
-use number::number;
+use number::{given, number};
 
 /// The bits of a lane's word that name a shard: 0 for none.
 const NAME: usize = 0xFFFF;
@@ -56,7 +56,7 @@ const STAY: usize = NAME + 1;
 /// A lane that is not used yet: as if a shard were read there that nobody waits for.
 const UNUSED: usize = 1;
 
-/// Not one lane alone is used.
+/// Not one lane alone.
 const SEVERAL: usize = usize::MAX;
 
 pub(crate) struct Lanes {
@@ -65,6 +65,8 @@ pub(crate) struct Lanes {
     used: AtomicUsize,
     /// One more than the index of the lane that alone was ever used; 0 if none was.
     sole: AtomicUsize,
+    /// The same of the lane of the thread that alone has read or held a lock.
+    user: AtomicUsize,
     /// Lanes of two threads lie 2^this lines apart.
     apart: u32,
 }
@@ -98,6 +100,7 @@ impl Lanes {
             lanes: (0..threads << apart).map(lane).collect(),
             used: AtomicUsize::new(0),
             sole: AtomicUsize::new(0),
+            user: AtomicUsize::new(0),
             apart,
         }
     }
@@ -127,7 +130,8 @@ impl Lanes {
     #[inline]
     #[track_caller]
     pub(crate) fn enter(&self, shard: usize) -> Option<Stay<'_>> {
-        let lane = self.own()?;
+        // A thread without a number is given one before its lane is first used.
+        let lane = self.lanes.get(given() << self.apart)?;
         let before = lane.at.load(Relaxed);
         if before & NAME != 0 {
             return not_idle(before);
@@ -148,12 +152,10 @@ impl Lanes {
         }
         let mut passed = lane.passed.load(Relaxed);
         if passed == 0 {
-            let index = self.own_index() + 1;
-            self.used.fetch_max(index, SeqCst);
-            let before = self.sole.compare_exchange(0, index, SeqCst, SeqCst);
-            if before.is_err_and(|sole| sole != index) {
-                self.sole.store(SEVERAL, SeqCst);
-            }
+            let own = self.own_index() + 1;
+            self.used.fetch_max(own, SeqCst);
+            join(&self.sole, own);
+            join(&self.user, own);
         }
         while passed < shards && pass(passed) {
             passed += 1;
@@ -180,19 +182,42 @@ impl Lanes {
         }
     }
 
+    /// Whether several threads use the cache, for the holder of a lock, which is one of them.
+    #[inline]
+    pub(crate) fn are_shared(&self) -> bool {
+        let own = self.own_index().wrapping_add(1);
+        let user = self.user.load(Relaxed);
+        user == SEVERAL || user != own && join(&self.user, own)
+    }
+
+    /// How many lanes `wait` looks at.
+    #[inline]
+    pub(crate) fn looked_at(&self) -> usize {
+        if self.are_own() {
+            return 0;
+        }
+        (self.used.load(Relaxed) + (1 << self.apart) - 1) >> self.apart
+    }
+
+    /// Whether nobody but the calling thread reads.
+    #[inline]
+    fn are_own(&self) -> bool {
+        let sole = self.sole.load(Relaxed);
+        sole == 0 || sole == self.own_index() + 1
+    }
+
     /// Waits until every stay has ended that may have seen what was taken off the table of
     /// this shard before. The caller holds the shard's lock; `own` is a word that nobody else
     /// writes meanwhile.
     #[inline]
     pub(crate) fn wait(&self, shard: usize, own: &AtomicUsize) {
-        let sole = self.sole.load(Relaxed);
-        if sole == 0 || sole == self.own_index() + 1 {
+        if self.are_own() {
             return;
         }
         full_fence(own);
         let used = self.used.load(Relaxed);
         for lane in self.lanes.iter().take(used).step_by(1 << self.apart) {
-            let seen = lane.at.load(Acquire);
+            let seen = look(&lane.at);
             if seen & NAME == name(shard) {
                 lane.wait_beyond(seen);
             }
@@ -214,10 +239,22 @@ impl Lane {
     #[inline(never)]
     fn wait_beyond(&self, seen: usize) {
         let mut patience = Patience::default();
-        while self.at.load(Acquire) == seen {
+        while look(&self.at) == seen {
             patience.lose();
         }
     }
+}
+
+/// Notes in a word for one lane alone that this one is meant too; says whether others are.
+#[cold]
+#[inline(never)]
+fn join(word: &AtomicUsize, own: usize) -> bool {
+    let before = word.compare_exchange(0, own, SeqCst, SeqCst);
+    let others = before.is_err_and(|lane| lane != own);
+    if others {
+        word.store(SEVERAL, SeqCst);
+    }
+    others
 }
 
 /// A thread that reads already must not read again; one whose lane is not used yet has none.

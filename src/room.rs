@@ -51,8 +51,8 @@ impl<K, V> Scale<K, V> {
 /// So much weight and so many entries: what is asked of a budget, held by a
 /// shard, or in a reservation.
 ///
-/// Caches that count entries only charge the entry as weight 1 and leave
-/// `entries` at zero: one dimension is enough for them.
+/// Where entries are not limited beside the weight, `entries` is zero: caches that count
+/// entries only charge each as weight 1.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Room {
     pub(crate) weight: u64,
@@ -68,6 +68,15 @@ impl Room {
     #[inline]
     pub(crate) fn covers(self, need: Room) -> bool {
         self.weight >= need.weight && self.entries >= need.entries
+    }
+
+    /// The lesser of two in each dimension.
+    #[inline]
+    pub(crate) fn least(self, other: Room) -> Room {
+        Room {
+            weight: self.weight.min(other.weight),
+            entries: self.entries.min(other.entries),
+        }
     }
 
     /// What `self` lacks to cover `need`.

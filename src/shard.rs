@@ -49,17 +49,30 @@ use crate::sync::Arc;
 use crate::table::{Entry, Owned, Shelves, Table};
 use crate::unwind::Panics;
 
+/// Of its share a shard keeps one part in so many for its next entries, and of its entries it
+/// evicts so many at once.
+const A_PART: u64 = if cfg!(brimful_loom) { 2 } else { 64 };
+
+/// A shard's part of a budget.
+#[derive(Clone, Copy)]
+pub(crate) struct Part {
+    /// Its fair share of the capacity.
+    pub(crate) share: u64,
+    /// Whether there is no other shard to ask for room.
+    pub(crate) alone: bool,
+    /// Whether entries are limited beside their weight.
+    pub(crate) limits_entries: bool,
+}
+
 pub(crate) struct Shard<K, V, F: Form> {
     table: Table<K, V, F>,
     policy: F::Policy,
     /// What the entries are charged, where they have weights.
     held: Room,
-    floor: u64,
     counts: Counts,
     /// The key that was announced to `policy`, while room is gathered for it.
     announced: Option<Tag>,
-    alone: bool,
-    share: u64,
+    part: Part,
     seed: u64,
     now: Moment,
     to_idle: u64,
@@ -71,25 +84,22 @@ pub(crate) struct Shard<K, V, F: Form> {
 }
 
 impl<K, V, F: Form> Shard<K, V, F> {
-    /// An empty shard, on the shelf of this index, whose fair share of the capacity is `share`;
-    /// `alone` if there is no other to ask for room. Unused entries end after `to_idle`; the
-    /// clock may go back, or does not.
+    /// An empty shard, on the shelf of this index, with its part of the budget. Unused entries
+    /// end after `to_idle`; the clock may go back, or does not.
     pub(crate) fn new(
         shelves: Arc<Shelves<K, V, F>>,
         index: usize,
-        (share, alone): (u64, bool),
+        part: Part,
         seed: u64,
         (to_idle, may_go_back): (u64, bool),
     ) -> Self {
         Self {
             table: Table::new(shelves, index),
-            policy: F::Policy::new(share, seed),
+            policy: F::Policy::new(part.share, seed),
             held: Room::NONE,
-            floor: floor(share, alone),
             counts: Counts::default(),
             announced: None,
-            alone,
-            share,
+            part,
             seed,
             now: 0,
             to_idle,
@@ -112,6 +122,36 @@ impl<K, V, F: Form> Shard<K, V, F> {
         Room {
             weight: self.table.len() as u64,
             entries: 0,
+        }
+    }
+
+    /// What an entry of this weight is charged.
+    #[inline]
+    fn charge(&self, weight: u64) -> Room {
+        Room {
+            weight,
+            entries: u64::from(F::WEIGHED && self.part.limits_entries),
+        }
+    }
+
+    /// Below this weight it asks for room elsewhere: three quarters of its share. Above it, it
+    /// evicts its own entries.
+    #[inline]
+    fn floor(&self) -> u64 {
+        let Part { share, alone, .. } = self.part;
+        if alone { 0 } else { share - share / 4 }
+    }
+
+    /// The most room that it keeps for its next entries: a part, and nothing while one thread
+    /// alone uses the cache, so that it finds the cache as full as can be.
+    #[inline]
+    pub(crate) fn most_spare(&self) -> Room {
+        if !self.table.is_shared() {
+            return Room::NONE;
+        }
+        Room {
+            weight: self.part.share / A_PART,
+            entries: self.table.len() as u64 / A_PART,
         }
     }
 
@@ -256,10 +296,27 @@ impl<K, V, F: Form> Shard<K, V, F> {
             self.counts.evicted_unhit();
         }
         if !F::TIMED && out.forgets(cause) {
-            self.table.forget(slot);
+            self.table.forget(slot)?;
             return Some(self.discharge(weight, cause));
         }
         let entry = self.table.take(slot)?;
+        Some(self.depart(entry, cause, times, out))
+    }
+
+    /// Moves the entry that was hidden first, if there is one, to the outbox, as a victim; returns
+    /// what it was charged. The first such call waits for the readers of all.
+    fn evict_hidden(&mut self, out: &mut Outbox<K, V>) -> Option<Room> {
+        let entry = self.table.next_hidden()?;
+        let (cause, times) = deadline::cause_and_times(entry.extra(), Cause::Evicted, self.now);
+        let weight = entry.extra().weight();
+        if cause == Cause::Evicted && !entry.label.was_hit() {
+            self.counts.evicted_unhit();
+        }
+        if !F::TIMED && out.forgets(cause) {
+            self.table.forget_hidden()?;
+            return Some(self.discharge(weight, cause));
+        }
+        let entry = self.table.take_hidden()?;
         Some(self.depart(entry, cause, times, out))
     }
 
@@ -282,7 +339,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// An entry of this weight is held no more; what it was charged.
     #[inline]
     fn discharge(&mut self, weight: u64, cause: Cause) -> Room {
-        let room = charge::<F>(weight);
+        let room = self.charge(weight);
         self.release(room);
         self.counts.left(counted::<F>(weight), cause);
         room
@@ -303,7 +360,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         budget: &Budget,
         panics: &mut Panics,
     ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
-        let before = std::mem::replace(&mut self.policy, F::Policy::new(self.share, self.seed));
+        let before =
+            std::mem::replace(&mut self.policy, F::Policy::new(self.part.share, self.seed));
         self.announced = None;
         self.flights.detach_all();
         let entries = self.table.len() as u64;
@@ -328,8 +386,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// Sets the fair share of a new capacity; a panic of the policy is kept for later.
     pub(crate) fn set_share(&mut self, share: u64, panics: &mut Panics) {
-        self.share = share;
-        self.floor = floor(share, self.alone);
+        self.part.share = share;
         panics.run(|| self.policy.resized(share));
     }
 
@@ -342,7 +399,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             snapshot.weight_in = self.counts.entries_in();
             snapshot.weight_out = snapshot.weight_in - snapshot.weight;
         }
-        snapshot.capacity = self.share;
+        snapshot.capacity = self.part.share;
         snapshot.lateness = self.lateness();
         snapshot.ages = self.ages();
         snapshot.loaded = self.flights.loaded().cloned().unwrap_or_default();
@@ -358,7 +415,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let charges = self
             .table
             .iter()
-            .map(|entry| charge::<F>(entry.extra().weight()));
+            .map(|entry| self.charge(entry.extra().weight()));
         let sum = charges.fold(Room::NONE, Room::plus);
         assert_eq!(
             sum,
@@ -392,19 +449,4 @@ fn fits(weight: u64, budget: &Budget) -> bool {
 #[inline]
 fn counted<F: Form>(weight: u64) -> u64 {
     if F::WEIGHED { weight } else { 0 }
-}
-
-/// What an entry of this weight is charged.
-#[inline]
-fn charge<F: Form>(weight: u64) -> Room {
-    Room {
-        weight,
-        entries: u64::from(F::WEIGHED),
-    }
-}
-
-/// Below this weight a shard asks for room elsewhere: three quarters of its share. Above it,
-/// it evicts its own entries.
-fn floor(share: u64, alone: bool) -> u64 {
-    if alone { 0 } else { share - share / 4 }
 }

@@ -188,6 +188,10 @@ mod chosen {
 
 pub(crate) use chosen::*;
 
+/// A number that the holder of a lock writes, and that others only tell: no model needs to see
+/// who reads it when, so it is std's in all of them.
+pub(crate) use std::sync::atomic::AtomicU64 as Figure;
+
 /// What readers without a lock and the holders of locks share: in the models of this protocol
 /// (`--cfg brimful_lanes`) the model checker's, in its others the processor's, since there
 /// all reads take locks.
@@ -223,6 +227,17 @@ pub(crate) mod cells {
         any(target_arch = "x86", target_arch = "x86_64"),
         not(brimful_loom)
     ));
+
+    /// Loads a word that others [publish](publish), as an acquire. With `--cfg brimful_rmw` it is a
+    /// read-modify-write: ThreadSanitizer, which knows no fences, sees by it who came first.
+    #[inline]
+    pub(crate) fn look(word: &AtomicUsize) -> usize {
+        if cfg!(brimful_rmw) {
+            word.fetch_or(0, Ordering::AcqRel)
+        } else {
+            word.load(Ordering::Acquire)
+        }
+    }
 
     /// Stores a word, as a release, and fences fully. On x86 an exchange does both, and is
     /// quicker than a store and a fence; elsewhere, and in the models, it is those two.

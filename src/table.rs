@@ -12,6 +12,8 @@
 //! fill:         the first empty slot of that search; each full group before it counts one
 //!               more that overflowed
 //! take:         the slot is empty; each group before it counts one fewer; wait for readers
+//! hide, then    the same for several entries, which wait once for the readers of all
+//! take_hidden
 //! ```
 //!
 //! The table grows to what its shard will hold when it is full, and not by doubling
@@ -42,7 +44,8 @@
 //!    beyond their home group; a single group may be full.
 //! 5. Filling a slot moves no other entry: a rebuild comes before.
 //! 6. An entry that is not yet paid for is shown to nobody: no reader, and no policy.
-//! 7. A call waits once for each thing it takes off the table, or once in all where it closes
+//! 7. An entry that is hidden is in no group, and its slot is not filled before it is taken.
+//! 8. A call waits once for each thing it takes off the table, or once in all where it closes
 //!    the table first: for one visit of each lane that named the shard then.
 //!
 //! The room knows nothing of weight, order or bounds.
@@ -90,6 +93,10 @@ pub(crate) struct Table<K, V, F: Form> {
     least: usize,
     /// The slot of the entry that is not yet paid for, or [`NONE`].
     unpaid: Slot,
+    /// The slots of the entries that are hidden and not yet taken.
+    hidden: Vec<Slot>,
+    /// Whether the readers of those were waited for: then they are being taken, the last first.
+    waited: bool,
 }
 
 // SAFETY: a table owns its entries as a box would; the shelves that it shares are `Sync` where
@@ -97,6 +104,9 @@ pub(crate) struct Table<K, V, F: Form> {
 unsafe impl<K: Send, V: Send, F: Form> Send for Table<K, V, F> where F::Meta: Send {}
 // SAFETY: by a shared table entries and metas are read, and extras and labels are atomics.
 unsafe impl<K: Sync, V: Sync, F: Form> Sync for Table<K, V, F> where F::Meta: Sync {}
+
+/// The most entries that are worth hiding at once.
+const MOST_HIDDEN: usize = 32;
 
 /// No slot: a table never has so many.
 const NONE: Slot = Slot(usize::MAX);
@@ -175,6 +185,8 @@ impl<K, V, F: Form> Table<K, V, F> {
             most: 0,
             least: 0,
             unpaid: NONE,
+            hidden: Vec::new(),
+            waited: true,
         }
     }
 
@@ -294,6 +306,7 @@ impl<K, V, F: Form> Table<K, V, F> {
     #[inline]
     pub(crate) fn still(&mut self, slot: Slot) -> Option<Still<'_, K, V, F>> {
         let tag = self.get(slot)?.tag();
+        debug_assert!(!self.hidden.contains(&slot), "it is off the table");
         if !self.closed {
             self.cells.set_busy(slot.0, tag, true);
             self.wait();
@@ -317,8 +330,9 @@ impl<K, V, F: Form> Table<K, V, F> {
     /// Takes an entry out. Waits for its readers.
     #[inline(always)]
     pub(crate) fn take(&mut self, slot: Slot) -> Option<Owned<K, V, F>> {
-        self.hide(slot)?;
-        // SAFETY: an entry was there, which was hidden and waited for.
+        self.take_off(slot)?;
+        self.wait();
+        // SAFETY: an entry was there, which was taken off the table and waited for.
         Some(unsafe { self.cells.take(slot.0) })
     }
 
@@ -329,18 +343,80 @@ impl<K, V, F: Form> Table<K, V, F> {
         if needs_drop::<F::Meta>() {
             return self.take(slot).map(drop);
         }
-        self.hide(slot)?;
+        self.take_off(slot)?;
+        self.wait();
         self.cells.forget(slot.0);
         Some(())
     }
 
-    /// Takes an entry off the table, and waits for its readers.
+    /// Takes an entry off the table, where readers may still be.
     #[inline(always)]
-    fn hide(&mut self, slot: Slot) -> Option<()> {
+    fn take_off(&mut self, slot: Slot) -> Option<()> {
         let tag = self.get(slot)?.tag();
-        self.cells.hide(slot.0, tag);
+        if !self.cells.hide(slot.0, tag) {
+            return None;
+        }
         self.live -= 1;
-        self.wait();
+        Some(())
+    }
+
+    /// Whether several threads use the cache.
+    #[inline]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shelves.lanes.are_shared()
+    }
+
+    /// How many entries are worth hiding at once: the more lanes are looked at, the more.
+    #[inline]
+    pub(crate) fn batch(&self) -> usize {
+        (2 * self.shelves.lanes.looked_at()).clamp(1, MOST_HIDDEN)
+    }
+
+    /// Takes an entry off the table, to be [taken](Self::take_hidden) later; its readers are
+    /// not waited for yet. Says whether there was one, not hidden before.
+    #[inline]
+    pub(crate) fn hide(&mut self, slot: Slot) -> Option<&Entry<K, V, F>> {
+        debug_assert!(
+            !self.waited || self.hidden.is_empty(),
+            "a batch is taken whole"
+        );
+        self.take_off(slot)?;
+        self.hidden.push(slot);
+        self.waited = false;
+        self.get(slot)
+    }
+
+    /// The entry that `take_hidden` takes: the one that was hidden first. The first such call
+    /// waits for the readers of all.
+    #[inline]
+    pub(crate) fn next_hidden(&mut self) -> Option<&Entry<K, V, F>> {
+        if !self.waited {
+            self.wait();
+            self.waited = true;
+            self.hidden.reverse();
+        }
+        let &slot = self.hidden.last()?;
+        self.get(slot)
+    }
+
+    /// Takes out the entry that was hidden first.
+    #[inline]
+    pub(crate) fn take_hidden(&mut self) -> Option<Owned<K, V, F>> {
+        self.next_hidden()?;
+        let slot = self.hidden.pop()?;
+        // SAFETY: an entry was there, which was hidden and waited for.
+        Some(unsafe { self.cells.take(slot.0) })
+    }
+
+    /// Takes out the entry that was hidden first, as `forget` does.
+    #[inline]
+    pub(crate) fn forget_hidden(&mut self) -> Option<()> {
+        if needs_drop::<F::Meta>() {
+            return self.take_hidden().map(drop);
+        }
+        self.next_hidden()?;
+        let slot = self.hidden.pop()?;
+        self.cells.forget(slot.0);
         Some(())
     }
 
@@ -350,7 +426,7 @@ impl<K, V, F: Form> Table<K, V, F> {
     }
 
     /// The first occupied slot at or after index `from` (taken modulo the
-    /// number of slots), other than `except`.
+    /// number of slots), other than `except`; its entry is not hidden.
     pub(crate) fn slot_from(&self, from: usize, except: Option<Slot>) -> Option<Slot> {
         if self.live == 0 {
             return None;
@@ -360,7 +436,7 @@ impl<K, V, F: Form> Table<K, V, F> {
         (start..slots)
             .chain(0..start)
             .map(Slot)
-            .find(|&slot| Some(slot) != except && self.cells.get(slot.0).is_some())
+            .find(|&slot| Some(slot) != except && self.cells.shows(slot.0))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<K, V, F>> {
@@ -369,6 +445,7 @@ impl<K, V, F: Form> Table<K, V, F> {
 
     /// Leaves an empty table without memory; hands out the full one.
     pub(crate) fn empty(&mut self) -> Taken<K, V, F> {
+        assert!(self.hidden.is_empty(), "all were taken");
         self.live = 0;
         let cells = self.install(Cells::new(0), 0);
         Taken { cells, next: 0 }
@@ -402,6 +479,7 @@ impl<K, V, F: Form> Table<K, V, F> {
 
     /// Moves all entries into a table for `most`.
     fn rebuild_for(&mut self, most: usize) {
+        assert!(self.hidden.is_empty(), "all were taken");
         let (slots, most) = size(most);
         let rebuilt = Cells::new(slots);
         let live = self.live;
@@ -426,7 +504,7 @@ impl<K, V, F: Form> Table<K, V, F> {
         self.cells.check();
         assert_eq!(self.iter().count(), self.live);
         assert!(self.live <= self.most && self.most <= self.cells.slots());
-        assert!(self.unpaid == NONE && !self.closed);
+        assert!(self.unpaid == NONE && !self.closed && self.hidden.is_empty());
     }
 }
 

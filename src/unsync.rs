@@ -38,7 +38,7 @@ use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
 use crate::lanes::Lanes;
 use crate::policy::Duel;
-use crate::shard::{Shard, Tally};
+use crate::shard::{Part, Shard, Tally};
 use crate::stats::Snapshot;
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::table::Shelves;
@@ -86,10 +86,14 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         S: BuildHasher,
     {
         let time = (door.expiry.to_idle, false);
-        let room = (door.budget.capacity(), true);
+        let part = Part {
+            share: door.budget.capacity(),
+            alone: true,
+            limits_entries: door.entry_limit.is_some(),
+        };
         let shelves = Arc::new(Shelves::new(1, Lanes::none()));
         Self {
-            shard: Shard::new(shelves, 0, room, door.seed(0), time),
+            shard: Shard::new(shelves, 0, part, door.seed(0), time),
             door,
             heard: AtomicU64::new(0),
         }
@@ -272,7 +276,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// assert_eq!(cache.stats().hit_ratio(), Some(0.5));
     /// ```
     pub fn stats(&self) -> Snapshot {
-        self.door.stats(once(self.shard.snapshot()))
+        let shard = self.shard.snapshot();
+        self.door
+            .stats(once(shard), self.door.counted(), self.weight())
     }
 
     /// Proves every invariant of every room from scratch; for tests. O(entries).
@@ -289,7 +295,9 @@ impl<K, V, F: Form, S> fmt::Debug for Cache<K, V, F, S> {
     /// Prints the figures, not the entries: nothing is asked of `K` and `V`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let len = self.len() as u64;
-        self.door.figures(Some(len), f).finish_non_exhaustive()
+        self.door
+            .figures(Some(len), self.weight(), f)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Removing, and changing values where they stand.
 
 use super::{Cache, lock_at};
+use crate::budget::Reservation;
 use crate::cause::Cause;
 use crate::error::Updated;
 use crate::form::Form;
@@ -141,7 +142,9 @@ where
     {
         let mut leaving = self.door.leave.open();
         let changed = {
-            let mut shard = self.lock(hashed);
+            let home = self.shard(hashed);
+            let mut shard = lock_at(home, self.now());
+            let mut reservation = home.reserve(&shard, &self.door.budget);
             let marked = Mark::set_in_debug();
             let out = leaving.outbox();
             shard.expire_some(&self.door.budget, out);
@@ -155,7 +158,7 @@ where
                             .flights
                             .detach(hashed.tag(), |found| key.equivalent(found));
                     }
-                    self.change(&mut shard, slot, change, out)
+                    self.change(&mut shard, slot, change, &mut reservation, out)
                 }
                 None => Changed::nothing(),
             }
@@ -170,10 +173,11 @@ where
         shard: &mut Shard<K, V, F>,
         slot: Slot,
         change: impl FnOnce(&mut V) -> R,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> Changed<R> {
         let change = |_: &K, value: &mut V| change(value);
-        let mut changed = shard.change(slot, &self.door.scale, &self.door.budget, change, out);
+        let mut changed = shard.change(slot, &self.door.scale, reservation, change, out);
         if F::TIMED && changed.stayed {
             shard.renew(
                 slot,
@@ -212,9 +216,10 @@ where
         let mut batches = self.door.leave.batches();
         for shard in &self.shards {
             let whole = batches.run(|out, panics| {
-                let mut shard = lock_at(shard, now);
+                let mut locked = lock_at(shard, now);
+                let mut reservation = shard.reserve(&locked, &self.door.budget);
                 let _mark = Mark::set();
-                let walked = shard.retain(&self.door.scale, &self.door.budget, &mut keep, out);
+                let walked = locked.retain(&self.door.scale, &mut reservation, &mut keep, out);
                 let whole = walked.is_none();
                 panics.add(walked);
                 whole

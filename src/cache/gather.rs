@@ -5,13 +5,13 @@
 //! for floor in [share, 3/4 share, 0]:
 //!     for each shard, the home shard last:
 //!         take what is free; done if the reservation covers the need
-//!         lock it; it lets go of what is past its end, then evicts down to the
-//!         floor, at most what is needed; unlock
+//!         lock it; take its spare room; it lets go of what is past its end, then evicts
+//!         down to the floor, at most what is needed; unlock
 //! lock the home shard, place the entry out of the reservation
 //! ```
 //!
-//! Why it ends: a shard once visited with floor 0 is empty and stays so, since
-//! it can take no room while this one gathers. After the last pass all there is
+//! Why it ends: a shard once visited with floor 0 is empty, without spare room, and stays so,
+//! since it can take no room while this one gathers. After the last pass all there is
 //! lies in the reservation or is free, and the entry is no heavier than the capacity.
 
 use super::{Cache, lock_at, share};
@@ -65,7 +65,7 @@ where
             }
             need = Room {
                 weight: offer.weight,
-                entries: u64::from(F::WEIGHED),
+                entries: u64::from(F::WEIGHED && self.door.entry_limit.is_some()),
             };
         }
     }
@@ -74,7 +74,7 @@ where
         &self,
         reservation: &mut Reservation<'_>,
         hashed: Hashed,
-        spare: Option<&Offer<K, V>>,
+        spared: Option<&Offer<K, V>>,
         need: Room,
         now: Moment,
         out: &mut Outbox<K, V>,
@@ -88,12 +88,14 @@ where
                 if reservation.take_some(need) || need.weight > self.door.budget.capacity() {
                     return;
                 }
-                let mut shard = lock_at(&self.shards[index], now);
-                let keep = match spare {
-                    Some(offer) if index == home => self.kept_slot(&shard, offer),
+                let shard = &self.shards[index];
+                let mut locked = lock_at(shard, now);
+                let keep = match spared {
+                    Some(offer) if index == home => self.kept_slot(&locked, offer),
                     _ => None,
                 };
-                shard.yield_room(floor, need, keep, reservation, out);
+                reservation.receive(shard.spare.take());
+                locked.yield_room(floor, need, keep, reservation, out);
             }
         }
         reservation.take_some(need);

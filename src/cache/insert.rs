@@ -119,10 +119,11 @@ where
     ) -> Inserted {
         let now = self.now();
         let placed = {
-            let mut shard = lock_at(self.shard(hashed), now);
+            let home = self.shard(hashed);
+            let mut shard = lock_at(home, now);
             // Declared after the shard, so dropped before its lock is left: only a gatherer
             // may hold room without a lock.
-            let mut reservation = self.door.budget.reserve();
+            let mut reservation = home.reserve(&shard, &self.door.budget);
             let _mark = Mark::set_in_debug();
             shard.insert(offer, &mut reservation, out)
         };

@@ -109,7 +109,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let shard = self.shards.get(shard)?;
         let now = self.now();
         let mut batches = self.door.leave.batches();
-        let taken = lock_at(shard, now).empty(Cause::Removed, &self.door.budget, batches.panics());
+        let taken = self.empty(shard, now, Cause::Removed, &mut batches);
         let mut tally = Tally::default();
         let taken = batches.take_all(taken.inspect(|left| tally.note(left)), Cause::Removed);
         if F::TIMED {

@@ -195,11 +195,12 @@ where
             0
         };
         let placed = {
-            let mut shard = lock_at(self.shard(hashed), now);
+            let home = self.shard(hashed);
+            let mut shard = lock_at(home, now);
             count(shard.flights.loads(), ended);
             // Declared after `shard`, so dropped before the lock is released: only a gatherer
             // may hold room without a lock.
-            let mut reservation = self.door.budget.reserve();
+            let mut reservation = home.reserve(&shard, &self.door.budget);
             let _mark = Mark::set_in_debug();
             landing.enter(&mut shard, flight, &mut reservation, out)
         };

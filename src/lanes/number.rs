@@ -34,8 +34,14 @@ impl Drop for Held {
 /// The calling thread's number; a number beyond all lanes if none is free now.
 #[inline]
 pub(super) fn number() -> usize {
-    let number = NUMBER.try_with(Cell::get).unwrap_or(NONE);
+    let number = given();
     if number == NONE { take() } else { number }
+}
+
+/// The calling thread's number, or a number beyond all lanes if it was given none yet.
+#[inline]
+pub(super) fn given() -> usize {
+    NUMBER.try_with(Cell::get).unwrap_or(NONE)
 }
 
 #[cold]

@@ -5,7 +5,7 @@
 //! goes on after the lock.
 
 use super::{Shard, fits};
-use crate::budget::{Budget, Reservation};
+use crate::budget::Reservation;
 use crate::cause::Cause;
 use crate::error::Updated;
 use crate::form::{Form, extra::Extra};
@@ -129,7 +129,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         slot: Slot,
         scale: &Scale<K, V>,
-        budget: &Budget,
+        reservation: &mut Reservation<'_>,
         change: impl FnOnce(&K, &mut V) -> R,
         out: &mut Outbox<K, V>,
     ) -> Changed<R> {
@@ -147,9 +147,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
         drop(still);
         // The policy is asked here: its panic waits as well.
         let settled = panics.run(|| {
-            let stayed = weight.is_some_and(|weight| self.recharge(slot, weight, budget, out));
+            let stayed = weight.is_some_and(|weight| self.recharge(slot, weight, reservation, out));
             if !stayed {
-                self.remove(slot, Cause::Refused, budget, out);
+                self.remove(slot, Cause::Refused, reservation.budget(), out);
             }
             stayed
         });
@@ -162,12 +162,13 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         slot: Slot,
         after: u64,
-        budget: &Budget,
+        reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
         // All of this shard may be evicted: the closure's caller cannot wait for other shards.
-        let fits = fits(after, budget) && self.reweigh(slot, after, 0, &mut budget.reserve(), out);
+        let fits =
+            fits(after, reservation.budget()) && self.reweigh(slot, after, 0, reservation, out);
         if fits && before != after {
             self.counts.reweighed(before, after);
             self.reordered(slot, before, after);
@@ -181,14 +182,17 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn retain(
         &mut self,
         scale: &Scale<K, V>,
-        budget: &Budget,
+        reservation: &mut Reservation<'_>,
         keep: &mut impl FnMut(&K, &mut V) -> bool,
         out: &mut Outbox<K, V>,
     ) -> Panics {
         self.flights.detach_all();
         let mut shard = Closed::new(self);
         for slot in shard.table.every_slot() {
-            if shard.unless_expired(Some(slot), budget, out).is_none() {
+            if shard
+                .unless_expired(Some(slot), reservation.budget(), out)
+                .is_none()
+            {
                 continue;
             }
             let Some(mut still) = shard.table.still(slot) else {
@@ -199,10 +203,14 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let kept = panics.run(|| keep(key, value));
             drop(still);
             if kept == Some(false) {
-                shard.remove(slot, Cause::Removed, budget, out);
+                shard.remove(slot, Cause::Removed, reservation.budget(), out);
                 continue;
             }
-            panics.add(shard.change(slot, scale, budget, |_, _| (), out).panics);
+            panics.add(
+                shard
+                    .change(slot, scale, reservation, |_, _| (), out)
+                    .panics,
+            );
             if !panics.is_none() {
                 return panics;
             }

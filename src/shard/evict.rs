@@ -10,14 +10,62 @@
 //! entry that is being replaced (`keep`), and one that is not yet paid for, is no victim.
 
 use super::change::Closed;
-use super::{Shard, deadline};
+use super::{A_PART, Shard, deadline};
 use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
-use crate::form::Form;
+use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::Outbox;
 use crate::policy::{Policy, Slot};
 use crate::room::Room;
 use crate::unwind::Panics;
+
+/// Victims that are hidden one after another. When this is dropped, which a panic of the policy
+/// brings about too, their readers are waited for once, and they leave.
+struct Batch<'a, 'b, K, V, F: Form> {
+    shard: &'a mut Shard<K, V, F>,
+    reservation: &'a mut Reservation<'b>,
+    out: &'a mut Outbox<K, V>,
+    /// What they are charged.
+    room: Room,
+}
+
+impl<K, V, F: Form> Batch<'_, '_, K, V, F> {
+    /// Whether there is not enough yet, and the shard holds more than `floor` beside them.
+    fn goes_on(&self, enough: Room, floor: u64) -> bool {
+        let hidden = if F::WEIGHED { self.room.weight } else { 0 };
+        let held = self.shard.held().weight - hidden;
+        (floor == 0 || held > floor) && !self.reservation.would_cover(enough, self.room)
+    }
+
+    /// Hides what the policy names, but never `keep`: if it names nothing else, another. Says
+    /// whether there was one.
+    fn add(&mut self, keep: Option<Slot>) -> bool {
+        let shard = &mut *self.shard;
+        let named = shard.policy.victim(&mut shard.table);
+        if named.is_some_and(|slot| named != keep && self.hide(slot)) {
+            return true;
+        }
+        let other = self.shard.other_victim(named, keep);
+        other.is_some_and(|slot| self.hide(slot))
+    }
+
+    fn hide(&mut self, slot: Slot) -> bool {
+        let Some(entry) = self.shard.table.hide(slot) else {
+            return false;
+        };
+        let weight = entry.extra().weight();
+        self.room = self.room.plus(self.shard.charge(weight));
+        true
+    }
+}
+
+impl<K, V, F: Form> Drop for Batch<'_, '_, K, V, F> {
+    fn drop(&mut self) {
+        while let Some(room) = self.shard.evict_hidden(self.out) {
+            self.reservation.receive(room);
+        }
+    }
+}
 
 impl<K, V, F: Form> Shard<K, V, F> {
     /// Evicts until an entry that needs this much is paid for. In a cache of entries that
@@ -29,13 +77,33 @@ impl<K, V, F: Form> Shard<K, V, F> {
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
-        if let Some(room) = self.evict(None, out) {
-            if reservation.is_empty() && (!F::WEIGHED || room == need) {
+        let most = match reservation.most_spare() {
+            Room::NONE => 1,
+            _ => self.table.batch(),
+        };
+        if most > 1 {
+            self.evict_ahead(most, need, reservation, out);
+        } else if let Some(room) = self.evict(None, out) {
+            if !F::WEIGHED || room == need {
                 return true;
             }
             reservation.receive(room);
         }
         self.evict_more_for(need, reservation, out)
+    }
+
+    /// Evicts a batch for an entry that needs this much and for the shard's next ones.
+    #[inline(never)]
+    fn evict_ahead(
+        &mut self,
+        most: usize,
+        need: Room,
+        reservation: &mut Reservation<'_>,
+        out: &mut Outbox<K, V>,
+    ) {
+        let most = most.min(1 + self.table.len() / A_PART as usize);
+        let enough = need.plus(reservation.most_spare());
+        self.evict_batch(most, (enough, self.floor()), None, reservation, out);
     }
 
     /// Completes `evict_for` when one victim's room is not exactly what is needed.
@@ -47,7 +115,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let paid =
-            reservation.take_all(need) || self.collect(need, self.floor, None, reservation, out);
+            reservation.take_all(need) || self.collect(need, self.floor(), None, reservation, out);
         if paid {
             reservation.pay(need);
         }
@@ -65,11 +133,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         while self.may_pay(floor) {
-            if !self.expire_one(keep, reservation, out) {
-                let Some(room) = self.evict_one(keep, out) else {
-                    break;
-                };
-                reservation.receive(room);
+            if !self.expire_one(keep, reservation, out)
+                && !self.evict_some((need, floor), keep, reservation, out)
+            {
+                break;
             }
             if reservation.take_all(need) {
                 return true;
@@ -77,6 +144,47 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         // Other shards may have given room back since; or all there is was evicted.
         reservation.take_all(need)
+    }
+
+    /// Evicts an entry, or where readers must be looked for some more towards what is needed,
+    /// down to `floor`; says whether there was one.
+    fn evict_some(
+        &mut self,
+        (need, floor): (Room, u64),
+        keep: Option<Slot>,
+        reservation: &mut Reservation<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        let most = self.table.batch();
+        if most > 1 {
+            return self.evict_batch(most, (need, floor), keep, reservation, out);
+        }
+        let room = self.evict_one(keep, out);
+        room.inspect(|&room| reservation.receive(room)).is_some()
+    }
+
+    /// Evicts until the reservation covers `enough`, or `most` have left, or this shard holds no
+    /// more than `floor`, or the policy names no other entry than the one to keep; says whether
+    /// any has left. Readers of all are waited for once.
+    fn evict_batch(
+        &mut self,
+        most: usize,
+        (enough, floor): (Room, u64),
+        keep: Option<Slot>,
+        reservation: &mut Reservation<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        let mut batch = Batch {
+            shard: self,
+            reservation,
+            out,
+            room: Room::NONE,
+        };
+        let mut gone = 0;
+        while gone < most && batch.goes_on(enough, floor) && batch.add(keep) {
+            gone += 1;
+        }
+        gone > 0
     }
 
     /// Whether this shard may evict for room, down to `floor`. Entries may weigh 0, so with a
@@ -96,12 +204,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) {
         while !reservation.covers(need) && self.expire_one(keep, reservation, out) {}
-        while !reservation.covers(need) && self.may_pay(floor) {
-            let Some(room) = self.evict_one(keep, out) else {
-                break;
-            };
-            reservation.receive(room);
-        }
+        while !reservation.covers(need)
+            && self.may_pay(floor)
+            && self.evict_some((need, floor), keep, reservation, out)
+        {}
     }
 
     /// Evicts at most `most` entries while the budget is over a lowered

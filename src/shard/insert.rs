@@ -9,7 +9,7 @@
 //! Key and value stay with the door until the entry is in, so that nothing is dropped under
 //! the lock, whatever panics on the way.
 
-use super::{Shard, charge, counted, deadline, fits};
+use super::{Shard, counted, deadline, fits};
 use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::error::Reason;
@@ -86,7 +86,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if !fits(weight, budget) || self.is_lifeless(offer.life) {
             return self.refuse(offer, budget, out);
         }
-        let is = |key: &K| offer.has(key);
+        let (need, is) = (self.charge(weight), |key: &K| offer.has(key));
         let found = match self.table.slot_or_vacant(tag, is) {
             Ok(slot) => match self.unless_expired(Some(slot), budget, out) {
                 Some(slot) => Ok(slot),
@@ -103,7 +103,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 };
                 // This comes before anything is written: an atomic change waits until all that
                 // was written has reached the processor's cache.
-                reservation.draw(charge::<F>(weight));
+                reservation.draw(need);
                 let extra = F::Extra::default();
                 extra.set_weight(weight);
                 deadline::set_endless(&extra);
@@ -113,7 +113,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                     slot,
                     offer,
                 };
-                unpaid.pay(reservation, out)
+                unpaid.pay(need, reservation, out)
             }
         }
     }
@@ -176,7 +176,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// How many entries there are likely to be when this shard is full.
     fn likely_full(&self) -> usize {
         let (live, held) = (self.table.len() as u128, self.weight().max(1));
-        (u128::from(self.share) * live / u128::from(held)).min(MOST_LIVE as u128) as usize
+        (u128::from(self.part.share) * live / u128::from(held)).min(MOST_LIVE as u128) as usize
     }
 
     /// The entry in `slot` is paid for: counts it and gives it its place in the order.
@@ -207,7 +207,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Inserted {
         let before = self.weight_at(slot);
-        if !self.reweigh(slot, weight, self.floor, reservation, out) {
+        if !self.reweigh(slot, weight, self.floor(), reservation, out) {
             return Inserted::NeedsRoom(Room {
                 weight: weight - before,
                 entries: 0,
@@ -279,15 +279,19 @@ struct Unpaid<'a, K, V, F: Form> {
 
 impl<K, V, F: Form> Unpaid<'_, K, V, F> {
     #[inline]
-    fn pay(self, reservation: &mut Reservation<'_>, out: &mut Outbox<K, V>) -> Inserted {
-        let (tag, weight) = (self.offer.tag, weight_of::<K, V, F>(self.offer));
-        let need = charge::<F>(weight);
+    fn pay(
+        self,
+        need: Room,
+        reservation: &mut Reservation<'_>,
+        out: &mut Outbox<K, V>,
+    ) -> Inserted {
+        let tag = self.offer.tag;
         let shard = &mut *self.shard;
         let free = reservation.covers(need) || shard.expire_for(need, reservation, out);
-        if !free && !shard.may_pay(shard.floor) {
+        if !free && !shard.may_pay(shard.floor()) {
             return Inserted::NeedsRoom(need);
         }
-        shard.announce(tag, weight);
+        shard.announce(tag, need.weight);
         // This is asked before room is paid, which a panic would lose.
         let is_ghost = shard.policy.hit_a_ghost();
         if free {

@@ -627,7 +627,7 @@ impl Tally {
 #[cfg(test)]
 #[cfg(not(brimful_loom))]
 mod tests {
-    use super::super::{Inserted, Offer};
+    use super::super::{Inserted, Offer, Part};
     use super::*;
     use crate::clock::FOREVER;
     use crate::form::Timed;
@@ -646,8 +646,13 @@ mod tests {
     impl Alone {
         fn new() -> Self {
             let shelves = Arc::new(Shelves::new(1, Lanes::none()));
+            let part = Part {
+                share: 1 << 20,
+                alone: true,
+                limits_entries: false,
+            };
             Self {
-                shard: Shard::new(shelves, 0, (1 << 20, true), 0, (FOREVER, false)),
+                shard: Shard::new(shelves, 0, part, 0, (FOREVER, false)),
                 budget: Budget::new(1 << 20, None),
                 out: Outbox::new(true),
             }

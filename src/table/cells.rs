@@ -244,6 +244,11 @@ impl<K, V, F: Form> Cells<K, V, F> {
         entry.label.is_some().then_some(entry)
     }
 
+    /// Whether a slot holds an entry that is not hidden, for the holder of the lock.
+    pub(super) fn shows(&self, slot: usize) -> bool {
+        self.groups()[slot / WAYS].byte(slot % WAYS) != EMPTY && self.get(slot).is_some()
+    }
+
     /// The entry of one group that has this tag and passes `is`, and its slot.
     #[inline(always)]
     fn find_in_group(
@@ -293,20 +298,19 @@ impl<K, V, F: Form> Cells<K, V, F> {
         }
         let busy = seen.is_busy();
         if self.has_overflowed(home) {
-            return self.search_beyond(home, busy, tag, &mut is);
+            return self.search_beyond(home, busy, tag, is);
         }
         Err(Busy(busy))
     }
 
-    /// Goes on with a search in the groups beyond the home group. Few searches get here, so one
-    /// function serves all that is searched for.
+    /// Goes on with a search in the groups beyond the home group. Few searches get here.
     #[inline(never)]
     fn search_beyond(
         &self,
         home: usize,
         mut busy: bool,
         tag: Tag,
-        is: &mut dyn FnMut(&Entry<K, V, F>) -> bool,
+        mut is: impl FnMut(&Entry<K, V, F>) -> bool,
     ) -> Result<Found<K, V, F>, Busy> {
         let mut group = home;
         loop {
@@ -316,7 +320,7 @@ impl<K, V, F: Form> Cells<K, V, F> {
                 return Err(Busy(busy));
             }
             let seen = self.groups()[group].see();
-            if let Some(found) = self.find_in_group((group, seen), tag, &mut *is) {
+            if let Some(found) = self.find_in_group((group, seen), tag, &mut is) {
                 return Ok(found);
             }
             busy |= seen.is_busy();
@@ -400,14 +404,19 @@ impl<K, V, F: Form> Cells<K, V, F> {
         self.groups()[group].set(slot % WAYS, fingerprint(tag));
     }
 
-    /// Empties the slot of an entry with this tag: readers that come later do not see it.
+    /// Empties the slot of an entry with this tag: readers that come later do not see it. Says
+    /// whether it was not empty before.
     #[inline]
-    pub(super) fn hide(&self, slot: usize, tag: Tag) {
+    pub(super) fn hide(&self, slot: usize, tag: Tag) -> bool {
         let (group, home) = (slot / WAYS, self.home(tag));
+        if self.groups()[group].byte(slot % WAYS) == EMPTY {
+            return false;
+        }
         self.groups()[group].set(slot % WAYS, EMPTY);
         if group != home {
             self.count_overflow(home, group, -1);
         }
+        true
     }
 
     /// Adds `by` to the overflow count of every group from `home` up to, not including, `group`.

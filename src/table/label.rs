@@ -78,9 +78,10 @@ impl Label {
     /// Counts a hit, up to `most`.
     #[inline]
     pub(crate) fn hit(&self, most: u32) {
-        let word = self.0.load(Relaxed);
-        let more = u32::from(word & MOST_HITS < most.min(MOST_HITS));
-        if more > 0 || word & EVER == 0 {
+        let (word, most) = (self.0.load(Relaxed), most.min(MOST_HITS));
+        // One comparison: with `EVER`, and with as many hits as there may be, or more.
+        if word & (EVER | MOST_HITS) < EVER + most {
+            let more = u32::from(word & MOST_HITS < most);
             self.0.store((word | EVER) + more, Relaxed);
         }
     }

@@ -130,7 +130,9 @@ where
         let out = leaving.outbox();
         shard.expire_some(&door.budget, out);
         let change = |_: &K, value: &mut V| change(value);
-        let mut changed = shard.change(slot, &door.scale, &door.budget, change, out);
+        let mut reservation = door.budget.reserve();
+        let mut changed = shard.change(slot, &door.scale, &mut reservation, change, out);
+        drop(reservation);
         if F::TIMED && changed.stayed {
             shard.renew(slot, &door.expiry, &door.budget, out, &mut changed);
         }
@@ -150,7 +152,8 @@ where
         self.advance_clock();
         let Self { shard, door, .. } = self;
         door.leave.in_one_batch(|out, panics| {
-            panics.add(shard.retain(&door.scale, &door.budget, &mut keep, out));
+            let mut reservation = door.budget.reserve();
+            panics.add(shard.retain(&door.scale, &mut reservation, &mut keep, out));
         });
     }
 }

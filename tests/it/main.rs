@@ -10,6 +10,8 @@ mod world;
 // slice `counts` (`--cfg brimful_counts`) four more.
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod adversary;
+#[cfg(not(brimful_full))]
+mod batch;
 mod bound;
 #[cfg(not(brimful_full))]
 mod causes;

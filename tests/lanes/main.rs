@@ -157,6 +157,18 @@ fn a_read_and_an_insert_that_evicts_into_the_slot_of_the_last() {
     explore("reused", || cache(1, 1..=1), write, 1, old_or_none);
 }
 
+/// Two victims leave at once, and two newcomers take their slots; readers are looked for once.
+#[test]
+fn a_read_and_an_insert_that_evicts_ahead() {
+    let write = |cache: &Cached| {
+        drop(cache.insert(3, Canary::of(3)));
+        assert_eq!(cache.len(), 1, "the other one's room is kept");
+        drop(cache.insert(4, Canary::of(4)));
+        assert_eq!(cache.len(), 2);
+    };
+    explore("evicted ahead", || cache(2, 1..=2), write, 1, old_or_none);
+}
+
 #[test]
 fn a_read_of_what_is_being_inserted() {
     let write = |cache: &Cached| drop(cache.insert(1, Canary::of(1)));

@@ -88,8 +88,10 @@ const A_BATCH: usize = 256;
 /// a line of its own and no other, unless the entry's count of hits rises. Reads are
 /// linearizable: a key that is only being replaced is never absent. They look under the shard's
 /// lock where the value is being changed in place or the shard's table rebuilt, walked or
-/// emptied at that moment; with a policy whose hits change the order ([`Lru`](crate::policy::Lru)) or
-/// a rule for reads; at a thread's first reads, while others hold locks; and in threads beyond twice as many as there are processors (16 at least, 128 at most).
+/// emptied at that moment; with a rule for reads; at a thread's first reads, while others hold locks; and in
+/// threads beyond twice as many as there are processors (16 at least, 128 at most). Hits that
+/// change a policy's order ([`Lru`](crate::policy::Lru)) are noted in the thread's line, and the order
+/// hears of them before it is next asked for a victim.
 ///
 /// Each write locks one shard, and waits, before it moves or drops or changes what readers may be
 /// looking at, for one read of each thread that was reading that shard then: a look-up and the
@@ -162,9 +164,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         S: BuildHasher,
     {
         let share = share(door.budget.capacity(), shards);
-        let lanes = match Self::READS_LOCK {
-            true => Lanes::none(),
-            false => lanes(shards),
+        let lanes = match LOCKLESS {
+            true => lanes(shards, F::Policy::TOUCH == Touch::Order),
+            false => Lanes::none(),
         };
         let shelves = Arc::new(Shelves::new(shards, lanes));
         let shard = |index: usize| {
@@ -445,9 +447,6 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         locked.empty(cause, budget, batches.panics())
     }
 
-    /// Whether every read of this cache takes its shard's lock: where hits change the order.
-    const READS_LOCK: bool = !LOCKLESS || matches!(F::Policy::TOUCH, Touch::Order);
-
     /// Panics if this thread is inside of user code that must not call into this cache.
     #[inline]
     #[track_caller]
@@ -582,12 +581,12 @@ fn lock_at<K, V, F: Form>(
 
 /// Lanes for the threads that are likely to read at the same time: twice as many as there
 /// are processors, and some for those that wait for other things. In a small cache they lie
-/// side by side, to keep it small.
-fn lanes(shards: usize) -> Lanes {
+/// side by side, to keep it small. Hits are noted where they change the order.
+fn lanes(shards: usize, notes: bool) -> Lanes {
     const FEWEST: usize = if cfg!(brimful_loom) { 4 } else { 16 };
     const MOST: usize = 128;
     let threads = (2 * processors()).next_power_of_two().clamp(FEWEST, MOST);
-    Lanes::new(threads, u32::from(shards > 1))
+    Lanes::new(threads, u32::from(shards > 1), notes)
 }
 
 /// A shard's fair share of a capacity.

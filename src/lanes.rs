@@ -22,6 +22,9 @@
 //! nobody else, as in a program of one thread, a holder needs neither fence nor look. Locks that
 //! are held are passed later, and until all are, the thread reads under the lock.
 //!
+//! Where hits change a policy's order, a lane also has a line for each shard, in which its thread
+//! notes them (`recent`).
+//!
 //! Invariants
 //! 1. A lane is written by one thread at a time: the one that has its number.
 //! 2. A holder waits for one stay of each lane that named its shard when it looked, and for
@@ -35,6 +38,7 @@
 //! or that has a higher number than this cache has lanes.
 
 mod number;
+mod recent;
 
 use crate::reentry;
 use crate::sync::cells::{
@@ -43,6 +47,8 @@ use crate::sync::cells::{
     Patience, full_fence, look, publish,
 };
 use number::{given, number};
+use recent::Recent;
+use std::sync::OnceLock;
 
 /// The bits of a lane's word that name a shard: 0 for none.
 const NAME: usize = 0xFFFF;
@@ -69,6 +75,8 @@ pub(crate) struct Lanes {
     user: AtomicUsize,
     /// Lanes of two threads lie 2^this lines apart.
     apart: u32,
+    /// Whether hits are noted, for a policy whose order they change.
+    notes: bool,
 }
 
 /// One line, which one thread writes.
@@ -80,21 +88,24 @@ struct Lane {
     misses: AtomicU64,
     /// How many locks were passed before the first stay.
     passed: AtomicUsize,
+    /// The hits on each shard of which its order has not heard yet.
+    recent: OnceLock<Box<[Recent]>>,
 }
 
 impl Lanes {
     /// No lanes: nobody reads without a lock, and there is nobody to wait for.
     pub(crate) fn none() -> Self {
-        Self::new(0, 0)
+        Self::new(0, 0, false)
     }
 
-    /// Lanes for so many threads, 2^`apart` lines from one to the next.
-    pub(crate) fn new(threads: usize, apart: u32) -> Self {
+    /// Lanes for so many threads, 2^`apart` lines from one to the next; hits are noted, or not.
+    pub(crate) fn new(threads: usize, apart: u32, notes: bool) -> Self {
         let lane = |_| Lane {
             at: AtomicUsize::new(UNUSED),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             passed: AtomicUsize::new(0),
+            recent: OnceLock::new(),
         };
         Self {
             lanes: (0..threads << apart).map(lane).collect(),
@@ -102,6 +113,7 @@ impl Lanes {
             sole: AtomicUsize::new(0),
             user: AtomicUsize::new(0),
             apart,
+            notes,
         }
     }
 
@@ -151,6 +163,10 @@ impl Lanes {
             return;
         }
         let mut passed = lane.passed.load(Relaxed);
+        if self.notes {
+            let recent = || (0..shards).map(|_| Recent::new()).collect();
+            lane.recent.get_or_init(recent);
+        }
         if passed == 0 {
             let own = self.own_index() + 1;
             self.used.fetch_max(own, SeqCst);
@@ -224,6 +240,21 @@ impl Lanes {
         }
     }
 
+    /// Takes a note of a hit on a shard of which nobody was told yet, from the lane `at` on, which
+    /// is 0 at first. The caller holds the shard's lock.
+    #[inline]
+    pub(crate) fn take_note(&self, shard: usize, at: &mut usize) -> Option<usize> {
+        let used = self.used.load(Relaxed);
+        while self.notes && *at < used {
+            let recent = self.lanes.get(*at).and_then(|lane| lane.recent.get());
+            if let Some(slot) = recent.and_then(|all| all.get(shard)?.take()) {
+                return Some(slot);
+            }
+            *at += 1 << self.apart;
+        }
+        None
+    }
+
     /// Hits and misses of all lanes; exact when nobody reads.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let sum = |(hits, misses), lane: &Lane| {
@@ -288,6 +319,13 @@ impl Stay<'_> {
         hits.store(hits.load(Relaxed) + 1, Relaxed);
     }
 
+    /// Notes a hit on a slot of the shard that is read; says whether there was a place for it.
+    #[inline]
+    pub(crate) fn note(&self, shard: usize, slot: usize) -> bool {
+        let recent = self.lane.recent.get().and_then(|all| all.get(shard));
+        recent.is_none_or(|recent| recent.note(slot as u32))
+    }
+
     #[inline]
     pub(crate) fn missed(&self) {
         let misses = &self.lane.misses;
@@ -324,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_holder_waits_for_readers_of_its_shard_and_for_no_others() {
-        let lanes = Lanes::new(256, 1);
+        let lanes = Lanes::new(256, 1, false);
         let own = AtomicUsize::new(0);
         drop(lane(&lanes, 0));
         let (left, waited) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -349,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_reads_may_neither_read_nor_write_there_but_elsewhere() {
-        let (lanes, others) = (Lanes::new(256, 0), Lanes::new(256, 1));
+        let (lanes, others) = (Lanes::new(256, 0, false), Lanes::new(256, 1, false));
         let stay = lane(&lanes, 0);
         stay.hit();
         others.check();
@@ -367,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_lane_is_used_when_all_locks_were_passed_and_not_before() {
-        let lanes = Lanes::new(256, 0);
+        let lanes = Lanes::new(256, 0, false);
         let free = std::cell::Cell::new(2);
         let asked = std::cell::RefCell::new(Vec::new());
         let pass = |shard| {

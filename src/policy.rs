@@ -93,7 +93,9 @@ pub enum Touch {
     /// The entry's count of hits, up to [`Policy::HITS`], and nothing else: a hit costs what
     /// finding the entry costs.
     Mark,
-    /// The order as well, by [`Policy::touch`].
+    /// The order as well, by [`Policy::touch`]. Where threads share a cache it is called when a lock
+    /// is next taken, for one hit after another of each thread; hits of several threads at once may
+    /// be told in another order, and some not at all.
     Order,
 }
 

@@ -230,7 +230,28 @@ impl<K, V, F: Form> Shard<K, V, F> {
             Self::mark(entry);
         }
         if F::Policy::TOUCH == Touch::Order {
+            self.hear();
             self.policy.touch(slot, &mut self.table);
+        }
+    }
+
+    /// Tells the policy of hits that took no lock, if they change its order: to be called before
+    /// it is asked for anything that depends on it.
+    #[inline]
+    pub(crate) fn hear(&mut self) {
+        if F::Policy::TOUCH == Touch::Order {
+            self.hear_hits();
+        }
+    }
+
+    #[inline(never)]
+    fn hear_hits(&mut self) {
+        let mut at = 0;
+        while let Some(slot) = self.table.take_note(&mut at) {
+            // It may have left since.
+            if self.table.get(slot).is_some() {
+                self.policy.touch(slot, &mut self.table);
+            }
         }
     }
 
@@ -378,6 +399,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
+        self.hear();
         self.table.shrink_to_fit();
         self.policy.moved(&mut self.table);
         self.shrink_timer();

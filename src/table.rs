@@ -234,6 +234,12 @@ impl<K, V, F: Form> Table<K, V, F> {
         before
     }
 
+    /// Takes a note of a hit by a reader, from the lane `at` on, which is 0 at first.
+    #[inline]
+    pub(crate) fn take_note(&self, at: &mut usize) -> Option<Slot> {
+        self.shelves.lanes.take_note(self.index, at).map(Slot)
+    }
+
     /// Tells readers, and is told by them, the latest time.
     #[inline]
     pub(crate) fn tell(&self, now: u64) -> u64 {
@@ -276,15 +282,17 @@ impl<K, V, F: Form> Table<K, V, F> {
     pub(crate) fn slot_or_vacant(
         &mut self,
         tag: Tag,
-        is: impl FnMut(&K) -> bool,
+        mut is: impl FnMut(&K) -> bool,
     ) -> Result<Slot, Vacant<'_, K, V, F>> {
         debug_assert!(self.live < self.most, "the table needs a rebuild");
-        if let Some(slot) = self.slot(tag, is) {
-            return Ok(slot);
+        match self.cells.slot_or_vacancy(tag, |entry| is(entry.key())) {
+            Ok(slot) => Ok(Slot(slot)),
+            Err(slot) => {
+                self.cells.prefetch_vacancy(slot);
+                let slot = Slot(slot);
+                Err(Vacant { table: self, slot })
+            }
         }
-        let slot = Slot(self.cells.vacancy(tag));
-        self.cells.prefetch_vacancy(slot.0);
-        Err(Vacant { table: self, slot })
     }
 
     /// The entry that was last put in is paid for: it is shown to everybody.
@@ -626,7 +634,7 @@ mod tests {
     }
 
     fn table() -> Table<u64, u64, Fifo> {
-        Table::new(Arc::new(Shelves::new(1, Lanes::new(4, 0))), 0)
+        Table::new(Arc::new(Shelves::new(1, Lanes::new(4, 0, false))), 0)
     }
 
     fn put(table: &mut Table<u64, u64, Fifo>, tag: Tag, key: u64, full: usize) -> Slot {

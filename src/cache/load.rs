@@ -273,7 +273,7 @@ where
             let now = self.tell(&visit, now);
             match self.find(&visit, hashed, key, now) {
                 Look::Here(entry) if self.is_fresh(entry, now) => {
-                    self.touch(entry, &visit, now);
+                    self.touch(hashed, entry, &visit, now);
                     return Some(entry.value().clone());
                 }
                 Look::Absent => {

@@ -3,15 +3,18 @@
 //! ```text
 //! a visit without the lock: the key is there, or it is not: done
 //!                           it is being changed, or the shard's table is: look under the lock
-//! no lane, a policy whose hits change the order, a rule for reads: under the lock
+//! a hit that changes the order: noted, for the next holder of the lock to tell of
+//! no lane, a rule for reads: under the lock
 //! ```
 
 use super::{Cache, lock_at};
 use crate::clock::Moment;
 use crate::form::{Form, Weighed, extra::Extra};
 use crate::hash::Hashed;
+use crate::policy::{Policy, Touch};
 use crate::reentry::{self, Mark};
 use crate::shard::Shard;
+use crate::sync::cells::LOCKLESS;
 use crate::table::{Entry, Look, Visit};
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
@@ -55,7 +58,7 @@ where
             let now = self.tell(&visit, now);
             match self.find(&visit, hashed, key, now) {
                 Look::Here(entry) => {
-                    self.touch(entry, &visit, now);
+                    self.touch(hashed, entry, &visit, now);
                     return Some(read(entry.key(), entry.value()));
                 }
                 Look::Absent => {
@@ -73,7 +76,7 @@ where
     #[inline(always)]
     #[track_caller]
     pub(super) fn visit(&self, hashed: Hashed) -> Option<Visit<'_, K, V, F>> {
-        if Self::READS_LOCK || F::TIMED && self.door.expiry.rules_reads() {
+        if F::TIMED && self.door.expiry.rules_reads() {
             return None;
         }
         reentry::check(self.address());
@@ -88,7 +91,7 @@ where
     /// always: as for a write. Else they may call other caches, as in a read without.
     #[inline]
     pub(super) fn mark_read(&self) -> Option<Mark> {
-        if Self::READS_LOCK || F::TIMED && self.door.expiry.rules_reads() {
+        if !LOCKLESS || F::TIMED && self.door.expiry.rules_reads() {
             return Mark::set_in_debug();
         }
         Some(Mark::set_for(self.address()))
@@ -131,12 +134,37 @@ where
         now
     }
 
-    /// What a hit without a lock leaves on the entry, and in the thread's counts.
+    /// What a hit without a lock leaves on the entry, and in the thread's lane.
     #[inline(always)]
-    pub(super) fn touch(&self, entry: &Entry<K, V, F>, visit: &Visit<'_, K, V, F>, now: Moment) {
+    pub(super) fn touch(
+        &self,
+        hashed: Hashed,
+        entry: &Entry<K, V, F>,
+        visit: &Visit<'_, K, V, F>,
+        now: Moment,
+    ) {
         Shard::<K, V, F>::mark(entry);
         Shard::<K, V, F>::put_off(entry.extra(), now, self.door.expiry.to_idle);
         visit.stay.hit();
+        if F::Policy::TOUCH == Touch::Order {
+            self.note(hashed, entry, visit);
+        }
+    }
+
+    /// Notes a hit for the order to hear of. If there is no place for it, the order hears of all
+    /// that is noted now, or, if another thread has the lock, this hit is lost.
+    #[inline]
+    fn note(&self, hashed: Hashed, entry: &Entry<K, V, F>, visit: &Visit<'_, K, V, F>) {
+        let (shard, slot) = (hashed.shard(self.shards.len()), visit.slot(entry));
+        if visit.stay.note(shard, slot) {
+            return;
+        }
+        // The lock is not waited for: its holder may be waiting for this visit to end.
+        if let Some(mut locked) = self.shards[shard].try_lock() {
+            let _mark = Mark::set_in_debug();
+            locked.hear();
+            visit.stay.note(shard, slot);
+        }
     }
 
     /// Looks a key up, touches it, and gives `read` what it found, all under the lock.

@@ -10,9 +10,10 @@ use super::{Mark, Policy, Residents, Slot, Tag, Touch};
 
 /// Least recently used: the entry that was not asked for longest goes.
 ///
-/// Exact within a shard, and with one shard exact as a whole. Every hit changes
-/// the order, so a hit costs twice that of other policies. One scan over more keys than fit
-/// empties it of everything worth keeping.
+/// Exact within a shard, and with one shard exact as a whole; where several threads read at once,
+/// up to the order in which it hears of their hits, some of which it may not hear of. Every hit
+/// changes the order, so a hit costs more than with other policies. One scan over more keys than
+/// fit empties it of everything worth keeping.
 ///
 /// Source: P. J. Denning, "The working set model for program behavior",
 /// Communications of the ACM, 1968.

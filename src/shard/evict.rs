@@ -132,6 +132,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
+        self.hear();
         while self.may_pay(floor) {
             if !self.expire_one(keep, reservation, out)
                 && !self.evict_some((need, floor), keep, reservation, out)
@@ -203,6 +204,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) {
+        self.hear();
         while !reservation.covers(need) && self.expire_one(keep, reservation, out) {}
         while !reservation.covers(need)
             && self.may_pay(floor)
@@ -224,6 +226,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         panics: &mut Panics,
     ) -> usize {
         let mut shard = Closed::new(self);
+        panics.run(|| shard.hear());
         for gone in 0..most {
             if !budget.is_over() || !shard.may_pay(floor) {
                 return gone;

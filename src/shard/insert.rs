@@ -74,6 +74,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         K: Eq,
     {
         self.policy.prefetch(offer.tag);
+        self.hear();
         self.expire_some(reservation.budget(), out);
         if self.flights.are_flying() {
             self.detach_written(offer);

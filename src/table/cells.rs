@@ -244,6 +244,13 @@ impl<K, V, F: Form> Cells<K, V, F> {
         entry.label.is_some().then_some(entry)
     }
 
+    /// The slot of an entry of these cells.
+    #[inline]
+    pub(super) fn slot_at(&self, entry: &Entry<K, V, F>) -> usize {
+        let offset = std::ptr::from_ref(entry).addr() - self.entries.cast::<u8>().addr().get();
+        offset / size_of::<Entry<K, V, F>>()
+    }
+
     /// Whether a slot holds an entry that is not hidden, for the holder of the lock.
     pub(super) fn shows(&self, slot: usize) -> bool {
         self.groups()[slot / WAYS].byte(slot % WAYS) != EMPTY && self.get(slot).is_some()
@@ -348,6 +355,30 @@ impl<K, V, F: Form> Cells<K, V, F> {
             Err(Busy(true)) => Look::Unclear,
             Err(Busy(false)) => Look::Absent,
         }
+    }
+
+    /// The slot of an entry that has this tag and passes `is`, or else the first empty slot from
+    /// its home group on, from one look at that group: for the holder of the lock.
+    #[inline(always)]
+    pub(super) fn slot_or_vacancy(
+        &self,
+        tag: Tag,
+        mut is: impl FnMut(&Entry<K, V, F>) -> bool,
+    ) -> Result<usize, usize> {
+        let home = self.home(tag);
+        let seen = self.groups()[home].see();
+        if let Some((slot, _)) = self.find_in_group((home, seen), tag, &mut is) {
+            return Ok(slot);
+        }
+        if self.has_overflowed(home) {
+            if let Ok((slot, _)) = self.search_beyond(home, false, tag, is) {
+                return Ok(slot);
+            }
+        }
+        Err(match seen.first_empty() {
+            Some(way) => home * WAYS + way,
+            None => self.vacancy_beyond(home),
+        })
     }
 
     /// The first empty slot from the home group of a tag on: there is one, unless a rebuild

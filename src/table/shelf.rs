@@ -12,7 +12,7 @@
     reason = "cells are found while they may be replaced; the head says by what rules"
 )]
 
-use super::cells::{Cells, Look};
+use super::cells::{Cells, Entry, Look};
 use crate::form::Form;
 use crate::lanes::{Lanes, Stay};
 use crate::sync::cells::{
@@ -122,6 +122,13 @@ impl<K, V, F: Form> Visit<'_, K, V, F> {
         let cells = unsafe { &*self.shelf.cells.get() };
         // SAFETY: as said, and the answer is borrowed from the visit that holds the stay.
         unsafe { cells.look(tag, is) }
+    }
+
+    /// The slot of an entry that was found here.
+    #[inline]
+    pub(crate) fn slot(&self, entry: &Entry<K, V, F>) -> usize {
+        // SAFETY: the entry was found in this visit, so the shelf was seen open in this stay.
+        unsafe { &*self.shelf.cells.get() }.slot_at(entry)
     }
 
     /// Tells the shard the time; says what the latest is that it was told.

@@ -109,7 +109,7 @@ fn victims_that_leave_together_are_told_in_their_order() {
     told.lock().unwrap().clear();
     (0..2_000).for_each(|key| done(cache.insert(key, key)));
     let told = told.lock().unwrap();
-    assert!(told.len() > 1_360);
+    assert!(told.len() >= 1_360);
     assert!(told.iter().copied().eq(0..told.len() as u64));
 }
 

@@ -23,7 +23,7 @@ use crate::world::panics::{ON_PURPOSE, REFUSAL, hush_refusals, panic_of};
 use crate::world::scale::{child, scenario};
 use crate::world::watchdog::patience;
 use crate::world::{Threaded, done, env};
-use brimful::policy::{Duel, Fifo, Lru, Policy, Touch};
+use brimful::policy::{Duel, Fifo, Lru, Policy};
 use brimful::{Cache, Cause, Weighed, Weight};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -528,7 +528,7 @@ fn is_lockless<P: Policy>(moment: &Moment<P>) -> bool {
     ];
     let by_eq = moment.site == Site::Eq && (moment.name == "view" || reads.contains(&moment.name));
     let by_clone = moment.site == Site::CloneValue && reads.contains(&moment.name);
-    matches!(P::TOUCH, Touch::Mark) && (by_eq || by_clone)
+    by_eq || by_clone
 }
 
 /// Calls the same or another cache from under a lock, or in a read without one: a clear panic.

@@ -12,7 +12,7 @@
 //! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound.
 #![cfg(all(brimful_loom, brimful_lanes))]
 
-use brimful::policy::Fifo;
+use brimful::policy::{Fifo, Lru};
 use brimful::{Cache, Entries, Updated};
 use loom::thread::{self, yield_now};
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -282,4 +282,32 @@ fn reads_of_a_thread_that_ends_and_of_the_next_one() {
         assert!(old_or_none(&[seen]));
         cache.check();
     });
+}
+
+/// The hit is noted, and told of by the writer, by the reader or by nobody in time: the order and
+/// the table stay whole, and what was read was alive.
+#[test]
+fn a_hit_that_is_noted_and_an_insert_that_evicts() {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&executions);
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 100_000;
+    builder.check(move || {
+        counted.fetch_add(1, Relaxed);
+        let builder = Cache::builder(Entries(2)).policy::<Lru>().shards(1);
+        let cache = builder.hasher(Fixed::default()).build().unwrap();
+        (1..=2).for_each(|key| drop(cache.insert(key, Canary::of(key))));
+        assert!(cache.get(&0).is_none());
+        let cache = Arc::new(cache);
+        let writer = {
+            let cache = Arc::clone(&cache);
+            thread::spawn(move || drop(cache.insert(3, Canary::of(3))))
+        };
+        let found = cache.get(&1).map(|value| value.read());
+        assert!(found.is_none_or(|n| n == 1));
+        writer.join().unwrap();
+        assert!(cache.contains_key(&3));
+        cache.check();
+    });
+    println!("noted: {} executions", executions.load(Relaxed));
 }

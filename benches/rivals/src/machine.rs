@@ -44,9 +44,22 @@ pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// So many threads, and whether each of them has a core.
+pub(crate) fn crew(threads: usize) -> String {
+    crew_on(cores(), threads)
+}
+
+fn crew_on(cores: usize, threads: usize) -> String {
+    match threads {
+        1 => "1 thread".to_string(),
+        few if few <= cores => format!("{few} threads"),
+        many => format!("{many} threads, starved of cores"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Versions;
+    use super::{Versions, crew_on};
     use clap::ValueEnum;
     use field::name::Name;
 
@@ -56,5 +69,12 @@ mod tests {
         for name in Name::value_variants() {
             assert_ne!(versions.of(*name), "?", "{name}");
         }
+    }
+
+    #[test]
+    fn more_threads_than_cores_are_said_to_be_starved() {
+        let crews = [1, 2, 3].map(|threads| crew_on(2, threads));
+        let expected = ["1 thread", "2 threads", "3 threads, starved of cores"];
+        assert_eq!(crews, expected);
     }
 }

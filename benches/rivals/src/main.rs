@@ -4,16 +4,21 @@
 //! ```text
 //! cargo run --release --manifest-path benches/rivals/Cargo.toml -- --quick
 //! cargo run --release --manifest-path benches/rivals/Cargo.toml -- --csv all.csv --svg main.svg
+//! cargo run --release --manifest-path benches/rivals/Cargo.toml -- --scale --svg scale.svg
 //! cargo run --release --manifest-path benches/rivals/Cargo.toml -- count
 //! ```
 //!
-//! `--help` tells the workloads and the caches, and what is in a figure. `count`
-//! has the instructions per operation counted by callgrind (needs valgrind).
+//! `--help` tells the workloads and the caches, and what is in a figure. `--scale`
+//! runs a few of the workloads over more and more threads, and draws how many
+//! operations they do in a second. `count` has the instructions per operation
+//! counted by callgrind, and how many of them are locked (needs valgrind).
 
 mod by_hand;
+mod canvas;
 mod contest;
 mod cost;
 mod count;
+mod curves;
 mod entrant;
 mod keys;
 mod lane;
@@ -37,6 +42,7 @@ use rand::rngs::StdRng;
 use std::error::Error;
 use std::fmt::Display;
 use std::fs::OpenOptions;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -44,7 +50,7 @@ use std::time::{Duration, Instant};
 use machine::Versions;
 use round::Pace;
 use row::{Cell, Row};
-use workload::Workload;
+use workload::{ENTRIES, Workload};
 
 /// Runs the same workloads over brimful and its rivals
 #[derive(Parser)]
@@ -58,11 +64,21 @@ In each round every cache runs for a slice, in shuffled order, and untimed befor
 of that, since the others have emptied the processor's caches. Ratios are of speed (2 is twice as
 fast), taken within a round; told is the median over the rounds. Hit ratios are of the second half
 of a warm-up, the same requests for every cache. Latencies contain two looks at the clock for each
-operation. `resident` is what is really there after the last round.")]
+operation. `resident` is what is really there after the last round.
+
+--scale runs hit_zipf, get_or_insert_099, mixed, insert_evict and hot_key at 100,000 entries with 1,
+2, 4, 8, … threads, and ends with a table for each: million operations a second (M/s) of all threads
+together. With more threads than cores, each runs only a part of the time: such figures are marked
+as starved of cores. On a busy machine one thread looks better beside several than it is, since its
+time alone is processor time.")]
 struct Args {
     /// All workloads in about a minute: fewer sizes and rounds
     #[arg(long)]
     quick: bool,
+
+    /// Throughput of five workloads over more and more threads
+    #[arg(long)]
+    scale: bool,
 
     /// Only these workloads
     #[arg(long, value_name = "W,…", value_delimiter = ',')]
@@ -72,7 +88,7 @@ struct Args {
     #[arg(long, value_name = "C,…", value_delimiter = ',')]
     caches: Vec<Name>,
 
-    /// Numbers of threads [default: 1,2,4,8,16 up to the cores]
+    /// Numbers of threads [default: 1,2,4,8,16 up to the cores; scale: 1,2,4,8,… up to twice the cores]
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=lane::MOST_THREADS))]
     threads: Vec<u64>,
 
@@ -84,7 +100,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 
-    /// Draw the main workloads into a file
+    /// Draw the main workloads into a file; scale: all of them, over threads
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 
@@ -104,7 +120,7 @@ enum Instead {
         cache: Name,
         count: u64,
     },
-    /// Instructions per operation, by callgrind
+    /// Instructions per operation, and those that are locked, by callgrind
     Count {
         /// Only these caches
         #[arg(long, value_name = "C,…", value_delimiter = ',', default_values_t = Name::DEFAULT)]
@@ -148,7 +164,7 @@ fn refuse(why: impl Display) -> ! {
 fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
     let (names, versions) = (args.names(), Versions::read());
-    args.check_files(&names);
+    args.check(&names);
     args.say_head(&names, &versions);
     let mut rows = Vec::new();
     let ran = args.run_all(&names, &versions, &mut rows);
@@ -157,7 +173,7 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
         write_csv(&rows, path)?;
     }
     if let Some(path) = &args.svg {
-        picture::write(&rows, path)?;
+        args.draw(&rows, path)?;
     }
     ran?;
     println!("\nElapsed: {:.0} s", began.elapsed().as_secs_f64());
@@ -181,13 +197,24 @@ fn check_writable(path: &Path) {
 
 impl Args {
     /// Now, and not after all is measured.
-    fn check_files(&self, names: &[Name]) {
+    fn check(&self, names: &[Name]) {
+        let is_left_out = |workload: &&Workload| self.scale && !workload.is_scaled();
+        if let Some(workload) = self.only.iter().find(is_left_out) {
+            refuse(format!("--scale does not run {workload}"));
+        }
         [&self.csv, &self.svg]
             .into_iter()
             .flatten()
             .for_each(|path| check_writable(path));
-        if self.svg.is_some() && !picture::has_bars(&self.cells(), names) {
+        if self.svg.is_some() && !self.scale && !picture::has_bars(&self.cells(), names) {
             refuse("nothing to draw: --svg needs a main workload and quick_cache");
+        }
+    }
+
+    fn draw(&self, rows: &[Row], path: &Path) -> Result<(), Box<dyn Error>> {
+        match self.scale {
+            true => curves::write(rows, path),
+            false => picture::write(rows, path),
         }
     }
 
@@ -202,6 +229,9 @@ impl Args {
             let of_cell = self.run(cell, names, &mut rng, versions)?;
             println!("{}", report::table(cell, &of_cell));
             rows.extend(of_cell);
+        }
+        if self.scale {
+            println!("{}", report::throughput(rows));
         }
         Ok(())
     }
@@ -247,11 +277,12 @@ impl Args {
 
     fn threads(&self) -> Vec<usize> {
         if self.threads.is_empty() {
-            let most = machine::cores();
-            return [1, 2, 4, 8, 16]
-                .into_iter()
-                .filter(|n| *n <= most)
-                .collect();
+            let most = match self.scale {
+                true => (2 * machine::cores()).min(lane::MOST_THREADS as usize),
+                false => machine::cores().min(16),
+            };
+            let doubled = iter::successors(Some(1), |threads| Some(2 * threads));
+            return doubled.take_while(|threads| *threads <= most).collect();
         }
         let mut threads: Vec<usize> = self.threads.iter().map(|&n| n as usize).collect();
         threads.sort_unstable();
@@ -260,7 +291,10 @@ impl Args {
     }
 
     fn cells(&self) -> Vec<Cell> {
-        let wanted = |w: &&Workload| self.only.is_empty() || self.only.contains(w);
+        let wanted = |workload: &&Workload| {
+            let is_run = !self.scale || workload.is_scaled();
+            is_run && (self.only.is_empty() || self.only.contains(workload))
+        };
         let workloads = Workload::value_variants().iter().filter(wanted);
         let mut cells = Vec::new();
         for &workload in workloads {
@@ -269,7 +303,11 @@ impl Args {
                 Workload::Memory => vec![1],
                 _ => self.threads(),
             };
-            for &entries in workload.sizes(self.quick) {
+            let sizes = match self.scale {
+                true => &[ENTRIES],
+                false => workload.sizes(self.quick),
+            };
+            for &entries in sizes {
                 let cell = |&threads: &usize| Cell {
                     workload,
                     entries,

@@ -51,4 +51,30 @@ impl Row {
             ..Self::default()
         }
     }
+
+    /// Million operations a second of all threads together; none where no
+    /// operation came to its end.
+    pub(crate) fn throughput(&self) -> Option<f64> {
+        let throughput = 1e3 / self.ns_per_operation?;
+        throughput.is_normal().then_some(throughput)
+    }
+}
+
+/// The caches of these rows, each once, in their order.
+pub(crate) fn caches<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<&'a str> {
+    let mut caches: Vec<&str> = Vec::new();
+    for row in rows {
+        if !caches.contains(&row.cache.as_str()) {
+            caches.push(&row.cache);
+        }
+    }
+    caches
+}
+
+/// The numbers of threads of these rows, each once, the fewest first.
+pub(crate) fn threads<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<usize> {
+    let mut threads: Vec<usize> = rows.map(|row| row.threads).collect();
+    threads.sort_unstable();
+    threads.dedup();
+    threads
 }

@@ -55,6 +55,9 @@ impl fmt::Display for Workload {
     }
 }
 
+/// The capacity where only one is of interest.
+pub(crate) const ENTRIES: usize = 100_000;
+
 /// So many requests for each entry, at least, show what is worth keeping.
 const FINDING_OUT: usize = 10;
 
@@ -75,12 +78,20 @@ impl Workload {
         match self {
             Self::Memory if quick => &[200_000],
             Self::Memory => &[1_000_000],
-            _ if quick => &[100_000],
+            _ if quick => &[ENTRIES],
             Self::HitUniform | Self::HitZipf | Self::Miss | Self::Mixed | Self::InsertEvict => {
-                &[10_000, 100_000, 1_000_000]
+                &[10_000, ENTRIES, 1_000_000]
             }
-            _ => &[100_000],
+            _ => &[ENTRIES],
         }
+    }
+
+    /// Whether it is among those that `--scale` runs over many numbers of threads.
+    pub(crate) fn is_scaled(self) -> bool {
+        matches!(
+            self,
+            Self::HitZipf | Self::GetOrInsert099 | Self::Mixed | Self::InsertEvict | Self::HotKey
+        )
     }
 
     /// Draws its keys for caches of `entries`.

@@ -83,39 +83,27 @@ pub(crate) fn equal(words: Words, byte: u8) -> u32 {
 /// Asks for the first and the last cache line of a place, and does not wait for them: when
 /// they are wanted, some ten or hundred instructions later, they may have come.
 #[inline]
-pub(crate) fn prefetch<T>(place: &T) {
-    let first = std::ptr::from_ref(place).cast::<u8>();
-    prefetch_at(first);
-    prefetch_at(first.wrapping_add(size_of::<T>().saturating_sub(1)));
-}
-
-/// Asks for the cache line at an address.
-#[inline]
 #[cfg(all(
     any(target_arch = "x86", target_arch = "x86_64"),
     target_feature = "sse2",
     not(any(miri, brimful_portable))
 ))]
 #[allow(unsafe_code, reason = "an instruction")]
-fn prefetch_at(place: *const u8) {
+pub(crate) fn prefetch<T>(place: &T) {
     use arch::{_MM_HINT_T0, _mm_prefetch};
     #[cfg(target_arch = "x86")]
     use std::arch::x86 as arch;
     #[cfg(target_arch = "x86_64")]
     use std::arch::x86_64 as arch;
 
+    let first = std::ptr::from_ref(place).cast::<i8>();
+    let last = first.wrapping_add(size_of::<T>().saturating_sub(1));
     // SAFETY: this is compiled only for processors that have the instruction. It reads and
-    // writes nothing that a program can tell, and does not fault whatever the address is.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) }
-}
-
-/// Asks for all cache lines of a place, as [`prefetch`] does.
-#[inline]
-pub(crate) fn prefetch_all<T>(place: &T) {
-    const LINE: usize = 64;
-    let first = std::ptr::from_ref(place).cast::<u8>();
-    for at in (0..size_of::<T>()).step_by(LINE) {
-        prefetch_at(first.wrapping_add(at));
+    // writes nothing that a program can tell, and does not fault whatever the address is:
+    // these are that of a borrowed place and of its last byte.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(first);
+        _mm_prefetch::<_MM_HINT_T0>(last);
     }
 }
 
@@ -153,7 +141,7 @@ mod portable {
 
     /// Asks for nothing: there is no stable intrinsic to ask with.
     #[inline]
-    pub(crate) fn prefetch_at(_place: *const u8) {}
+    pub(crate) fn prefetch<T>(_place: &T) {}
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use crate::error::Refused;
 use crate::form::{Form, Weighed};
 use crate::hash::Hashed;
 use crate::leave::outbox::Outbox;
-use crate::processor;
 use crate::reentry::Mark;
 use crate::shard::{Inserted, Offer};
 use crate::unwind::drop_safely;
@@ -121,7 +120,6 @@ where
         let now = self.now();
         let placed = {
             let home = self.shard(hashed);
-            processor::prefetch_all(home);
             let mut shard = lock_at(home, now);
             // Declared after the shard, so dropped before its lock is left: only a gatherer
             // may hold room without a lock.

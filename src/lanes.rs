@@ -215,9 +215,9 @@ impl Lanes {
         (self.used.load(Relaxed) + (1 << self.apart) - 1) >> self.apart
     }
 
-    /// Whether nobody but the calling thread reads.
+    /// Whether nobody but the calling thread reads, or will before it leaves the lock that it holds.
     #[inline]
-    fn are_own(&self) -> bool {
+    pub(crate) fn are_own(&self) -> bool {
         let sole = self.sole.load(Relaxed);
         sole == 0 || sole == self.own_index() + 1
     }

@@ -228,7 +228,7 @@ pub(crate) mod cells {
         not(brimful_loom)
     ));
 
-    /// Loads a word that others [publish](publish), as an acquire. With `--cfg brimful_rmw` it is a
+    /// Loads a word that others [`publish`], as an acquire. With `--cfg brimful_rmw` it is a
     /// read-modify-write: ThreadSanitizer, which knows no fences, sees by it who came first.
     #[inline]
     pub(crate) fn look(word: &AtomicUsize) -> usize {

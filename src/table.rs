@@ -146,6 +146,8 @@ pub(crate) struct Still<'a, K, V, F: Form> {
     table: &'a mut Table<K, V, F>,
     slot: Slot,
     tag: Tag,
+    /// Whether others may read, so that its byte is busy.
+    busy: bool,
 }
 
 impl<K, V, F: Form> Still<'_, K, V, F> {
@@ -157,8 +159,9 @@ impl<K, V, F: Form> Still<'_, K, V, F> {
     /// The key, and the value to be changed.
     #[inline]
     pub(crate) fn pair(&mut self) -> (&K, &mut V) {
-        // SAFETY: `Table::still` set the byte busy, or the table is closed, and waited; the
-        // table is borrowed for as long as what this answers is.
+        // SAFETY: `Table::still` set the byte busy and waited, or the table is closed, or nobody
+        // else reads until the lock is left; the table is borrowed for as long as what this
+        // answers is.
         unsafe { self.table.cells.value_mut(self.slot.0) }
     }
 }
@@ -166,7 +169,7 @@ impl<K, V, F: Form> Still<'_, K, V, F> {
 impl<K, V, F: Form> Drop for Still<'_, K, V, F> {
     #[inline]
     fn drop(&mut self) {
-        if !self.table.closed {
+        if self.busy {
             self.table.cells.set_busy(self.slot.0, self.tag, false);
         }
     }
@@ -315,7 +318,8 @@ impl<K, V, F: Form> Table<K, V, F> {
     pub(crate) fn still(&mut self, slot: Slot) -> Option<Still<'_, K, V, F>> {
         let tag = self.get(slot)?.tag();
         debug_assert!(!self.hidden.contains(&slot), "it is off the table");
-        if !self.closed {
+        let busy = !self.closed && !self.shelves.lanes.are_own();
+        if busy {
             self.cells.set_busy(slot.0, tag, true);
             self.wait();
         }
@@ -323,6 +327,7 @@ impl<K, V, F: Form> Table<K, V, F> {
             table: self,
             slot,
             tag,
+            busy,
         })
     }
 

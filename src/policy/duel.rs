@@ -7,8 +7,8 @@
 //!            k is a ghost of main:  border -= step
 //! admit(e):  a ghost of small: into main; else into small, and once the shard has been full with
 //!            count 1 if it is no ghost and the history knows it
-//!            if no victim was asked for, and small is beyond the border (twice
-//!            beyond it, once the shard has been full):
+//!            if no victim was asked for it, now or ahead, and small is beyond the border
+//!            (twice beyond it, once the shard has been full):
 //!                first small's oldest into main, raised in the history by its count,
 //!                with count 1 if it had 2 or more
 //! victim():  repeat
@@ -99,6 +99,9 @@ const PROMOTE: u32 = 2;
 /// The most entries that one eviction moves.
 const ROUNDS: u32 = 128;
 
+/// The most victims that are taken for those of admissions to come.
+const AHEAD: u32 = 32;
+
 /// Places that the history may have beyond its keys.
 const SLACK: usize = 64;
 
@@ -152,8 +155,8 @@ pub struct Duel {
     most: usize,
     /// Whether a victim was ever asked for.
     filled: bool,
-    /// Whether it was asked since the last admission.
-    asked: bool,
+    /// For how many admissions to come victims were asked for: a shard may evict ahead.
+    asked: u32,
     /// What the key last announced is to this shard.
     comes: Comes,
 }
@@ -430,7 +433,7 @@ impl Policy for Duel {
             fewest: 0,
             most: 0,
             filled: false,
-            asked: false,
+            asked: 0,
             comes: Comes::New,
         }
     }
@@ -454,7 +457,8 @@ impl Policy for Duel {
 
     #[inline]
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
-        let asked = std::mem::take(&mut self.asked);
+        let asked = self.asked > 0;
+        self.asked -= u32::from(asked);
         match std::mem::replace(&mut self.comes, Comes::New) {
             Comes::BackToMain => self.segments.main.push(slot, 0, residents),
             Comes::Known if self.filled => {
@@ -485,7 +489,7 @@ impl Policy for Duel {
         if self.segments.live() == 0 {
             return None;
         }
-        self.asked = true;
+        self.asked = (self.asked + 1).min(AHEAD);
         if !self.filled {
             self.fill();
         }
@@ -582,6 +586,36 @@ mod tests {
         }
         fn nth(&self, _: u64) -> Option<Slot> {
             None
+        }
+    }
+
+    /// A shard that evicts ahead admits into room that nobody leaves at that moment: that is no
+    /// reason to move newcomers on into main, as in a shard that fills.
+    #[test]
+    fn newcomers_stay_in_small_where_victims_were_asked_for_ahead() {
+        const SHARE: usize = 640;
+        let mut duel = Duel::new(SHARE as u64, 1);
+        let marks = Vec::new();
+        let mut shelf = Shelf { weight: 1, marks };
+        let admit = |duel: &mut Duel, shelf: &mut Shelf| {
+            let key = shelf.marks.len();
+            duel.announce(tag(key), 1);
+            shelf.marks.push(Mark::default());
+            duel.admit(Slot(key), tag(key), shelf);
+        };
+        (0..SHARE).for_each(|_| admit(&mut duel, &mut shelf));
+        for ahead in [1, 2, 8, AHEAD] {
+            duel.border = LEAST;
+            let before = duel.segments.main.live();
+            for _ in 0..100 {
+                (0..ahead).for_each(|_| assert!(duel.victim(&mut shelf).is_some()));
+                (0..ahead).for_each(|_| admit(&mut duel, &mut shelf));
+            }
+            let main = duel.segments.main.live();
+            assert!(
+                main <= before,
+                "{main} in main, {before} before, {ahead} ahead"
+            );
         }
     }
 

@@ -292,8 +292,8 @@ pub(crate) struct Pile {
     pub(crate) from_main: u64,
     /// Moves that Duel's eviction may yet make.
     pub(crate) rounds: u32,
-    /// Whether Duel was asked for a victim since the last admission.
-    pub(crate) asked: bool,
+    /// For how many admissions to come Duel was asked for victims.
+    pub(crate) asked: u32,
     /// All that may ever have become ghosts.
     pub(crate) ever: HashSet<u32>,
     /// Whether the shard has been full once.
@@ -323,7 +323,7 @@ impl Pile {
             border: ALL / 20,
             from_main: ALL / 2,
             rounds: 0,
-            asked: false,
+            asked: 0,
             ever: HashSet::new(),
             filled: false,
             age: 0,
@@ -429,7 +429,8 @@ impl Pile {
     pub(crate) fn duel_admit(&mut self, mut item: Item, comes: Comes) {
         item.main = comes == Comes::BackToMain;
         item.count = u8::from(comes == Comes::Known && self.filled);
-        let asked = std::mem::take(&mut self.asked);
+        let asked = self.asked > 0;
+        self.asked -= u32::from(asked);
         if item.count == 0 && !item.main && !asked {
             self.overflow();
         }
@@ -639,7 +640,7 @@ impl Pile {
     }
 
     pub(crate) fn duel_victim(&mut self) -> usize {
-        self.asked = true;
+        self.asked = (self.asked + 1).min(32);
         self.rounds = 128;
         loop {
             let small = self.items.iter().position(|item| !item.main);

@@ -239,19 +239,27 @@ fn own_key(writer: u64, random: &mut Random, keys: u64) -> Key {
     Key(random.below(keys) * 16 + writer)
 }
 
+/// So much room a shard keeps for its next entries: what its victims leave over is in the hand of
+/// the writer that evicted them, beside the one that made room for its own.
+fn kept(capacity: u64, shards: u64) -> u64 {
+    capacity / shards / 64
+}
+
 /// Unit entries, each writer with keys of its own: a writer has at most one
-/// value too many in hand, the one on its way in or the one on its way out.
+/// value too many in hand, the one on its way in or the one on its way out, and those that it
+/// evicted ahead.
 fn plain_fire<P: Threaded>() {
     with_writers(
         "unit entries",
         |writers| {
             let capacity = [1, 10, 100, 1_000][writers.ilog2() as usize - 1];
             let cache = build::<_, P>(Entries(capacity as usize), 3);
+            let in_hand = writers * (1 + kept(capacity, 3));
             let limits = Limits {
                 weight: capacity,
                 entries: capacity,
-                live_values: capacity + writers,
-                live_weight: capacity + writers,
+                live_values: capacity + in_hand,
+                live_weight: capacity + in_hand,
             };
             (cache, limits)
         },
@@ -326,7 +334,7 @@ const LIGHT: u64 = 1_000;
 
 /// Heavy-tailed weights up to a sixty-fourth of the capacity. In hand are at
 /// most: the offered value or the older one, what the own shard gave in vain
-/// (less than the offer), and what was gathered (less than the offer and one).
+/// (less than the offer), what was gathered (less than the offer and one), and what was evicted ahead.
 fn light_fire<P: Threaded>() {
     with_writers(
         "light weights",
@@ -337,7 +345,7 @@ fn light_fire<P: Threaded>() {
                 weight: capacity,
                 entries: capacity,
                 live_values: u64::MAX,
-                live_weight: capacity + 4 * LIGHT * writers,
+                live_weight: capacity + (4 * LIGHT + kept(capacity, 8)) * writers,
             };
             (cache, limits)
         },

@@ -11,7 +11,7 @@
 //! with lives the reading of the system's clock, which `clock` counts alone.
 
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
-use brimful::{Aged, Cache, Entries, Form, Timed, Weight};
+use brimful::{Aged, Cache, Cause, Entries, Form, Timed, Weight};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,12 +22,13 @@ fn capacity() -> u64 {
     CAPACITY.load(Ordering::Relaxed)
 }
 
-const OPERATIONS: [&str; 11] = [
+const OPERATIONS: [&str; 12] = [
     "hit",
     "loading",
     "load",
     "miss",
     "insert",
+    "replace",
     "weighted",
     "timed-hit",
     "idle-hit",
@@ -148,6 +149,17 @@ fn timed<P: Policy>() -> Cache<u64, u64, Timed<P>> {
         .expect("a plain configuration")
 }
 
+/// Inserts keys that are there.
+fn replace<P: Policy>(count: u64) {
+    let cache = plain::<P>();
+    cache.extend((0..capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
+    for _ in 0..count {
+        cache.insert(black_box(keys.resident()), 1);
+    }
+    assert_eq!(cache.stats().departures(Cause::Replaced), count);
+}
+
 fn timed_hit<P: Policy>(count: u64) {
     let cache = timed::<P>();
     cache.extend((0..capacity()).map(|key| (key, key)));
@@ -208,6 +220,7 @@ fn run<P: Policy>(operation: &str, count: u64) {
         "load" => load::<P>(count),
         "miss" => miss::<P>(count),
         "insert" => insert::<P>(count),
+        "replace" => replace::<P>(count),
         "weighted" => weighted::<P>(count),
         "timed-hit" => timed_hit::<P>(count),
         "idle-hit" => idle_hit::<P>(count),

@@ -112,6 +112,8 @@ impl Pool {
 /// So often a figure is read again while shards give room back.
 const MOST_LOOKS: usize = 1_000;
 
+/// It has lines of its own: inserts change them, and what lies beside it hits read.
+#[repr(align(128))]
 pub(crate) struct Budget {
     weight: Pool,
     /// Only where entries are limited beside the weight: else they are not counted here.
@@ -425,22 +427,15 @@ impl Reservation<'_> {
 impl Drop for Reservation<'_> {
     #[inline]
     fn drop(&mut self) {
-        let before = self
-            .home
-            .as_ref()
-            .map_or(Room::NONE, |home| home.spare.room());
-        if self.room == before {
+        let home = self.home.as_ref();
+        if self.room == home.map_or(Room::NONE, |home| home.spare.room()) {
             return;
         }
-        let kept = match &self.home {
-            Some(home) => {
-                let kept = self.room.least(home.most);
-                home.spare.set(kept);
-                kept
-            }
-            None => Room::NONE,
-        };
-        if kept != self.room {
+        let kept = self.room.least(self.most_spare());
+        if let Some(home) = home {
+            home.spare.set(kept);
+        }
+        if self.room != kept {
             self.budget.give(self.room.minus(kept));
         }
     }

@@ -62,7 +62,7 @@ const STAY: usize = NAME + 1;
 /// A lane that is not used yet: as if a shard were read there that nobody waits for.
 const UNUSED: usize = 1;
 
-/// Not one lane alone.
+/// There is more than one such lane.
 const SEVERAL: usize = usize::MAX;
 
 pub(crate) struct Lanes {
@@ -71,7 +71,8 @@ pub(crate) struct Lanes {
     used: AtomicUsize,
     /// One more than the index of the lane that alone was ever used; 0 if none was.
     sole: AtomicUsize,
-    /// The same of the lane of the thread that alone has read or held a lock.
+    /// One more than the index of the lane whose thread alone has read, or held a lock to write;
+    /// 0 if none has.
     user: AtomicUsize,
     /// Lanes of two threads lie 2^this lines apart.
     apart: u32,

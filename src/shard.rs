@@ -127,7 +127,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// What an entry of this weight is charged.
     #[inline]
-    fn charge(&self, weight: u64) -> Room {
+    pub(crate) fn charge(&self, weight: u64) -> Room {
         Room {
             weight,
             entries: u64::from(F::WEIGHED && self.part.limits_entries),
@@ -311,11 +311,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
         let entry = self.table.get(slot)?;
-        let (cause, times) = deadline::cause_and_times(entry.extra(), cause, self.now);
-        let weight = entry.extra().weight();
-        if cause == Cause::Evicted && !entry.label.was_hit() {
-            self.counts.evicted_unhit();
-        }
+        let (weight, cause, times) = Self::last_look(entry, cause, self.now, &mut self.counts);
         if !F::TIMED && out.forgets(cause) {
             self.table.forget(slot)?;
             return Some(self.discharge(weight, cause));
@@ -326,19 +322,32 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// Moves the entry that was hidden first, if there is one, to the outbox, as a victim; returns
     /// what it was charged. The first such call waits for the readers of all.
+    #[inline(never)]
     fn evict_hidden(&mut self, out: &mut Outbox<K, V>) -> Option<Room> {
         let entry = self.table.next_hidden()?;
-        let (cause, times) = deadline::cause_and_times(entry.extra(), Cause::Evicted, self.now);
-        let weight = entry.extra().weight();
-        if cause == Cause::Evicted && !entry.label.was_hit() {
-            self.counts.evicted_unhit();
-        }
+        let (weight, cause, times) =
+            Self::last_look(entry, Cause::Evicted, self.now, &mut self.counts);
         if !F::TIMED && out.forgets(cause) {
             self.table.forget_hidden()?;
             return Some(self.discharge(weight, cause));
         }
         let entry = self.table.take_hidden()?;
         Some(self.depart(entry, cause, times, out))
+    }
+
+    /// What an entry weighs, and why and when it leaves; counts a victim that was never hit.
+    #[inline(always)]
+    fn last_look(
+        entry: &Entry<K, V, F>,
+        cause: Cause,
+        now: Moment,
+        counts: &mut Counts,
+    ) -> (u64, Cause, Times) {
+        let (cause, times) = deadline::cause_and_times(entry.extra(), cause, now);
+        if cause == Cause::Evicted && !entry.label.was_hit() {
+            counts.evicted_unhit();
+        }
+        (entry.extra().weight(), cause, times)
     }
 
     /// Counts an entry that was taken out; what it was charged.

@@ -63,10 +63,7 @@ where
                 Inserted::NeedsRoom(_) => spare = false,
                 placed => return placed,
             }
-            need = Room {
-                weight: offer.weight,
-                entries: u64::from(F::WEIGHED && self.door.entry_limit.is_some()),
-            };
+            need = home.charge(offer.weight);
         }
     }
 

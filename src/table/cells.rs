@@ -499,8 +499,9 @@ impl<K, V, F: Form> Cells<K, V, F> {
     /// The key of an entry, and its value to be changed.
     ///
     /// # Safety
-    /// An entry is there, its byte is busy or its shelf closed, all stays have ended that may
-    /// have seen another, and the caller has borrowed the table as `&mut` for 'a.
+    /// An entry is there. Its byte is busy or its shelf closed, and all stays have ended that may
+    /// have seen another; or nobody else reads before the caller leaves the lock (invariant 3 of
+    /// `lanes`). The caller has borrowed the table as `&mut` for 'a.
     #[inline]
     pub(super) unsafe fn value_mut<'a>(&self, slot: usize) -> (&'a K, &'a mut V)
     where

@@ -127,7 +127,9 @@ impl<K, V, F: Form> Visit<'_, K, V, F> {
     /// The slot of an entry that was found here.
     #[inline]
     pub(crate) fn slot(&self, entry: &Entry<K, V, F>) -> usize {
-        // SAFETY: the entry was found in this visit, so the shelf was seen open in this stay.
+        // SAFETY: who has an entry of this shard without its lock was given it by `find`, which saw
+        // the shelf open in this stay; so, by the invariant, its cells stay what they are until
+        // the stay ends.
         unsafe { &*self.shelf.cells.get() }.slot_at(entry)
     }
 

@@ -220,13 +220,16 @@ impl Model {
         }
     }
 
-    /// On a walk over all entries, what is past its end leaves.
+    /// On a walk over all entries, what is past its end leaves: also for the room that
+    /// another entry wants, which may be the very one that the order names first.
     pub(crate) fn expire_on_the_way(&mut self) {
         while let Some(&told) = self.told.front() {
             if !self.was_past(told) {
                 return;
             }
-            self.expire(told.id, None, self.weighed);
+            let mut pile = self.piles[self.homes[told.id as usize]].clone();
+            let first = pile.name_victim(None).filter(|first| *first != told.id);
+            self.expire(told.id, first, self.weighed);
         }
     }
 

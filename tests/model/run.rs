@@ -48,13 +48,15 @@ fn play_warily(rig: Rig, ops: &[Op], at: &Cell<usize>) {
     wary.rig.door.check();
 }
 
-/// Leaves out all operations that a failure does not need.
+/// Leaves out operations that a failure does not need, by so many trials at most: unoptimised
+/// they take a minute.
 pub(crate) fn shrunk(config: &Config, ops: &[Op], (mut at, mut text): (usize, String)) -> String {
     let mut ops = ops[..ops.len().min(at + 1)].to_vec();
-    let mut chunk = ops.len() / 2;
+    let (mut chunk, mut trials) = (ops.len() / 2, 2_000);
     while chunk > 0 {
         let mut start = 0;
-        while start < ops.len() {
+        while start < ops.len() && trials > 0 {
+            trials -= 1;
             let mut fewer = ops.clone();
             fewer.drain(start..fewer.len().min(start + chunk));
             match run(config, &fewer) {

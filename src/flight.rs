@@ -36,23 +36,20 @@
 //! waker unparks it (`sync::block_on`).
 
 pub(crate) mod chain;
+mod queue;
 
 use crate::reentry::Mark;
 use crate::stats::Loads;
-use crate::sync::{self, Arc, Mutex};
+use crate::sync::{Arc, Mutex};
 use crate::tag::Tag;
 use crate::unwind::Panics;
 use chain::{Cycle, Wait};
 use hashbrown::HashTable;
-use std::collections::BTreeMap;
+use queue::Queue;
 use std::task::Waker;
 
 /// A table for more flights than this is given back when the last has left.
 const KEPT_SEATS: usize = 14;
-
-/// The wakers of the calls that wait, by their tickets: first come, first served. A call
-/// that has not been polled yet has one that wakes nothing; it looks at the stage when it is.
-type Queue = BTreeMap<u64, Waker>;
 
 /// Wakers taken out of a queue, to be woken without any lock.
 #[must_use = "a call that is not woken waits for ever"]
@@ -66,7 +63,7 @@ impl Called {
     /// Wakes all of them, whatever some do.
     pub(crate) fn wake(self) -> Panics {
         let mut panics = Panics::none();
-        for waker in self.one.into_iter().chain(self.all.into_values()) {
+        for waker in self.one.into_iter().chain(self.all.into_wakers()) {
             panics.run(|| waker.wake());
         }
         panics
@@ -88,7 +85,6 @@ enum Stage<V> {
 struct State<K, V> {
     stage: Stage<V>,
     queue: Queue,
-    next_ticket: u64,
     /// The load that leads it.
     leader: u64,
     /// The number by which `chain` knows it, once a call inside of a load waits for it.
@@ -117,12 +113,24 @@ impl<K, V> Flight<K, V> {
         Self {
             state: Mutex::new(State {
                 stage: Stage::Flying,
-                queue: Queue::new(),
-                next_ticket: 0,
+                queue: Queue::default(),
                 leader,
                 watched: None,
                 key: None,
             }),
+        }
+    }
+
+    /// This flight, which nobody else holds and which carries nothing, led by another load.
+    fn again(mut self: Arc<Self>, leader: u64) -> Arc<Self> {
+        match Arc::get_mut(&mut self) {
+            Some(flight) => {
+                let state = flight.state.get_mut();
+                (state.stage, state.watched, state.leader) = (Stage::Flying, None, leader);
+                debug_assert!(state.queue.is_empty() && state.key.is_none());
+                self
+            }
+            None => Arc::new(Self::new(leader)),
         }
     }
 
@@ -140,7 +148,7 @@ impl<K, V> Flight<K, V> {
             Stage::Passed(passed) if *passed == ticket => return Asked::Passed,
             Stage::Passed(_) | Stage::Flying => {}
         }
-        let Some(known) = state.queue.get_mut(&ticket) else {
+        let Some(known) = state.queue.waker(ticket) else {
             return Asked::Over;
         };
         if let Some(waker) = waker {
@@ -157,7 +165,7 @@ impl<K, V> Flight<K, V> {
         let mut state = self.state.lock();
         match &mut state.stage {
             Stage::Passed(passed) if *passed == ticket => return true,
-            Stage::Flying | Stage::Passed(_) => _waker = state.queue.remove(&ticket),
+            Stage::Flying | Stage::Passed(_) => _waker = state.queue.leave(ticket),
             Stage::Landed { left, .. } => {
                 *left -= 1;
                 if *left == 0 {
@@ -201,7 +209,7 @@ impl<K, V> State<K, V> {
     fn call_all(&mut self) -> Called {
         Called {
             one: None,
-            all: std::mem::take(&mut self.queue),
+            all: self.queue.take(),
         }
     }
 
@@ -237,11 +245,11 @@ impl<K, V> State<K, V> {
 
     /// Passes the lead to the first call that waits, if there is one.
     fn pass(&mut self) -> Option<Called> {
-        let (ticket, waker) = self.queue.pop_first()?;
+        let (ticket, waker) = self.queue.pop()?;
         self.stage = Stage::Passed(ticket);
         Some(Called {
             one: Some(waker),
-            all: Queue::new(),
+            all: Queue::default(),
         })
     }
 }
@@ -269,6 +277,8 @@ pub(crate) struct Flights<K, V> {
 
 struct Desk<K, V> {
     seats: HashTable<Seat<K, V>>,
+    /// A flight that landed and that nobody waits for, to take off again.
+    hangar: Option<Arc<Flight<K, V>>>,
     loads: Loads,
 }
 
@@ -296,6 +306,7 @@ impl<K, V> Flights<K, V> {
         self.desk.get_or_insert_with(|| {
             Box::new(Desk {
                 seats: HashTable::new(),
+                hangar: None,
                 loads: Loads::default(),
             })
         })
@@ -363,14 +374,11 @@ impl<K, V> Flights<K, V> {
             self.detach(tag, is);
             return Ok(None);
         }
-        let number = state.watched.unwrap_or_else(sync::fresh_number);
-        let wait = chain::wait(number, state.leader)?;
-        if wait.is_some() {
-            state.watched = Some(number);
+        let wait = chain::wait(state.watched, state.leader)?;
+        if let Some(wait) = &wait {
+            state.watched = Some(wait.flight());
         }
-        let ticket = state.next_ticket;
-        state.next_ticket += 1;
-        state.queue.insert(ticket, Waker::noop().clone());
+        let ticket = state.queue.join();
         drop(state);
         self.loads().waits();
         Ok(Some(Joined {
@@ -382,9 +390,21 @@ impl<K, V> Flights<K, V> {
 
     /// A new flight of a key that is not being loaded, and is not in the table or stale.
     pub(crate) fn take_off(&mut self, tag: Tag, key: K, leader: u64) -> Arc<Flight<K, V>> {
-        let flight = Arc::new(Flight::new(leader));
+        let flight = match self.desk().hangar.take() {
+            Some(flight) => flight.again(leader),
+            None => Arc::new(Flight::new(leader)),
+        };
         self.seat(tag, key, flight.clone());
         flight
+    }
+
+    /// Keeps a flight that has landed, if nobody waits for it, to take off again: most do, and
+    /// need no memory of their own then.
+    pub(crate) fn keep(&mut self, landed: &mut Option<Arc<Flight<K, V>>>) {
+        let hangar = &mut self.desk().hangar;
+        if hangar.is_none() {
+            *hangar = landed.take_if(|flight| Arc::strong_count(flight) == 1);
+        }
     }
 
     fn seat(&mut self, tag: Tag, key: K, flight: Arc<Flight<K, V>>) {

@@ -299,6 +299,16 @@ pub(crate) mod cells {
         const YIELDS: u32 = 256;
         const NAP: Duration = Duration::from_micros(100);
 
+        /// Whether it is not asleep yet.
+        pub(crate) fn lasts(&self) -> bool {
+            self.0
+                < if cfg!(brimful_loom) {
+                    1
+                } else {
+                    Self::SPINS + Self::YIELDS
+                }
+        }
+
         pub(crate) fn lose(&mut self) {
             self.0 = self.0.saturating_add(1);
             if cfg!(brimful_loom) || self.0 > Self::SPINS {
@@ -387,11 +397,26 @@ pub(crate) fn give_number(number: usize) {
     word.fetch_and(!(1 << (number % 64)), std::sync::atomic::Ordering::AcqRel);
 }
 
-/// A number that nothing else in this process has.
+std::thread_local! {
+    /// The next number of this thread's block, unless that is used up.
+    static NEXT_NUMBER: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// A number that nothing else in this process has. Threads take them in blocks, so that they seldom
+/// write a word that they share.
 pub(crate) fn fresh_number() -> u64 {
     // Not the model checker's: that it differs is all there is to it.
-    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    static NEXT_BLOCK: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    const BLOCK: u64 = 1 << 12;
+    let block = || NEXT_BLOCK.fetch_add(BLOCK, std::sync::atomic::Ordering::Relaxed);
+    let next = |own: &std::cell::Cell<u64>| {
+        let number = own.get();
+        let number = if number % BLOCK == 0 { block() } else { number };
+        own.set(number + 1);
+        number
+    };
+    // A thread on its way out takes a block for each.
+    NEXT_NUMBER.try_with(next).unwrap_or_else(|_| block())
 }
 
 /// A thread that was started here.

@@ -179,15 +179,17 @@ where
             && !shard.flights.are_loading(tag, is)
     }
 
-    /// Stores what a flight has loaded, if the flight is still in the shard.
+    /// Stores what a flight has loaded, if the flight is still in the shard. One that nobody
+    /// waits for stays there, to take off again.
     fn store_landing(
         &self,
         hashed: Hashed,
-        flight: &Arc<Flight<K, V>>,
+        led: &mut Option<Arc<Flight<K, V>>>,
         landing: &mut Landing<K, V, impl FnOnce() -> K>,
         count: impl FnOnce(&mut Loads, Reading),
         out: &mut Outbox<K, V>,
     ) {
+        let Some(flight) = led else { return };
         let ended = self.door.expiry.source.read();
         let now = if F::TIMED {
             self.door.expiry.source.moment(ended)
@@ -202,7 +204,12 @@ where
             // may hold room without a lock.
             let mut reservation = home.reserve(&shard, &self.door.budget);
             let _mark = Mark::set_in_debug();
-            landing.enter(&mut shard, flight, &mut reservation, out)
+            let placed = landing.enter(&mut shard, flight, &mut reservation, out);
+            if landing.was_lifted && !matches!(placed, Inserted::NeedsRoom(_)) {
+                shard.flights.keep(led);
+                return;
+            }
+            placed
         };
         if let Inserted::NeedsRoom(need) = placed {
             landing.bring_key();
@@ -378,9 +385,9 @@ where
     /// The thread is inside of the load until the flight has left the shard, so
     /// that a weigher that asks for the key is told of the cycle.
     pub(super) fn land(mut self, key: impl FnOnce() -> K, value: V, began: Option<Reading>) -> V {
-        let Some(flight) = &self.flight else {
+        if self.flight.is_none() {
             return value;
-        };
+        }
         let (cache, refreshes) = (self.cache, self.refreshes);
         let mut leaving = cache.door.leave.open();
         let (copy, landing) = self.chain.run(|| {
@@ -390,10 +397,13 @@ where
                 loads.landed(began.map(|began| ended.since(began)), refreshes);
             };
             let out = leaving.outbox();
-            cache.store_landing(self.hashed, flight, &mut landing, count, out);
+            cache.store_landing(self.hashed, &mut self.flight, &mut landing, count, out);
             (copy, landing)
         });
-        let mut panics = flight.land(|| copy.clone());
+        let mut panics = match &self.flight {
+            Some(flight) => flight.land(|| copy.clone()),
+            None => Panics::none(),
+        };
         panics.add(leaving.tell_and_drop());
         panics.add(landing.let_go());
         panics.drop(self.flight.take());
@@ -418,6 +428,8 @@ struct Landing<K, V, N> {
     offer: Offer<K, V>,
     /// Until it is in the offer, with a key.
     value: Option<V>,
+    /// Whether that is the key that lay in the seat.
+    was_lifted: bool,
     /// Makes a key of the call's own.
     key: Option<N>,
 }
@@ -435,6 +447,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
                 lands: true,
             },
             value: Some(value),
+            was_lifted: false,
             key: Some(key),
         };
         if F::WEIGHED || cache.door.expiry.rule.is_some() {
@@ -474,6 +487,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
             return Inserted::Present;
         };
         self.offer.pair = Some((key, value));
+        self.was_lifted = true;
         let Lifted { shard, landing, .. } = &mut Lifted {
             shard,
             flight,

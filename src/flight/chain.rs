@@ -132,12 +132,21 @@ pub(crate) struct Wait {
     flight: u64,
 }
 
+impl Wait {
+    /// The number of the flight that is waited for.
+    pub(crate) fn flight(&self) -> u64 {
+        self.flight
+    }
+}
+
 /// Whether this thread may wait for a flight led by the load `leader`. What is
-/// registered, if it is inside of a load itself, must be kept while it waits.
-pub(crate) fn wait(flight: u64, leader: u64) -> Result<Option<Wait>, Cycle> {
+/// registered, if it is inside of a load itself, must be kept while it waits. A flight that has
+/// no number gets one.
+pub(crate) fn wait(flight: Option<u64>, leader: u64) -> Result<Option<Wait>, Cycle> {
     let Some(inside) = current() else {
         return Ok(None);
     };
+    let flight = flight.unwrap_or_else(sync::fresh_number);
     let mut waits = WAITS.lock();
     if waits.reach(leader, &inside) {
         return Err(Cycle);
@@ -245,7 +254,7 @@ mod tests {
     /// A wait made inside of `chain` for a flight of that number and leader.
     fn waits(chain: &Chain, flight: u64, leader: &Chain) -> Result<Option<Wait>, Cycle> {
         let _inside = chain.enter();
-        wait(flight, leader.load())
+        wait(Some(flight), leader.load())
     }
 
     fn flight() -> u64 {
@@ -255,7 +264,7 @@ mod tests {
     #[test]
     fn outside_of_any_load_nothing_is_registered() {
         let other = load(None);
-        assert!(wait(flight(), other.load()).unwrap().is_none());
+        assert!(wait(None, other.load()).unwrap().is_none());
     }
 
     #[test]

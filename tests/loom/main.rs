@@ -16,7 +16,8 @@
 //! RUSTFLAGS="--cfg brimful_loom" cargo test --release --test loom -- --nocapture
 //! ```
 //!
-//! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound. Models of lives are in
+//! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound; `--cfg brimful_full` raises those of
+//! three threads. Models of lives are in
 //! `time.rs`. Covers faults 21, 23, 25, 27, 30, 38, 49, 50, 52, 66 to 71 of `tests/FAULTS.md`.
 #![cfg(brimful_loom)]
 
@@ -172,8 +173,9 @@ fn settled<P: Form>(cache: &Watched<Cache<u32, u32, P, Fixed>>) {
 
 const UNBOUNDED: Option<usize> = None;
 
-/// How many preemptions models of three threads explore.
-const THREE: Option<usize> = Some(4);
+/// How many preemptions models of three threads explore; with `--cfg brimful_full` one more, which
+/// takes five times as long.
+const THREE: Option<usize> = Some(if cfg!(brimful_full) { 4 } else { 3 });
 
 /// Runs every schedule of `model`, prints how many that were, and returns what
 /// came out of them, each outcome once.

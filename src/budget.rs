@@ -391,12 +391,14 @@ impl Reservation<'_> {
         self.room.covers(need)
     }
 
-    /// Takes what `need` lacks from the budget, or what there is of it.
+    /// Takes what `need` lacks from the budget, or what there is of it, unless another call
+    /// gathers; says whether the reservation covers it.
     #[inline]
-    pub(crate) fn draw(&mut self, need: Room) {
+    pub(crate) fn draw(&mut self, need: Room) -> bool {
         if !self.covers(need) && !self.budget.is_full_for(self.room.short_of(need).weight) {
             self.draw_free(need);
         }
+        self.covers(need)
     }
 
     #[inline(never)]

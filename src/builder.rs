@@ -246,7 +246,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// holds. The form becomes [`Aged`](crate::Aged).
     ///
     /// A use puts the deadline off if it moves by more than a grain, 1/1,024 of this time: so an
-    /// entry that was used lives up to a grain longer, and never less.
+    /// entry that was used lives up to a grain longer (two, where a grain is a second or more), and
+    /// never less.
     ///
     /// [`Duration::MAX`] means never; zero lets nothing in.
     ///

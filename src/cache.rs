@@ -38,7 +38,7 @@ pub use sweeper::Sweeper;
 
 use crate::budget::{Budget, Reservation, Spare};
 use crate::cause::Cause;
-use crate::clock::Moment;
+use crate::clock::{Glance, Moment};
 use crate::door::Door;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
@@ -374,7 +374,11 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     ) -> bool {
         let _alone = self.door.budget.exclude_gatherers();
         let mut most = A_BATCH;
-        for floor in [share, 0] {
+        // What has expired goes before what lives in any shard.
+        for floor in [u64::MAX, share, 0]
+            .into_iter()
+            .skip(usize::from(!F::TIMED))
+        {
             for shard in &self.shards {
                 if !self.door.budget.is_over() {
                     return false;
@@ -464,6 +468,21 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// Whether this thread is inside of such code.
     fn is_inside(&self) -> bool {
         reentry::is_marked(self.address()) || self.shelves.lanes.is_inside()
+    }
+
+    /// What a read needs to know of the time: to be asked before the visit.
+    #[inline]
+    fn glance(&self) -> Glance {
+        self.door.glance()
+    }
+
+    /// The time at a glance, exactly.
+    #[inline]
+    fn exact(&self, glance: Glance) -> Moment {
+        match glance {
+            Glance::Exact(now) => now,
+            Glance::Before(_) => self.now(),
+        }
     }
 
     /// What time it is, where entries have deadlines: to be asked before the lock.

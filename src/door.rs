@@ -15,7 +15,7 @@
 
 use crate::budget::Budget;
 use crate::cause::Cause;
-use crate::clock::{FOREVER, Moment, nanos};
+use crate::clock::{FOREVER, Glance, Moment, nanos};
 use crate::error::Refused;
 use crate::expiry::Expiry;
 use crate::form::Form;
@@ -55,6 +55,15 @@ impl<K, V, F: Form, S: BuildHasher> Door<K, V, F, S> {
 
 /// On the way in.
 impl<K, V, F: Form, S> Door<K, V, F, S> {
+    /// What a reader needs to know of the time, where entries have deadlines.
+    #[inline]
+    pub(crate) fn glance(&self) -> Glance {
+        match F::TIMED {
+            true => self.expiry.glance(),
+            false => Glance::Exact(0),
+        }
+    }
+
     /// What time it is, where entries have deadlines. The clock is the user's: it is asked
     /// before the lock.
     #[inline]

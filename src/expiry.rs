@@ -14,8 +14,14 @@
 //! and the one after `update`, which run under a mark. What the answers make of an
 //! entry is the shard's affair.
 
-use crate::clock::{FOREVER, Moment, Source, nanos};
+use crate::clock::{FOREVER, Glance, LAG, Moment, Source, nanos};
 use std::time::Duration;
+
+/// By how much an idle deadline is put off at once, in nanoseconds.
+#[inline]
+pub(crate) fn grain(to_idle: u64) -> u64 {
+    to_idle / 1024
+}
 
 /// What a [`sweep`](crate::Cache::sweep) did.
 ///
@@ -45,6 +51,8 @@ pub(crate) struct Expiry<K, V> {
     pub(crate) source: Source,
     pub(crate) to_live: u64,
     pub(crate) to_idle: u64,
+    /// Whether idle deadlines move by less than a glance at the time may be wrong.
+    pub(crate) idles_finely: bool,
     pub(crate) rule: Option<Rule<K, V>>,
     pub(crate) rule_on_read: Option<Rule<K, V>>,
     /// The age from which on a value is stale.
@@ -56,6 +64,16 @@ impl<K, V> Expiry<K, V> {
     #[inline]
     pub(crate) fn now(&self) -> Moment {
         self.source.now()
+    }
+
+    /// What a reader needs to know of the time: where hits put idle deadlines off by fine grains,
+    /// exactly which it is.
+    #[inline]
+    pub(crate) fn glance(&self) -> Glance {
+        match self.source.glance() {
+            Glance::Before(_) if self.idles_finely => Glance::Exact(self.now()),
+            glance => glance,
+        }
     }
 
     /// Whether the time told may be less than before. The system's never is.
@@ -122,10 +140,12 @@ impl<K, V> Told<K, V> {
             None if is_timed => Source::system(),
             None => Source::system_if_any(),
         };
+        let to_idle = self.to_idle.map_or(FOREVER, nanos);
         Expiry {
             source,
             to_live: self.to_live.map_or(FOREVER, nanos),
-            to_idle: self.to_idle.map_or(FOREVER, nanos),
+            to_idle,
+            idles_finely: to_idle != FOREVER && grain(to_idle) < LAG,
             rule: self.rule,
             rule_on_read: self.rule_on_read,
             refresh_after: self.refresh_after.map_or(FOREVER, nanos),

@@ -32,7 +32,7 @@ mod insert;
 mod timer;
 mod wheel;
 
-pub(crate) use change::Changed;
+pub(crate) use change::{Changed, Means};
 pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 
@@ -52,6 +52,9 @@ use crate::unwind::Panics;
 /// Of its share a shard keeps one part in so many for its next entries, and of its entries it
 /// evicts so many at once.
 const A_PART: u64 = if cfg!(brimful_loom) { 2 } else { 64 };
+
+/// At most so many entries leave for room, and a batch, before the lock is let go of.
+const A_TURN: usize = if cfg!(brimful_loom) { 2 } else { 256 };
 
 /// A shard's part of a budget.
 #[derive(Clone, Copy)]

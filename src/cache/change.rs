@@ -1,7 +1,6 @@
 //! Removing, and changing values where they stand.
 
 use super::{Cache, lock_at};
-use crate::budget::Reservation;
 use crate::cause::Cause;
 use crate::error::Updated;
 use crate::form::Form;
@@ -10,7 +9,7 @@ use crate::leave::Leaving;
 use crate::leave::outbox::Outbox;
 use crate::policy::Slot;
 use crate::reentry::Mark;
-use crate::shard::{Changed, Shard};
+use crate::shard::{Changed, Means, Shard};
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
@@ -104,9 +103,10 @@ where
 
     /// Changes a value where it stands, under the shard's lock. Counts as a use.
     ///
-    /// The value is weighed again before the lock is left. If it grew, entries of
-    /// its own shard make room; if that is not enough, it leaves with cause
-    /// [`Refused`](Cause::Refused) and the answer says so. Where entries have deadlines
+    /// The value is weighed again before the lock is left. If it grew, others make room as
+    /// for an [`insert`](Cache::insert). A value heavier than the capacity leaves with cause
+    /// [`Refused`](Cause::Refused), and the answer says so; so does one for which there is no room
+    /// while other threads hold it all on its way to entries of theirs. Where entries have deadlines
     /// it gets a new one, as a value that is stored. If `change` panics,
     /// the value stays as `change` left it and is weighed all the same.
     ///
@@ -158,7 +158,15 @@ where
                             .flights
                             .detach(hashed.tag(), |found| key.equivalent(found));
                     }
-                    self.change(&mut shard, slot, change, &mut reservation, out)
+                    let home = hashed.shard(self.shards.len());
+                    let now = shard.now();
+                    let mut means = Means {
+                        reservation: &mut reservation,
+                        elsewhere: &mut |need, reservation, out| {
+                            self.gather_beside(home, need, now, reservation, out);
+                        },
+                    };
+                    self.change(&mut shard, slot, change, &mut means, out)
                 }
                 None => Changed::nothing(),
             }
@@ -173,11 +181,11 @@ where
         shard: &mut Shard<K, V, F>,
         slot: Slot,
         change: impl FnOnce(&mut V) -> R,
-        reservation: &mut Reservation<'_>,
+        means: &mut Means<'_, '_, K, V>,
         out: &mut Outbox<K, V>,
     ) -> Changed<R> {
         let change = |_: &K, value: &mut V| change(value);
-        let mut changed = shard.change(slot, &self.door.scale, reservation, change, out);
+        let mut changed = shard.change(slot, &self.door.scale, change, means, out);
         if F::TIMED && changed.stayed {
             shard.renew(
                 slot,
@@ -195,8 +203,7 @@ where
     /// are not shown to `keep`, as [`Expired`](Cause::Expired).
     ///
     /// Runs now, one shard at a time under its lock; values may be changed and
-    /// are weighed again, and one that finds no room leaves with cause
-    /// [`Refused`](Cause::Refused). Entries written meanwhile in shards already
+    /// are weighed again, as by [`update`](Cache::update). Entries written meanwhile in shards already
     /// passed are not seen. O(entries).
     ///
     /// ```
@@ -214,12 +221,17 @@ where
         self.may_be_called();
         let now = self.now();
         let mut batches = self.door.leave.batches();
-        for shard in &self.shards {
+        for (index, shard) in self.shards.iter().enumerate() {
             let whole = batches.run(|out, panics| {
                 let mut locked = lock_at(shard, now);
-                let mut reservation = shard.reserve(&locked, &self.door.budget);
+                let mut means = Means {
+                    reservation: &mut shard.reserve(&locked, &self.door.budget),
+                    elsewhere: &mut |need, reservation, out| {
+                        self.gather_beside(index, need, now, reservation, out);
+                    },
+                };
                 let _mark = Mark::set();
-                let walked = locked.retain(&self.door.scale, &mut reservation, &mut keep, out);
+                let walked = locked.retain(&self.door.scale, &mut keep, &mut means, out);
                 let whole = walked.is_none();
                 panics.add(walked);
                 whole

@@ -14,7 +14,7 @@
 
 use super::lead::Sought;
 use super::{Cache, lock_at};
-use crate::clock::Moment;
+use crate::clock::{Glance, Moment};
 use crate::error::LoadError;
 use crate::flight::chain::Cycle;
 use crate::form::Form;
@@ -256,34 +256,33 @@ where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
     {
-        self.read_unless_due_at(hashed, key, self.now())
+        self.read_unless_due_at(hashed, key, self.glance())
     }
 
     /// A clone of the value at this time, unless it is due to be refreshed. A hit either way.
     #[inline]
-    pub(super) fn read_unless_due_at<Q>(&self, hashed: Hashed, key: &Q, now: Moment) -> Option<V>
+    pub(super) fn read_unless_due_at<Q>(&self, hashed: Hashed, key: &Q, glance: Glance) -> Option<V>
     where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
     {
         if !F::AGED || !self.door.expiry.refreshes() {
-            return self.read_at(hashed, key, now, |_, value| value.clone());
+            return self.read_at(hashed, key, glance, |_, value| value.clone());
         }
         if let Some(visit) = self.visit(hashed) {
-            let now = self.tell(&visit, now);
-            match self.find(&visit, hashed, key, now) {
-                Look::Here(entry) if self.is_fresh(entry, now) => {
+            match self.find(&visit, hashed, key, glance) {
+                (Look::Here(entry), now) if self.is_fresh(entry, now) => {
                     self.touch(hashed, entry, &visit, now);
                     return Some(entry.value().clone());
                 }
-                Look::Absent => {
+                (Look::Absent, _) => {
                     visit.stay.missed();
                     return None;
                 }
-                Look::Here(_) | Look::Unclear => (),
+                (Look::Here(_) | Look::Unclear, _) => (),
             }
         }
-        let mut shard = lock_at(self.shard(hashed), now);
+        let mut shard = lock_at(self.shard(hashed), self.exact(glance));
         let _mark = self.mark_read();
         let is = |found: &K| key.equivalent(found);
         let now = shard.now();
@@ -296,7 +295,7 @@ where
 
     /// Whether a value is not yet to be refreshed.
     #[inline]
-    fn is_fresh(&self, entry: &Entry<K, V, F>, now: Moment) -> bool {
+    pub(super) fn is_fresh(&self, entry: &Entry<K, V, F>, now: Moment) -> bool {
         !Shard::<K, V, F>::has_age(entry.extra(), self.door.expiry.refresh_after, now)
     }
 

@@ -19,7 +19,7 @@
 use super::lead::{Leading, Sought, after_emptying};
 use super::load::infallibly;
 use super::{Cache, lock_at};
-use crate::clock::Reading;
+use crate::clock::{Glance, Reading};
 use crate::error::LoadError;
 use crate::flight::Flight;
 use crate::flight::chain::{Chain, Cycle};
@@ -91,9 +91,9 @@ where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
         V: Clone,
     {
-        let now = self.now();
+        let exact = Glance::Exact(self.now());
         let clone = |_: &K, value: &V| value.clone();
-        let read = |key: &'q Q| self.read_at(self.hash(key), key, now, clone);
+        let read = |key: &'q Q| self.read_at(self.hash(key), key, exact, clone);
         keys.into_iter().map(read).collect()
     }
 
@@ -198,11 +198,11 @@ where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
         V: Clone,
     {
-        let now = self.now();
+        let exact = Glance::Exact(self.now());
         let mut missing = Vec::new();
         for (place, key) in keys.into_iter().enumerate() {
             let hashed = self.hash(key);
-            found.push(self.read_unless_due_at(hashed, key, now));
+            found.push(self.read_unless_due_at(hashed, key, exact));
             if found[place].is_none() {
                 missing.push(Wanted { hashed, key, place });
             }

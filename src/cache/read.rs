@@ -8,7 +8,7 @@
 //! ```
 
 use super::{Cache, lock_at};
-use crate::clock::Moment;
+use crate::clock::{Glance, Moment};
 use crate::form::{Form, Weighed, extra::Extra};
 use crate::hash::Hashed;
 use crate::policy::{Policy, Touch};
@@ -37,7 +37,7 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        self.read_at(hashed, key, self.now(), read)
+        self.read_at(hashed, key, self.glance(), read)
     }
 
     /// Looks a key up at this time, touches it, and gives `read` what it found: without the
@@ -48,27 +48,26 @@ where
         &self,
         hashed: Hashed,
         key: &Q,
-        now: Moment,
+        glance: Glance,
         read: impl FnOnce(&K, &V) -> R,
     ) -> Option<R>
     where
         Q: Equivalent<K> + ?Sized,
     {
         if let Some(visit) = self.visit(hashed) {
-            let now = self.tell(&visit, now);
-            match self.find(&visit, hashed, key, now) {
-                Look::Here(entry) => {
+            match self.find(&visit, hashed, key, glance) {
+                (Look::Here(entry), now) => {
                     self.touch(hashed, entry, &visit, now);
                     return Some(read(entry.key(), entry.value()));
                 }
-                Look::Absent => {
+                (Look::Absent, _) => {
                     visit.stay.missed();
                     return None;
                 }
-                Look::Unclear => (),
+                (Look::Unclear, _) => (),
             }
         }
-        self.read_locked(hashed, key, now, read)
+        self.read_locked(hashed, key, self.exact(glance), read)
     }
 
     /// Begins a visit without a lock to the shard of a key, unless this cache or this thread
@@ -105,33 +104,55 @@ where
         self.shelves.lanes.begin(self.shards.len(), pass);
     }
 
-    /// What a visit finds under a key: what has expired is absent.
+    /// What a visit finds under a key, and the time as exactly as that needs: what has
+    /// expired is absent.
     #[inline(always)]
     pub(super) fn find<'v, Q>(
         &self,
         visit: &'v Visit<'_, K, V, F>,
         hashed: Hashed,
         key: &Q,
-        now: Moment,
-    ) -> Look<'v, K, V, F>
+        glance: Glance,
+    ) -> (Look<'v, K, V, F>, Moment)
     where
         Q: Equivalent<K> + ?Sized,
     {
+        let glance = self.tell(visit, glance);
         let look = visit.find(hashed.tag(), |found| key.equivalent(found));
         match look {
-            Look::Here(entry) if Shard::<K, V, F>::has_expired(entry.extra(), now) => Look::Absent,
-            look => look,
+            Look::Here(entry) if F::TIMED => {
+                let now = self.time_for(entry, glance);
+                let expired = Shard::<K, V, F>::has_expired(entry.extra(), now);
+                (if expired { Look::Absent } else { look }, now)
+            }
+            look => (look, 0),
+        }
+    }
+
+    /// The time; or a later moment, if the entry neither expires nor becomes stale before that.
+    #[inline(always)]
+    fn time_for(&self, entry: &Entry<K, V, F>, glance: Glance) -> Moment {
+        match glance {
+            Glance::Before(latest)
+                if !Shard::<K, V, F>::has_expired(entry.extra(), latest)
+                    && self.is_fresh(entry, latest) =>
+            {
+                latest
+            }
+            glance => self.exact(glance),
         }
     }
 
     /// What time it is for a visit: of a clock that may go back, the latest that the shard
     /// was told.
     #[inline(always)]
-    pub(super) fn tell(&self, visit: &Visit<'_, K, V, F>, now: Moment) -> Moment {
-        if F::TIMED && self.door.expiry.may_go_back() {
-            return visit.tell(now);
+    fn tell(&self, visit: &Visit<'_, K, V, F>, glance: Glance) -> Glance {
+        match glance {
+            Glance::Exact(now) if F::TIMED && self.door.expiry.may_go_back() => {
+                Glance::Exact(visit.tell(now))
+            }
+            glance => glance,
         }
-        now
     }
 
     /// What a hit without a lock leaves on the entry, and in the thread's lane.
@@ -238,35 +259,35 @@ where
     pub(super) fn quietly<Q, R>(
         &self,
         key: &Q,
-        read: impl FnOnce(&Entry<K, V, F>, Moment) -> R,
+        read: impl FnOnce(&Entry<K, V, F>) -> R,
     ) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.quietly_at(self.hash(key), key, read)
+        self.quietly_at(self.hash(key), key, self.glance(), |entry, _| read(entry))
     }
 
+    /// As `quietly`, at this time, which is told as exactly as it was given.
     #[inline]
     #[track_caller]
-    fn quietly_at<Q, R>(
+    pub(super) fn quietly_at<Q, R>(
         &self,
         hashed: Hashed,
         key: &Q,
+        glance: Glance,
         read: impl FnOnce(&Entry<K, V, F>, Moment) -> R,
     ) -> Option<R>
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let now = self.now();
         if let Some(visit) = self.visit(hashed) {
-            let now = self.tell(&visit, now);
-            match self.find(&visit, hashed, key, now) {
-                Look::Here(entry) => return Some(read(entry, now)),
-                Look::Absent => return None,
-                Look::Unclear => (),
+            match self.find(&visit, hashed, key, glance) {
+                (Look::Here(entry), now) => return Some(read(entry, now)),
+                (Look::Absent, _) => return None,
+                (Look::Unclear, _) => (),
             }
         }
-        let shard = lock_at(self.shard(hashed), now);
+        let shard = lock_at(self.shard(hashed), self.exact(glance));
         let _mark = self.mark_read();
         let now = shard.now();
         let entry = shard.peek(hashed.tag(), |found| key.equivalent(found), now)?;
@@ -298,7 +319,7 @@ where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
     {
-        self.quietly_at(hashed, key, |entry, _| entry.value().clone())
+        self.quietly_at(hashed, key, self.glance(), |entry, _| entry.value().clone())
     }
 
     /// Whether the key is there. Does not count as a use.
@@ -314,7 +335,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.quietly(key, |_, _| ()).is_some()
+        self.quietly(key, |_| ()).is_some()
     }
 }
 
@@ -337,6 +358,6 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.quietly(key, |entry, _| entry.extra().weight())
+        self.quietly(key, |entry| entry.extra().weight())
     }
 }

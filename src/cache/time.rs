@@ -1,7 +1,7 @@
 //! Deadlines: giving, reading and ending them.
 
 use super::{A_BATCH, Cache, CachePadded, lock_at};
-use crate::clock::{Moment, duration, nanos};
+use crate::clock::{Glance, Moment, duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
 use crate::form::{Expiring, Form, Weighed};
@@ -159,7 +159,8 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let left = self.quietly(key, |entry, now| {
+        let exact = Glance::Exact(self.now());
+        let left = self.quietly_at(self.hash(key), key, exact, |entry, now| {
             Shard::<K, V, F>::time_left(entry.extra(), now)
         })?;
         Some(duration(left))

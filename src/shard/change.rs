@@ -48,6 +48,15 @@ impl<R> Changed<R> {
     }
 }
 
+/// What pays for a value that grows: a reservation, and what puts room of other shards there,
+/// as far as that can be had while this shard's lock is held.
+pub(crate) struct Means<'m, 'b, K, V> {
+    pub(crate) reservation: &'m mut Reservation<'b>,
+    pub(crate) elsewhere: &'m mut Elsewhere<'m, 'b, K, V>,
+}
+
+type Elsewhere<'m, 'b, K, V> = dyn FnMut(Room, &mut Reservation<'b>, &mut Outbox<K, V>) + 'm;
+
 /// A shard that nobody reads without its lock, until this is dropped: what changes many entries
 /// waits for readers once.
 pub(crate) struct Closed<'a, K, V, F: Form>(&'a mut Shard<K, V, F>);
@@ -81,12 +90,12 @@ impl<K, V, F: Form> Drop for Closed<'_, K, V, F> {
 
 impl<K, V, F: Form> Shard<K, V, F> {
     /// Changes what the entry in `slot` is charged; says whether there was room
-    /// for it, with entries of this shard evicted down to `floor`.
+    /// for it, with some `most` entries of this shard evicted, down to `floor`.
     pub(super) fn reweigh(
         &mut self,
         slot: Slot,
         after: u64,
-        floor: u64,
+        (floor, most): (u64, usize),
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
@@ -98,7 +107,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if after > before {
             let need = room(after - before);
             if !reservation.take_all(need)
-                && !self.collect(need, floor, Some(slot), reservation, out)
+                && !self.collect(need, (floor, most), Some(slot), reservation, out)
             {
                 return false;
             }
@@ -129,8 +138,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         slot: Slot,
         scale: &Scale<K, V>,
-        reservation: &mut Reservation<'_>,
         change: impl FnOnce(&K, &mut V) -> R,
+        means: &mut Means<'_, '_, K, V>,
         out: &mut Outbox<K, V>,
     ) -> Changed<R> {
         let mut changed = Changed::nothing();
@@ -147,9 +156,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
         drop(still);
         // The policy is asked here: its panic waits as well.
         let settled = panics.run(|| {
-            let stayed = weight.is_some_and(|weight| self.recharge(slot, weight, reservation, out));
+            let stayed = weight.is_some_and(|weight| self.recharge(slot, weight, means, out));
             if !stayed {
-                self.remove(slot, Cause::Refused, reservation.budget(), out);
+                self.remove(slot, Cause::Refused, means.reservation.budget(), out);
             }
             stayed
         });
@@ -157,18 +166,28 @@ impl<K, V, F: Form> Shard<K, V, F> {
         changed
     }
 
-    /// Charges a value's new weight, if there is room for it.
-    pub(super) fn recharge(
+    /// Charges a value's new weight, if there is room for it: its own shard pays down to its
+    /// floor, then others, then all of its own.
+    fn recharge(
         &mut self,
         slot: Slot,
         after: u64,
-        reservation: &mut Reservation<'_>,
+        means: &mut Means<'_, '_, K, V>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
-        // All of this shard may be evicted: the closure's caller cannot wait for other shards.
-        let fits =
-            fits(after, reservation.budget()) && self.reweigh(slot, after, 0, reservation, out);
+        let fits = fits(after, means.reservation.budget())
+            && (self.reweigh(
+                slot,
+                after,
+                (self.floor(), usize::MAX),
+                means.reservation,
+                out,
+            ) || !self.part.alone && {
+                let weight = after - before;
+                (means.elsewhere)(Room { weight, entries: 0 }, means.reservation, out);
+                self.reweigh(slot, after, (0, usize::MAX), means.reservation, out)
+            });
         if fits && before != after {
             self.counts.reweighed(before, after);
             self.reordered(slot, before, after);
@@ -182,17 +201,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn retain(
         &mut self,
         scale: &Scale<K, V>,
-        reservation: &mut Reservation<'_>,
         keep: &mut impl FnMut(&K, &mut V) -> bool,
+        means: &mut Means<'_, '_, K, V>,
         out: &mut Outbox<K, V>,
     ) -> Panics {
         self.flights.detach_all();
         let mut shard = Closed::new(self);
         for slot in shard.table.every_slot() {
-            if shard
-                .unless_expired(Some(slot), reservation.budget(), out)
-                .is_none()
-            {
+            let budget = means.reservation.budget();
+            if shard.unless_expired(Some(slot), budget, out).is_none() {
                 continue;
             }
             let Some(mut still) = shard.table.still(slot) else {
@@ -203,14 +220,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let kept = panics.run(|| keep(key, value));
             drop(still);
             if kept == Some(false) {
-                shard.remove(slot, Cause::Removed, reservation.budget(), out);
+                shard.remove(slot, Cause::Removed, means.reservation.budget(), out);
                 continue;
             }
-            panics.add(
-                shard
-                    .change(slot, scale, reservation, |_, _| (), out)
-                    .panics,
-            );
+            panics.add(shard.change(slot, scale, |_, _| (), means, out).panics);
             if !panics.is_none() {
                 return panics;
             }

@@ -10,7 +10,7 @@
 //! entry that is being replaced (`keep`), and one that is not yet paid for, is no victim.
 
 use super::change::Closed;
-use super::{A_PART, Shard, deadline};
+use super::{A_PART, A_TURN, Shard, deadline};
 use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
 use crate::form::{Form, extra::Extra};
@@ -114,26 +114,27 @@ impl<K, V, F: Form> Shard<K, V, F> {
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
-        let paid =
-            reservation.take_all(need) || self.collect(need, self.floor(), None, reservation, out);
+        let paid = reservation.take_all(need)
+            || self.collect(need, (self.floor(), A_TURN), None, reservation, out);
         if paid {
             reservation.pay(need);
         }
         paid
     }
 
-    /// Evicts what the budget has not free, as long as this shard holds more than `floor`;
-    /// says whether the reservation covers `need` now.
+    /// Evicts what the budget has not free, as long as this shard holds more than `floor`, and
+    /// some `most` entries; says whether the reservation covers `need` now.
     pub(super) fn collect(
         &mut self,
         need: Room,
-        floor: u64,
+        (floor, most): (u64, usize),
         keep: Option<Slot>,
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
     ) -> bool {
         self.hear();
-        while self.may_pay(floor) {
+        let fewest = self.table.len().saturating_sub(most);
+        while self.may_pay(floor) && (self.table.len() > fewest || fewest == 0) {
             if !self.expire_one(keep, reservation, out)
                 && !self.evict_some((need, floor), keep, reservation, out)
             {
@@ -195,7 +196,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         floor == 0 || self.held().weight > floor
     }
 
-    /// Evicts for another shard, down to `floor`, until the reservation covers `need`.
+    /// Lets go of what has expired, then evicts down to `floor`, for another shard, until the
+    /// reservation covers `need`. After a turn it answers `true`: there may be more.
     pub(crate) fn yield_room(
         &mut self,
         floor: u64,
@@ -203,17 +205,24 @@ impl<K, V, F: Form> Shard<K, V, F> {
         keep: Option<Slot>,
         reservation: &mut Reservation<'_>,
         out: &mut Outbox<K, V>,
-    ) {
+    ) -> bool {
         self.hear();
-        while !reservation.covers(need) && self.expire_one(keep, reservation, out) {}
-        while !reservation.covers(need)
-            && self.may_pay(floor)
-            && self.evict_some((need, floor), keep, reservation, out)
-        {}
+        let fewest = self.table.len().saturating_sub(A_TURN);
+        while !reservation.covers(need) {
+            if fewest > 0 && self.table.len() <= fewest {
+                return true;
+            }
+            let gone = self.expire_one(keep, reservation, out)
+                || self.may_pay(floor) && self.evict_some((need, floor), keep, reservation, out);
+            if !gone {
+                break;
+            }
+        }
+        false
     }
 
-    /// Evicts at most `most` entries while the budget is over a lowered
-    /// capacity and this shard over `floor`; says how many. Readers wait meanwhile.
+    /// Lets go of at most `most` entries while the budget is over a lowered capacity: of what has
+    /// expired, then, while this shard is over `floor`, of others; says how many. Readers wait meanwhile.
     ///
     /// A policy that panics is not asked for that victim: the bound comes first,
     /// and the panic is kept for later.
@@ -228,12 +237,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let mut shard = Closed::new(self);
         panics.run(|| shard.hear());
         for gone in 0..most {
-            if !budget.is_over() || !shard.may_pay(floor) {
+            if !budget.is_over() {
                 return gone;
             }
             let due = panics.run(|| shard.expire_one(None, &mut budget.reserve(), out));
             if due != Some(false) {
                 continue;
+            }
+            if !shard.may_pay(floor) {
+                return gone;
             }
             let asked = panics.run(|| shard.evict_one(None, out));
             let evicted = asked.unwrap_or_else(|| shard.evict_unasked(out));
@@ -313,5 +325,79 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 self.policy.admit(slot, tag, &mut self.table);
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(brimful_loom))]
+mod tests {
+    use super::super::{Inserted, Offer, Part};
+    use super::*;
+    use crate::clock::FOREVER;
+    use crate::form::Weighed;
+    use crate::lanes::Lanes;
+    use crate::policy::{Fifo, Tag};
+    use crate::sync::Arc;
+    use crate::table::Shelves;
+
+    const CAPACITY: u64 = 10_000;
+
+    fn insert(
+        shard: &mut Shard<u64, u64, Weighed<Fifo>>,
+        reservation: &mut Reservation<'_>,
+        (key, weight): (u64, u64),
+    ) -> (Inserted, usize) {
+        let mut offer = Offer {
+            tag: Tag::of(key),
+            pair: Some((key, key)),
+            weight,
+            life: FOREVER,
+            only_if_absent: false,
+            lands: false,
+        };
+        let before = shard.len();
+        let placed = shard.insert(&mut offer, reservation, &mut Outbox::new(true));
+        (placed, before - shard.len().min(before))
+    }
+
+    /// One insert for which 9,000 light entries must leave lets go of the lock in between.
+    #[test]
+    fn an_entry_is_made_room_for_turn_by_turn() {
+        let shelves = Arc::new(Shelves::new(1, Lanes::none()));
+        let part = Part {
+            share: CAPACITY,
+            alone: true,
+            limits_entries: false,
+        };
+        let budget = Budget::new(CAPACITY, None);
+        let mut shard = Shard::new(shelves, 0, part, 0, (FOREVER, false));
+        for key in 0..CAPACITY {
+            let (placed, _) = insert(&mut shard, &mut budget.reserve(), (key, 1));
+            assert!(matches!(placed, Inserted::Stored(_)));
+        }
+        let gatherer = budget.gather();
+        let mut reservation = gatherer.reserve();
+        let (heavy, mut turns) = ((CAPACITY, 9_000), 0);
+        let need = Room {
+            weight: 9_000,
+            entries: 0,
+        };
+        loop {
+            let (placed, gone) = insert(&mut shard, &mut reservation, heavy);
+            assert!(gone <= A_TURN + 1, "{gone} in one turn");
+            turns += 1;
+            if matches!(placed, Inserted::Stored(_)) {
+                break;
+            }
+            let out = &mut Outbox::new(true);
+            let before = shard.len();
+            shard.yield_room(0, need, None, &mut reservation, out);
+            assert!(before - shard.len() <= A_TURN, "a turn of a gatherer");
+        }
+        assert!(turns > 9_000 / (2 * A_TURN + 1), "{turns} turns");
+        assert_eq!(shard.len(), 1_001);
+        drop(reservation);
+        assert_eq!(budget.weight(), CAPACITY);
+        assert_eq!(shard.check().weight, CAPACITY);
     }
 }

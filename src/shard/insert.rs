@@ -9,7 +9,7 @@
 //! Key and value stay with the door until the entry is in, so that nothing is dropped under
 //! the lock, whatever panics on the way.
 
-use super::{Shard, counted, deadline, fits};
+use super::{A_TURN, Shard, counted, deadline, fits};
 use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::error::Reason;
@@ -208,7 +208,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Inserted {
         let before = self.weight_at(slot);
-        if !self.reweigh(slot, weight, self.floor(), reservation, out) {
+        if !self.reweigh(slot, weight, (self.floor(), A_TURN), reservation, out) {
             return Inserted::NeedsRoom(Room {
                 weight: weight - before,
                 entries: 0,
@@ -289,7 +289,8 @@ impl<K, V, F: Form> Unpaid<'_, K, V, F> {
         let tag = self.offer.tag;
         let shard = &mut *self.shard;
         let free = reservation.covers(need) || shard.expire_for(need, reservation, out);
-        if !free && !shard.may_pay(shard.floor()) {
+        // What has expired goes first, also where that takes more than a turn.
+        if !free && (!shard.may_pay(shard.floor()) || F::TIMED && shard.has_ripe()) {
             return Inserted::NeedsRoom(need);
         }
         shard.announce(tag, need.weight);

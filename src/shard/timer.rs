@@ -26,11 +26,11 @@ use super::deadline::{
     bucket_in, cause_and_times, deadline_in, deadline_of, has_age, is_expired, stamp, time_left,
 };
 use super::wheel::{Bucket, NOWHERE, Wheel, beat_after, beat_of, moment_of};
-use super::{Changed, Shard};
+use super::{A_TURN, Changed, Shard};
 use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::clock::{Moment, NEVER, deadline};
-use crate::expiry::Expiry;
+use crate::expiry::{Expiry, grain};
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::{Departure, Outbox};
 use crate::policy::{Policy, Slot, Tag};
@@ -38,9 +38,6 @@ use crate::room::Room;
 use crate::stats::{Ages, Lateness};
 use crate::table::Entry;
 use crate::unwind::Panics;
-
-/// The parts of a time to idle by which an idle deadline is put off.
-pub(crate) const GRAINS: u64 = 1024;
 
 /// How many items a write takes off the wheel before it does its own work.
 const A_FEW: usize = 4;
@@ -230,7 +227,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if F::AGED {
             let deadline = now.saturating_add(to_idle);
             if extra.idle_deadline() < deadline {
-                extra.put_off_idle_deadline(deadline.saturating_add(to_idle / GRAINS));
+                extra.put_off_idle_deadline(deadline.saturating_add(grain(to_idle)));
             }
         }
     }
@@ -384,7 +381,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         F::TIMED && self.has_ripe() && self.expire_ripe(&mut units, keep, reservation, out)
     }
 
-    /// Takes out expired entries until the reservation covers `need`; says whether it does.
+    /// Takes out expired entries, a turn at most, until the reservation covers `need`; says
+    /// whether it does.
     #[inline]
     pub(super) fn expire_for(
         &mut self,
@@ -395,12 +393,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if !F::TIMED {
             return false;
         }
-        while !reservation.take_all(need) {
+        for _ in 0..A_TURN {
+            if reservation.take_all(need) {
+                return true;
+            }
             if !self.expire_one(None, reservation, out) {
                 return false;
             }
         }
-        true
+        false
     }
 
     /// Whether the wheel has a ripe item.

@@ -6,6 +6,7 @@ use crate::error::Updated;
 use crate::form::Form;
 use crate::leave::Leaving;
 use crate::policy::Slot;
+use crate::shard::Means;
 use hashbrown::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -130,9 +131,11 @@ where
         let out = leaving.outbox();
         shard.expire_some(&door.budget, out);
         let change = |_: &K, value: &mut V| change(value);
-        let mut reservation = door.budget.reserve();
-        let mut changed = shard.change(slot, &door.scale, &mut reservation, change, out);
-        drop(reservation);
+        let mut means = Means {
+            reservation: &mut door.budget.reserve(),
+            elsewhere: &mut |_, _, _| (),
+        };
+        let mut changed = shard.change(slot, &door.scale, change, &mut means, out);
         if F::TIMED && changed.stayed {
             shard.renew(slot, &door.expiry, &door.budget, out, &mut changed);
         }
@@ -152,8 +155,11 @@ where
         self.advance_clock();
         let Self { shard, door, .. } = self;
         door.leave.in_one_batch(|out, panics| {
-            let mut reservation = door.budget.reserve();
-            panics.add(shard.retain(&door.scale, &mut reservation, &mut keep, out));
+            let mut means = Means {
+                reservation: &mut door.budget.reserve(),
+                elsewhere: &mut |_, _, _| (),
+            };
+            panics.add(shard.retain(&door.scale, &mut keep, &mut means, out));
         });
     }
 }

@@ -14,14 +14,14 @@ use crate::world::{Random, count, done};
 use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy, S3Fifo, Sieve};
 use brimful::{
     Aged, BuildError, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, ManualClock,
-    Reason, Swept, Timed, Updated, Weighed, Weight, unsync,
+    Reason, Swept, Timed, Units, Updated, Weighed, Weight, unsync,
 };
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the wheel is coarse by: 2^20 ns, and a tick.
 const GRAIN: Duration = Duration::from_nanos((1 << 20) + 1_024);
@@ -111,6 +111,67 @@ fn a_value_lives_until_its_end_and_not_a_tick_longer() {
         clock.set(Duration::from_nanos(start + life + 1_023));
         assert_eq!(cache.get(&1), None, "a tick too long: {start} + {life}");
     }
+}
+
+/// In whatever shard it lies: a lowered capacity and an entry for which several shards pay take
+/// what has expired before what lives.
+#[test]
+fn what_has_expired_in_one_shard_leaves_before_what_lives_in_another() {
+    for ending in [0, 1] {
+        for by_insert in [false, true] {
+            let clock = ManualClock::new();
+            let cache = Cache::builder(Weight(16, |_: &u32, weight: &u64| *weight));
+            let cache = cache.time_to_live(Duration::MAX).clock(clock.clone());
+            let cache = cache.shards(2).build().unwrap();
+            let mut of_shard = [Vec::new(), Vec::new()];
+            (0..100).for_each(|key| of_shard[cache.shard_of(&key)].push(key));
+            let [short, long] = [&of_shard[ending][..12], &of_shard[1 - ending][..4]];
+            short
+                .iter()
+                .for_each(|key| _ = cache.insert_with_ttl(*key, 1, secs(1)));
+            long.iter().for_each(|key| _ = cache.insert(*key, 1));
+            clock.advance(secs(2));
+            if by_insert {
+                cache.insert(of_shard[1 - ending][4], 12);
+            } else {
+                cache.set_capacity(Units(4));
+            }
+            assert!(
+                long.iter().all(|key| cache.contains_key(key)),
+                "{by_insert}"
+            );
+            assert_eq!(cache.stats().departures(Cause::Expired), 12);
+            assert_eq!(cache.stats().departures(Cause::Evicted), 0);
+        }
+    }
+}
+
+/// A look at a coarser clock, which reads may take where the end is far, must not show here.
+#[test]
+fn by_the_clock_of_the_system_too_a_value_lives_until_its_end_and_no_longer() {
+    const TICK: Duration = Duration::from_nanos(1_024);
+    let life = Duration::from_millis(1_100);
+    let cache = Cache::builder(Entries(100));
+    let cache = cache.time_to_live(life).build().unwrap();
+    let before = Instant::now();
+    cache.insert(1, 1);
+    let after = Instant::now();
+    let (mut hits, mut asked) = (0_u64, before);
+    while asked < after + life + TICK {
+        let found = (
+            cache.get(&1),
+            cache.peek(&1),
+            cache.get_or_insert_with(&2, || 2),
+        );
+        if Instant::now() < before + life {
+            assert_eq!(found, (Some(1), Some(1), 2), "it ends early");
+            hits += 1;
+        }
+        asked = Instant::now();
+    }
+    assert!(hits > 0);
+    assert_eq!((cache.get(&1), cache.peek(&1)), (None, None), "it lives on");
+    assert!(!cache.contains_key(&1));
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn what_retain_lets_go_is_removed_and_costs_nobody_its_place() {
 }
 
 #[test]
-fn a_value_that_grows_takes_room_from_its_own_shard_however_little_that_holds() {
+fn a_value_that_grows_takes_room_from_any_shard_first_from_one_above_its_share() {
     let cache = Cache::builder(Weight(100, |_: &u32, weight: &u64| *weight));
     let cache = cache.shards(2).build().unwrap();
     let mut of_shard = [Vec::new(), Vec::new()];
@@ -37,6 +37,18 @@ fn a_value_that_grows_takes_room_from_its_own_shard_however_little_that_holds() 
         Updated::Kept(())
     );
     assert_eq!((cache.len(), cache.weight()), (9, 95));
+    assert!(few[..3].iter().all(|key| cache.contains_key(key)));
+    assert_eq!(
+        cache.update(&few[0], |weight| *weight = 90),
+        Updated::Kept(())
+    );
+    assert_eq!(cache.peek(&few[0]), Some(90));
+    assert!(cache.weight() <= 100);
+    cache.retain(|_, weight| {
+        *weight = 100;
+        true
+    });
+    assert_eq!((cache.len(), cache.weight()), (1, 100));
 }
 
 #[test]

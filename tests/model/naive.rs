@@ -3,7 +3,7 @@
 
 use crate::door::{Back, Change, Seen, Verdict};
 use crate::op::{Config, Extras};
-use crate::pile::{Comes, Item, Order, Pile};
+use crate::pile::{Comes, Item, Pile};
 use crate::time::{Lives, NEVER};
 use crate::world::counted::{Id, Spread, Told};
 use brimful::{Cause, Reason, Snapshot, Updated};
@@ -16,8 +16,6 @@ use std::time::Duration;
 pub(crate) enum Payer {
     /// The entry's own first, then all.
     Any,
-    /// The entry's own alone.
-    Home,
     /// Those that hold more than a lowered share.
     Rich,
 }
@@ -29,12 +27,6 @@ pub(crate) struct Need {
     pub(crate) home: usize,
     pub(crate) keep: Option<u32>,
     pub(crate) payer: Payer,
-}
-
-impl Need {
-    pub(crate) fn is_of_home(&self) -> bool {
-        self.payer == Payer::Home
-    }
 }
 
 /// A value offered to the cache.
@@ -291,7 +283,7 @@ impl Model {
             departures += 1;
         };
         if departures > 0 || !made {
-            self.doubt(need, made);
+            self.doubt(need);
             self.some_told |= self.piles.len() > 1;
         }
         made
@@ -332,7 +324,6 @@ impl Model {
         };
         match need.payer {
             _ if self.piles.len() == 1 => {}
-            Payer::Home => assert_eq!(shard, need.home, "another shard paid"),
             Payer::Rich => assert!(rich(shard) || share == 0, "a shard within its share paid"),
             Payer::Any if shard == need.home => {}
             Payer::Any => {
@@ -348,7 +339,7 @@ impl Model {
 
     /// After room was looked for in several shards, or all of it, what S3-FIFO,
     /// LFU, GDSF and Duel were asked in vain can't be seen.
-    pub(crate) fn doubt(&mut self, need: Need, made: bool) {
+    pub(crate) fn doubt(&mut self, need: Need) {
         if self.piles.len() == 1 && self.capacity > 0 {
             return;
         }
@@ -357,17 +348,10 @@ impl Model {
             if !pile.may_have_been_asked_in_vain(keep) {
                 continue;
             }
-            if pile.order == Order::Duel && need.payer == Payer::Home {
-                // Nobody else was asked, and it only where the rest was not enough.
-                if !made {
-                    pile.name_victim(keep);
-                }
-            } else {
-                if let Some(mixed) = pile.items.first().map(|item| item.mixed) {
-                    pile.may_return(mixed);
-                }
-                pile.doubt();
+            if let Some(mixed) = pile.items.first().map(|item| item.mixed) {
+                pile.may_return(mixed);
             }
+            pile.doubt();
         }
     }
 
@@ -540,7 +524,7 @@ impl Model {
             entries: 0,
             home,
             keep: Some(id),
-            payer: Payer::Home,
+            payer: Payer::Any,
         };
         if !self.weighed || before == after {
             return true;
@@ -548,15 +532,7 @@ impl Model {
         if self.refuses(after) {
             return false;
         }
-        if need.weight > 0 && !self.make_room(need) {
-            let others = self.weight() - self.piles[home].weight();
-            let room = u128::from(self.capacity) - others;
-            assert!(
-                u128::from(after) > room,
-                "{room} could be made, {after} was refused"
-            );
-            return false;
-        }
+        assert!(need.weight == 0 || self.make_room(need), "over the bound");
         self.get_mut(id).weight = after;
         self.piles[home].reweighed(id);
         self.weight_in = self.weight_in.wrapping_add(after);
@@ -577,7 +553,7 @@ impl Model {
         };
         assert!(self.make_room(need), "over the new bound");
         if capacity == 0 {
-            self.doubt(need, true);
+            self.doubt(need);
         }
     }
 

@@ -31,7 +31,7 @@ mod sweeper;
 
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
-pub use load::Load;
+pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
 pub use refresh::LoadOrRefresh;
 pub use sweeper::Sweeper;

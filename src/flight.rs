@@ -11,7 +11,8 @@
 //! loaded:     under the shard's lock: still in the shard?  take the flight out, store the
 //!                 value under its key.  else store nothing
 //!             hand the value to all calls that wait
-//! failed:     in the shard?  pass the lead to the first call that waits; it has a loader
+//! failed:     shared?  hand the failure to all calls that wait, take the flight out
+//!             in the shard?  pass the lead to the first call that waits; it has a loader
 //!                 of its own. none waits?  take the flight out
 //!             else  all calls that wait start over from the look-up
 //! a write of the key by any other call: take the flight out (it is *detached*): what
@@ -46,6 +47,7 @@ use crate::unwind::Panics;
 use chain::{Cycle, Wait};
 use hashbrown::HashTable;
 use queue::Queue;
+use std::any::Any;
 use std::task::Waker;
 
 /// A table for more flights than this is given back when the last has left.
@@ -78,9 +80,14 @@ enum Stage<V> {
     Passed(u64),
     /// The value, for as many calls as still wait for it.
     Landed { value: V, left: usize },
+    /// The failure of its leader, for all calls that wait and take another's.
+    Failed(Failure),
     /// Nothing to wait for: start over from the look-up.
     Over,
 }
+
+/// A failure that is shared, of whatever type the loader's errors are.
+pub(crate) type Failure = Arc<dyn Any + Send + Sync>;
 
 struct State<K, V> {
     stage: Stage<V>,
@@ -101,6 +108,7 @@ pub(crate) struct Flight<K, V> {
 /// What a flight answers to a call that waits.
 pub(crate) enum Asked<V> {
     Landed(V),
+    Failed(Failure),
     Over,
     /// The lead is the call's, if it takes it up.
     Passed,
@@ -144,6 +152,7 @@ impl<K, V> Flight<K, V> {
         let mut state = self.state.lock();
         match &mut state.stage {
             Stage::Landed { .. } => return state.share(),
+            Stage::Failed(failure) => return Asked::Failed(failure.clone()),
             Stage::Over => return Asked::Over,
             Stage::Passed(passed) if *passed == ticket => return Asked::Passed,
             Stage::Passed(_) | Stage::Flying => {}
@@ -172,7 +181,7 @@ impl<K, V> Flight<K, V> {
                     _value = std::mem::replace(&mut state.stage, Stage::Over);
                 }
             }
-            Stage::Over => {}
+            Stage::Failed(_) | Stage::Over => {}
         }
         false
     }
@@ -468,11 +477,24 @@ impl<K, V> Flights<K, V> {
         }
     }
 
-    /// The leader of a flight, or the call to which the lead was passed, gives it up.
-    pub(crate) fn pass_on(&mut self, tag: Tag, flight: &Arc<Flight<K, V>>) -> Called {
+    /// The leader of a flight, or the call to which the lead was passed, gives it up. A
+    /// failure that it shares goes to all calls that wait, unless the key was written.
+    pub(crate) fn pass_on(
+        &mut self,
+        tag: Tag,
+        flight: &Arc<Flight<K, V>>,
+        shared: Option<Failure>,
+    ) -> Called {
         let mut state = flight.state.lock();
         if !self.has(tag, flight) {
             return state.end();
+        }
+        if let Some(failure) = shared {
+            state.stage = Stage::Failed(failure);
+            let called = state.call_all();
+            drop(state);
+            self.remove(tag, flight);
+            return called;
         }
         match state.pass() {
             Some(called) => called,

@@ -70,7 +70,8 @@ mod unwind;
 
 pub use builder::Builder;
 pub use cache::{
-    Cache, Drain, Entry, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh, Sweeper, Values,
+    Cache, Drain, Entry, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh, SharedLoad, Sweeper,
+    Values,
 };
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};

@@ -142,8 +142,8 @@ where
     {
         let mut leaving = self.door.leave.open();
         let changed = {
-            let home = self.shard(hashed);
-            let mut shard = lock_at(home, self.now());
+            let (home, now) = (self.shard(hashed), self.now());
+            let mut shard = lock_at(home, now);
             let mut reservation = home.reserve(&shard, &self.door.budget);
             let marked = Mark::set_in_debug();
             let out = leaving.outbox();
@@ -159,7 +159,6 @@ where
                             .detach(hashed.tag(), |found| key.equivalent(found));
                     }
                     let home = hashed.shard(self.shards.len());
-                    let now = shard.now();
                     let mut means = Means {
                         reservation: &mut reservation,
                         elsewhere: &mut |need, reservation, out| {

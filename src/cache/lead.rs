@@ -30,7 +30,7 @@ use crate::budget::Reservation;
 use crate::clock::Reading;
 use crate::error::LoadError;
 use crate::flight::chain::{Chain, Cycle, Wait};
-use crate::flight::{Asked, Flight, Joined};
+use crate::flight::{Asked, Failure, Flight, Joined};
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::outbox::Outbox;
@@ -51,6 +51,50 @@ pub(super) enum Sought<'a, K, V, F: Form, S> {
     Value(V),
     Lead(Leading<'a, K, V, F, S>),
 }
+
+/// Whether a load's failure is shared with the calls that wait for it, and theirs with this.
+pub(super) struct Sharing<E>(Option<Errand<E>>);
+
+/// How errors of this type come into the hands of others, and out of them.
+struct Errand<E> {
+    give: fn(&E) -> Failure,
+    take: fn(&Failure) -> Option<E>,
+}
+
+impl<E> Sharing<E> {
+    pub(super) const NO: Self = Self(None);
+
+    fn given(self, error: &E) -> Option<Failure> {
+        self.0.map(|errand| (errand.give)(error))
+    }
+
+    fn taken(self, failure: &Failure) -> Option<E> {
+        (self.0?.take)(failure)
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Sharing<E> {
+    pub(super) const YES: Self = Self(Some(Errand {
+        give: |error| Arc::new(error.clone()),
+        take: |failure| failure.downcast_ref::<E>().cloned(),
+    }));
+}
+
+impl<E> Clone for Sharing<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Sharing<E> {}
+
+impl<E> Clone for Errand<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Errand<E> {}
 
 /// What a loading call that missed finds under the lock.
 enum Boarding<'a, K, V, F: Form, S> {
@@ -74,6 +118,7 @@ where
         hashed: Hashed,
         key: &Q,
         most: Option<Duration>,
+        sharing: Sharing<E>,
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>>
     where
@@ -82,22 +127,26 @@ where
     {
         let mut load = pin!(Some(async move { load() }));
         let loading = async {
-            match self.seek(hashed, key).await {
-                Ok(Sought::Value(value)) => Ok(value),
-                Ok(Sought::Lead(leading)) => leading.run(key, load.as_mut(), |loaded| loaded).await,
-                Err(Cycle) => Err(LoadError::Cycle),
+            match self.seek(hashed, key, sharing).await? {
+                Sought::Value(value) => Ok(value),
+                Sought::Lead(leading) => {
+                    let loaded = |loaded| loaded;
+                    leading.run(key, load.as_mut(), loaded, sharing).await
+                }
             }
         };
         let loaded = sync::block_on(loading, most).unwrap_or(Err(LoadError::TimedOut));
         after_emptying(load, loaded)
     }
 
-    /// The value, once a call has loaded it, or the lead of the key's flight.
-    pub(super) async fn seek<Q>(
+    /// The value, once a call has loaded it, or the lead of the key's flight; an error only on a
+    /// cycle, or if another call's failure is taken.
+    pub(super) async fn seek<Q, E>(
         &self,
         hashed: Hashed,
         key: &Q,
-    ) -> Result<Sought<'_, K, V, F, S>, Cycle>
+        sharing: Sharing<E>,
+    ) -> Result<Sought<'_, K, V, F, S>, LoadError<E>>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
@@ -105,12 +154,16 @@ where
         loop {
             match self.board(hashed, key) {
                 Boarding::Sought(sought) => return Ok(sought),
-                Boarding::Cycle => return Err(Cycle),
-                Boarding::Waits(waiting) => {
-                    if let Some(sought) = waiting.await {
-                        return Ok(sought);
+                Boarding::Cycle => return Err(LoadError::Cycle),
+                Boarding::Waits(waiting) => match waiting.await {
+                    Waited::Sought(sought) => return Ok(sought),
+                    Waited::Failed(failure) => {
+                        if let Some(error) = sharing.taken(&failure) {
+                            return Err(LoadError::Failed(error));
+                        }
                     }
-                }
+                    Waited::InVain => {}
+                },
             }
         }
     }
@@ -229,7 +282,13 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// Inside of user code this thread may be holding the shard's lock, or reading it. The flight then
     /// stays, over, until the key's next call finds it; it is never let go of, since
     /// that might be under the lock.
-    fn pass_on(&self, hashed: Hashed, flight: Arc<Flight<K, V>>, failed: bool) {
+    fn pass_on(
+        &self,
+        hashed: Hashed,
+        flight: Arc<Flight<K, V>>,
+        failed: bool,
+        shared: Option<Failure>,
+    ) {
         if self.is_inside() {
             let panics = flight.end().wake();
             std::mem::forget(flight);
@@ -242,7 +301,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             if failed {
                 shard.flights.loads().failed();
             }
-            shard.flights.pass_on(hashed.tag(), &flight)
+            shard.flights.pass_on(hashed.tag(), &flight, shared)
         };
         let mut panics = called.wake();
         panics.drop(flight);
@@ -261,6 +320,8 @@ pub(super) struct Leading<'a, K, V, F: Form, S> {
     counts: bool,
     /// Whether a stale value was there when it took off.
     refreshes: bool,
+    /// With what it failed, if the calls that wait are to have that.
+    shared: Option<Failure>,
 }
 
 impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
@@ -278,6 +339,7 @@ impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
             chain,
             counts: true,
             refreshes,
+            shared: None,
         }
     }
 
@@ -330,6 +392,7 @@ where
         key: &Q,
         load: Pin<&mut Option<Fut>>,
         finish: impl FnOnce(Fut::Output) -> Result<V, E>,
+        sharing: Sharing<E>,
     ) -> Result<V, LoadError<E>>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
@@ -338,7 +401,7 @@ where
         let (began, loaded) = self.load(load).await;
         match finish(loaded) {
             Ok(value) => Ok(self.land(|| key.to_owned(), value, Some(began))),
-            Err(error) => self.fail(key, error),
+            Err(error) => self.fail(key, error, sharing),
         }
     }
 
@@ -349,24 +412,26 @@ where
         key: &Q,
         load: Pin<Box<Fut>>,
         finish: impl FnOnce(Fut::Output) -> Result<V, E>,
+        sharing: Sharing<E>,
     ) -> Result<V, LoadError<E>>
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         Fut: Future,
     {
         let mut load = Some(load);
-        let loaded = self.run(key, Pin::new(&mut load), finish).await;
+        let loaded = self.run(key, Pin::new(&mut load), finish, sharing).await;
         after_dropping(load, loaded)
     }
 
-    /// Passes the lead on. The answer is the stale value, if that is asked for and it is
-    /// there still.
-    fn fail<Q, E>(self, key: &Q, error: E) -> Result<V, LoadError<E>>
+    /// Passes the lead on, or the failure to all. The answer is the stale value, if that is
+    /// asked for and it is there still.
+    fn fail<Q, E>(mut self, key: &Q, error: E, sharing: Sharing<E>) -> Result<V, LoadError<E>>
     where
         Q: Equivalent<K> + ?Sized,
     {
         let (cache, hashed, refreshes) = (self.cache, self.hashed, self.refreshes);
         let mut panics = Panics::none();
+        self.shared = panics.run(|| sharing.given(&error)).flatten();
         panics.drop(self);
         if refreshes && cache.door.expiry.stale_if_error {
             if let Some(stale) = cache.peek_at(hashed, key) {
@@ -414,7 +479,8 @@ where
 impl<K, V, F: Form, S> Drop for Leading<'_, K, V, F, S> {
     fn drop(&mut self) {
         if let Some(flight) = self.flight.take() {
-            self.cache.pass_on(self.hashed, flight, self.counts);
+            let shared = self.shared.take();
+            self.cache.pass_on(self.hashed, flight, self.counts, shared);
         }
     }
 }
@@ -524,8 +590,16 @@ impl<K, V, F: Form, N> Drop for Lifted<'_, K, V, F, N> {
     }
 }
 
-/// A place in the queue of a flight: left when dropped. As a future it comes to what the
-/// call was after, or `None`: then it starts over from the look-up.
+/// What came of a wait.
+enum Waited<'a, K, V, F: Form, S> {
+    Sought(Sought<'a, K, V, F, S>),
+    /// The leader failed, and shares that.
+    Failed(Failure),
+    /// Nothing: the call starts over from the look-up.
+    InVain,
+}
+
+/// A place in the queue of a flight: left when dropped.
 struct Waiting<'a, K, V, F: Form, S> {
     cache: &'a Cache<K, V, F, S>,
     hashed: Hashed,
@@ -574,13 +648,13 @@ impl<'a, K, V, F: Form, S> Waiting<'a, K, V, F, S> {
 }
 
 impl<'a, K, V: Clone, F: Form, S> Future for Waiting<'a, K, V, F, S> {
-    type Output = Option<Sought<'a, K, V, F, S>>;
+    type Output = Waited<'a, K, V, F, S>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let waiting = self.get_mut();
         waiting.cache.may_be_called();
         let Some(flight) = &waiting.flight else {
-            return Poll::Ready(None);
+            return Poll::Ready(Waited::InVain);
         };
         // Cloned and dropped outside of the flight's lock.
         let mut waker = None;
@@ -591,14 +665,21 @@ impl<'a, K, V: Clone, F: Form, S> Future for Waiting<'a, K, V, F, S> {
         let asked = flight.ask(waiting.ticket, &mut waker);
         match after_dropping(waker, asked) {
             Asked::Later => Poll::Pending,
-            Asked::Passed => Poll::Ready(waiting.take_up()),
+            Asked::Passed => Poll::Ready(match waiting.take_up() {
+                Some(lead) => Waited::Sought(lead),
+                None => Waited::InVain,
+            }),
             Asked::Landed(value) => {
                 let value = after_dropping(waiting.flight.take(), value);
-                Poll::Ready(Some(Sought::Value(value)))
+                Poll::Ready(Waited::Sought(Sought::Value(value)))
+            }
+            Asked::Failed(failure) => {
+                let failure = after_dropping(waiting.flight.take(), failure);
+                Poll::Ready(Waited::Failed(failure))
             }
             Asked::Over => {
                 drop(waiting.flight.take());
-                Poll::Ready(None)
+                Poll::Ready(Waited::InVain)
             }
         }
     }
@@ -612,7 +693,7 @@ impl<K, V, F: Form, S> Drop for Waiting<'_, K, V, F, S> {
         if let Some(flight) = self.flight.take() {
             match panics.run(|| flight.quit(self.ticket)) {
                 Some(true) => {
-                    panics.run(|| self.cache.pass_on(self.hashed, flight, false));
+                    panics.run(|| self.cache.pass_on(self.hashed, flight, false, None));
                 }
                 _ => panics.drop(flight),
             }

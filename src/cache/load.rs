@@ -12,11 +12,10 @@
 //! last polled with, and a call that leads polls its caller's future itself, in a box. They
 //! allocate nothing on a hit, and are little larger than the load that they are given.
 
-use super::lead::Sought;
+use super::lead::{Sharing, Sought};
 use super::{Cache, lock_at};
 use crate::clock::{Glance, Moment};
 use crate::error::LoadError;
-use crate::flight::chain::Cycle;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::shard::Shard;
@@ -164,7 +163,7 @@ where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
     {
-        self.loading(key, load, Ok, infallibly)
+        self.loading(key, load, Ok, infallibly, Sharing::NO)
     }
 
     /// The value under the key; if there is none, that of the future `load`, which can fail:
@@ -193,7 +192,7 @@ where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
     {
-        self.loading(key, load, |loaded| loaded, |loaded| loaded)
+        self.loading(key, load, |loaded| loaded, |loaded| loaded, Sharing::NO)
     }
 
     /// A load of the key by a loader that can fail: how, the call that follows says.
@@ -229,6 +228,7 @@ where
         load: Fut,
         finish: impl FnOnce(Fut::Output) -> Result<V, E>,
         then: impl FnOnce(Result<V, LoadError<E>>) -> T,
+        sharing: Sharing<E>,
     ) -> impl Future<Output = T>
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
@@ -239,12 +239,16 @@ where
             let hashed = self.hash(key);
             let sought = match self.read_unless_due(hashed, key) {
                 Some(value) => Ok(Sought::Value(value)),
-                None => self.seek(hashed, key).await,
+                None => self.seek(hashed, key, sharing).await,
             };
             then(match sought {
-                Ok(Sought::Lead(leading)) => leading.run_boxed(key, Box::pin(load), finish).await,
+                Ok(Sought::Lead(leading)) => {
+                    leading
+                        .run_boxed(key, Box::pin(load), finish, sharing)
+                        .await
+                }
                 Ok(Sought::Value(value)) => Ok(after_dropping(load, value)),
-                Err(Cycle) => Err(after_dropping(load, LoadError::Cycle)),
+                Err(error) => Err(after_dropping(load, error)),
             })
         }
     }
@@ -336,7 +340,7 @@ pub struct Load<'a, Q: ?Sized, K, V, F: Form, S> {
     key: &'a Q,
 }
 
-impl<Q, K, V, F, S> Load<'_, Q, K, V, F, S>
+impl<'a, Q, K, V, F, S> Load<'a, Q, K, V, F, S>
 where
     Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     K: Hash + Eq,
@@ -360,7 +364,7 @@ where
     /// ```
     #[inline]
     pub fn with<E>(self, load: impl FnOnce() -> Result<V, E>) -> Result<V, LoadError<E>> {
-        self.here(None, load)
+        self.here(None, Sharing::NO, load)
     }
 
     /// The value under the key, for a caller that waits at most so long for another's
@@ -390,7 +394,7 @@ where
         most: Duration,
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>> {
-        self.here(Some(most), load)
+        self.here(Some(most), Sharing::NO, load)
     }
 
     /// The value under the key; if there is none, that of the future `load`, stored under
@@ -414,20 +418,44 @@ where
         load: impl Future<Output = Result<V, E>>,
     ) -> impl Future<Output = Result<V, LoadError<E>>> {
         let Self { cache, key } = self;
-        cache.loading(key, load, |loaded| loaded, |loaded| loaded)
+        cache.loading(key, load, |loaded| loaded, |loaded| loaded, Sharing::NO)
+    }
+
+    /// A load whose failure is shared: of callers that wait for one such load none loads
+    /// again if that fails; all get clones of its error, at once.
+    ///
+    /// So a backend that is down is asked once for all who wait, and not by one after
+    /// another. A caller that does not share, or whose errors are of another type, loads
+    /// itself. Nothing is remembered: the next call loads. If the key was written during the
+    /// load, callers start over instead.
+    ///
+    /// ```
+    /// use brimful::{Cache, LoadError};
+    /// use std::sync::Arc;
+    ///
+    /// let pages = Cache::<String, String>::new(100);
+    /// let page = |url: &str| {
+    ///     let load = || std::fs::read_to_string(url).map_err(Arc::new);
+    ///     pages.load(url).shared().with(load)
+    /// };
+    /// assert!(matches!(page("/no/such/file"), Err(LoadError::Failed(_))));
+    /// ```
+    pub fn shared(self) -> SharedLoad<'a, Q, K, V, F, S> {
+        SharedLoad(self)
     }
 
     #[inline]
     fn here<E>(
         self,
         most: Option<Duration>,
+        sharing: Sharing<E>,
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>> {
         let Self { cache, key } = self;
         let hashed = cache.hash(key);
         match cache.read_unless_due(hashed, key) {
             Some(value) => Ok(after_dropping(load, value)),
-            None => cache.load_here(hashed, key, most, load),
+            None => cache.load_here(hashed, key, most, sharing, load),
         }
     }
 }
@@ -437,6 +465,121 @@ impl<Q: ?Sized, K, V, F: Form, S> fmt::Debug for Load<'_, Q, K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Load");
         shown.field("cache", self.cache).finish_non_exhaustive()
+    }
+}
+
+/// A load of one key whose failure is shared with all callers that wait for it: made by
+/// [`Load::shared`].
+///
+/// ```
+/// use brimful::{Cache, LoadError};
+/// use std::sync::Barrier;
+/// use std::thread;
+///
+/// let cache = Cache::<u32, u32>::new(100);
+/// let (first, asked) = (Barrier::new(2), std::sync::atomic::AtomicU32::new(0));
+/// let load = || {
+///     asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///     first.wait();
+///     while cache.stats().load_waits() < 1 {
+///         thread::yield_now();
+///     }
+///     Err("no route")
+/// };
+/// thread::scope(|scope| {
+///     let leads = scope.spawn(|| cache.load(&1).shared().with(load));
+///     first.wait();
+///     let waits = cache.load(&1).shared().with(|| unreachable!("one load for both"));
+///     assert_eq!(waits, Err(LoadError::Failed("no route")));
+///     assert_eq!(leads.join().unwrap(), waits);
+/// });
+/// assert_eq!(asked.into_inner(), 1);
+/// ```
+#[must_use = "nothing is loaded before `with`, `within` or `future` says how"]
+pub struct SharedLoad<'a, Q: ?Sized, K, V, F: Form, S>(Load<'a, Q, K, V, F, S>);
+
+impl<Q, K, V, F, S> SharedLoad<'_, Q, K, V, F, S>
+where
+    Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    K: Hash + Eq,
+    V: Clone,
+    F: Form,
+    S: BuildHasher,
+{
+    /// As [`Load::with`].
+    ///
+    /// # Errors
+    /// As [`Load::with`], and [`LoadError::Failed`] with another caller's error.
+    ///
+    /// # Panics
+    /// If `load` does.
+    ///
+    /// ```
+    /// let numbers = brimful::Cache::<String, u64>::new(100);
+    /// assert_eq!(numbers.load("12").shared().with(|| "12".parse()), Ok(12));
+    /// ```
+    pub fn with<E>(self, load: impl FnOnce() -> Result<V, E>) -> Result<V, LoadError<E>>
+    where
+        E: Clone + Send + Sync + 'static,
+    {
+        self.0.here(None, Sharing::YES, load)
+    }
+
+    /// As [`Load::within`].
+    ///
+    /// # Errors
+    /// As [`Load::within`], and [`LoadError::Failed`] with another caller's error.
+    ///
+    /// # Panics
+    /// If `load` does.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let numbers = brimful::Cache::<String, u64>::new(100);
+    /// let patience = Duration::from_millis(50);
+    /// assert_eq!(numbers.load("12").shared().within(patience, || "12".parse()), Ok(12));
+    /// ```
+    pub fn within<E>(
+        self,
+        most: Duration,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>>
+    where
+        E: Clone + Send + Sync + 'static,
+    {
+        self.0.here(Some(most), Sharing::YES, load)
+    }
+
+    /// As [`Load::future`].
+    ///
+    /// # Errors
+    /// As [`Load::future`], and [`LoadError::Failed`] with another caller's error.
+    ///
+    /// # Panics
+    /// If `load` does.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// let numbers = brimful::Cache::<String, u64>::new(100);
+    /// assert_eq!(numbers.load("12").shared().future(async { "12".parse() }).await, Ok(12));
+    /// # });
+    /// ```
+    pub fn future<E>(
+        self,
+        load: impl Future<Output = Result<V, E>>,
+    ) -> impl Future<Output = Result<V, LoadError<E>>>
+    where
+        E: Clone + Send + Sync + 'static,
+    {
+        let Load { cache, key } = self.0;
+        cache.loading(key, load, |loaded| loaded, |loaded| loaded, Sharing::YES)
+    }
+}
+
+impl<Q: ?Sized, K, V, F: Form, S> fmt::Debug for SharedLoad<'_, Q, K, V, F, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SharedLoad").field(&self.0).finish()
     }
 }
 

@@ -16,13 +16,13 @@
 //! A call waits only when it leads nothing any more, so two that want each other's
 //! keys never hang.
 
-use super::lead::{Leading, Sought, after_emptying};
+use super::lead::{Leading, Sharing, Sought, after_emptying};
 use super::load::infallibly;
 use super::{Cache, lock_at};
 use crate::clock::{Glance, Reading};
 use crate::error::LoadError;
 use crate::flight::Flight;
-use crate::flight::chain::{Chain, Cycle};
+use crate::flight::chain::Chain;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::reentry::Mark;
@@ -176,12 +176,12 @@ where
             found[place] = found[first].clone();
         }
         for wanted in missing.later {
-            match self.seek(wanted.hashed, wanted.key).await {
-                Ok(Sought::Value(value)) => found[wanted.place] = Some(value),
-                Ok(Sought::Lead(leading)) => {
+            let sought = self.seek(wanted.hashed, wanted.key, Sharing::NO);
+            match sought.await? {
+                Sought::Value(value) => found[wanted.place] = Some(value),
+                Sought::Lead(leading) => {
                     Batch::of(self, wanted, leading).run(load, found).await?;
                 }
-                Err(Cycle) => return Err(LoadError::Cycle),
             }
         }
         Ok(())

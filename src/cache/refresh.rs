@@ -12,10 +12,10 @@
 //! spawner that refuses work, or ends, strands no call.
 
 use super::Cache;
-use super::lead::{Leading, Sought};
+use super::lead::{Leading, Sharing, Sought};
 use crate::error::LoadError;
 use crate::flight::Flight;
-use crate::flight::chain::{Chain, Cycle};
+use crate::flight::chain::Chain;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::reentry::Mark;
@@ -187,7 +187,7 @@ where
         let Self { cache, key } = self;
         let hashed = cache.hash(key);
         match cache.find_or_take_off(hashed, key) {
-            Found::Nothing => cache.load_here(hashed, key, None, load),
+            Found::Nothing => cache.load_here(hashed, key, None, Sharing::NO, load),
             Found::Value(value) => Ok(after_dropping(load, value)),
             Found::Stale(value, refresh) => {
                 let key = key.to_owned();
@@ -255,16 +255,16 @@ where
                     return Ok(value);
                 }
                 Found::Value(value) => Ok(Sought::Value(value)),
-                Found::Nothing => cache.seek(hashed, key).await,
+                Found::Nothing => cache.seek(hashed, key, Sharing::NO).await,
             };
             match sought {
                 Ok(Sought::Lead(leading)) => {
                     leading
-                        .run_boxed(key, Box::pin(load), |loaded| loaded)
+                        .run_boxed(key, Box::pin(load), |loaded| loaded, Sharing::NO)
                         .await
                 }
                 Ok(Sought::Value(value)) => Ok(after_dropping(load, value)),
-                Err(Cycle) => Err(after_dropping(load, LoadError::Cycle)),
+                Err(error) => Err(after_dropping(load, error)),
             }
         }
     }

@@ -229,6 +229,89 @@ fn everyone_gets_the_error_of_its_own_loader() {
     });
 }
 
+/// One load for forty threads that wait for it, one failure for all of them; who does not share,
+/// or knows errors of another type, loads itself; and the next call loads.
+#[test]
+fn a_failure_that_is_shared_reaches_all_who_wait_and_nobody_else() {
+    ends(|| {
+        let cache = cache::<u64>();
+        let loads = Arc::new(AtomicUsize::new(0));
+        let sharers: Vec<_> = (0..40)
+            .map(|_| {
+                let loads = loads.clone();
+                go(&cache, move |cache| {
+                    cache.load(&1).shared().with(|| {
+                        loads.fetch_add(1, SeqCst);
+                        until(|| waits(cache) == 39);
+                        Err::<u64, _>("down".to_string())
+                    })
+                })
+            })
+            .collect();
+        for sharer in sharers {
+            let failed = Err(LoadError::Failed("down".to_string()));
+            assert_eq!(sharer.join().unwrap(), failed);
+        }
+        assert_eq!((loads.load(SeqCst), cache.stats().load_failures()), (1, 1));
+
+        let before = waits(&cache);
+        let leads = go(&cache, move |cache| {
+            cache.load(&1).shared().with(|| {
+                until(|| waits(cache) == before + 2);
+                Err::<u64, _>("down")
+            })
+        });
+        until(|| cache.stats().misses() == 41);
+        let own = go(&cache, move |cache| {
+            cache.load(&1).with(|| {
+                until(|| waits(cache) >= before + 3);
+                Err::<u64, _>("own")
+            })
+        });
+        let other = go(&cache, move |cache| {
+            cache.load(&1).shared().with(|| {
+                until(|| waits(cache) >= before + 3);
+                Err::<u64, _>(7_u32)
+            })
+        });
+        assert_eq!(leads.join().unwrap(), Err(LoadError::Failed("down")));
+        assert_eq!(own.join().unwrap(), Err(LoadError::Failed("own")));
+        assert_eq!(other.join().unwrap(), Err(LoadError::Failed(7)));
+        assert_eq!(cache.load(&1).shared().with(|| Ok::<_, String>(5)), Ok(5));
+        cache.check();
+    });
+}
+
+/// A written key is not said to have failed; a task that is cancelled shares nothing.
+#[test]
+fn a_shared_failure_is_not_that_of_a_written_key_nor_a_cancelled_task_one() {
+    let cache = cache();
+    let gates = [(); 3].map(|()| Gate::default());
+    let key = 1;
+    let shared = |gate: &Gate<Result<u64, &'static str>>| {
+        Task::new(cache.load(&key).shared().future(gate.pass()))
+    };
+    let mut tasks = gates.each_ref().map(shared);
+    assert!(tasks.iter_mut().all(Task::waits));
+    let [first, second, third] = &mut tasks;
+    first.cancel();
+    assert!(second.rang() && !third.rang());
+    gates[1].open(Err("down"));
+    assert_eq!(second.end(), Err(LoadError::Failed("down")));
+    assert!(third.rang());
+    assert_eq!(third.end(), Err(LoadError::Failed("down")));
+
+    let gates = [(); 2].map(|()| Gate::default());
+    let mut tasks = gates.each_ref().map(shared);
+    assert!(tasks.iter_mut().all(Task::waits));
+    cache.insert(key, 9);
+    gates[0].open(Err("down"));
+    let [first, second] = &mut tasks;
+    assert_eq!(first.end(), Err(LoadError::Failed("down")));
+    assert_eq!(second.end(), Ok(9), "it starts over");
+    cache.check();
+}
+
 /// Fault 67, and the order in which the lead is offered.
 #[test]
 fn a_leader_that_is_dropped_hands_over_first_come_first_served() {

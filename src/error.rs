@@ -162,7 +162,8 @@ impl<K, V> Error for Refused<K, V> {}
 /// Why a loading call has no value.
 ///
 /// Each caller gets its own loader's error: of the callers that waited for a load that
-/// failed, one loads, and the others wait for that one.
+/// failed, one loads, and the others wait for that one. Only callers that
+/// [share](crate::Load::shared) failures get clones of another's.
 ///
 /// ```
 /// use brimful::{Cache, LoadError};
@@ -174,7 +175,7 @@ impl<K, V> Error for Refused<K, V> {}
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum LoadError<E> {
-    /// The caller's own loader failed, with this.
+    /// The caller's own loader failed, with this, or one whose failure is shared.
     Failed(E),
     /// Waiting would never end: the call was made inside of a load that the
     /// awaited load waits for itself, or that it is.

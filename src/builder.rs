@@ -428,6 +428,38 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         self
     }
 
+    /// Lets so much time pass between a refresh of a [stale](Builder::refresh_after) value that
+    /// failed and the next one: calls return the value that is there meanwhile, and no
+    /// loader runs. So a backend that is down is asked once in this time for each value.
+    ///
+    /// A loader fails that returns an error or panics; a load that was dropped does not. Where
+    /// the value is gone, calls load as for any missing key. Each value that is waited for takes
+    /// some 20 bytes until the pause has ended.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let rates = Cache::builder(Entries(100))
+    ///     .refresh_after(Duration::from_secs(60))
+    ///     .refresh_pause(Duration::from_secs(5))
+    ///     .stale_if_error()
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// rates.insert("EUR".to_string(), 108);
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(rates.try_get_or_insert_with("EUR", || Err("no route")), Ok(108));
+    /// assert_eq!(rates.get_or_insert_with("EUR", || unreachable!("not yet")), 108);
+    /// clock.advance(Duration::from_secs(5));
+    /// assert_eq!(rates.get_or_insert_with("EUR", || 109), 109);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn refresh_pause(mut self, pause: Duration) -> Self {
+        self.told.refresh_pause = Some(pause);
+        self
+    }
+
     /// Sets the clock by which entries expire; [`Instant`](std::time::Instant) if left out.
     /// See [`Clock`].
     ///
@@ -498,7 +530,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         if self.told.clock.is_some() && !F::TIMED {
             return Err(BuildError::NoDeadlines);
         }
-        if self.told.stale_if_error && self.told.refresh_after.is_none() {
+        let refreshes = self.told.stale_if_error || self.told.refresh_pause.is_some();
+        if refreshes && self.told.refresh_after.is_none() {
             return Err(BuildError::NeverStale);
         }
         if self.entry_limit == Some(0) {
@@ -710,6 +743,7 @@ impl<K, V, F: Form, S> fmt::Debug for Builder<K, V, F, S> {
             .field("time_to_idle", &self.told.to_idle)
             .field("refresh_after", &self.told.refresh_after)
             .field("stale_if_error", &self.told.stale_if_error)
+            .field("refresh_pause", &self.told.refresh_pause)
             .finish_non_exhaustive()
     }
 }

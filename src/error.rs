@@ -39,7 +39,8 @@ pub enum BuildError {
     EntryLimitZero,
     /// `clock` was given to a cache whose entries have no deadlines: nothing would read it.
     NoDeadlines,
-    /// `stale_if_error` was given without `refresh_after`: no value would ever be stale.
+    /// `stale_if_error` or `refresh_pause` was given without `refresh_after`: no value would ever
+    /// be stale.
     NeverStale,
 }
 
@@ -66,7 +67,8 @@ impl fmt::Display for BuildError {
                 "a clock, but no deadlines: add time_to_live, time_to_idle or ttl_with, or leave it out",
             ),
             Self::NeverStale => f.write_str(
-                "stale_if_error, but no value is ever stale: add refresh_after, or leave it out",
+                "stale_if_error or refresh_pause, but no value is ever stale: add refresh_after, or leave \
+                 them out",
             ),
         }
     }

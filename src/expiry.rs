@@ -58,6 +58,8 @@ pub(crate) struct Expiry<K, V> {
     /// The age from which on a value is stale.
     pub(crate) refresh_after: u64,
     pub(crate) stale_if_error: bool,
+    /// How long no refresh is due after one that failed.
+    pub(crate) refresh_pause: u64,
 }
 
 impl<K, V> Expiry<K, V> {
@@ -117,6 +119,7 @@ pub(crate) struct Told<K, V> {
     pub(crate) rule_on_read: Option<Rule<K, V>>,
     pub(crate) refresh_after: Option<Duration>,
     pub(crate) stale_if_error: bool,
+    pub(crate) refresh_pause: Option<Duration>,
     pub(crate) clock: Option<Source>,
 }
 
@@ -129,6 +132,7 @@ impl<K, V> Told<K, V> {
             rule_on_read: None,
             refresh_after: None,
             stale_if_error: false,
+            refresh_pause: None,
             clock: None,
         }
     }
@@ -150,6 +154,7 @@ impl<K, V> Told<K, V> {
             rule_on_read: self.rule_on_read,
             refresh_after: self.refresh_after.map_or(FOREVER, nanos),
             stale_if_error: self.stale_if_error,
+            refresh_pause: self.refresh_pause.map_or(0, nanos),
         }
     }
 }

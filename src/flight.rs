@@ -37,8 +37,10 @@
 //! waker unparks it (`sync::block_on`).
 
 pub(crate) mod chain;
+mod pauses;
 mod queue;
 
+use crate::clock::Moment;
 use crate::reentry::Mark;
 use crate::stats::Loads;
 use crate::sync::{Arc, Mutex};
@@ -46,6 +48,7 @@ use crate::tag::Tag;
 use crate::unwind::Panics;
 use chain::{Cycle, Wait};
 use hashbrown::HashTable;
+use pauses::Pauses;
 use queue::Queue;
 use std::any::Any;
 use std::task::Waker;
@@ -288,6 +291,8 @@ struct Desk<K, V> {
     seats: HashTable<Seat<K, V>>,
     /// A flight that landed and that nobody waits for, to take off again.
     hangar: Option<Arc<Flight<K, V>>>,
+    /// Made by the first refresh that fails where that has a consequence.
+    pauses: Option<Box<Pauses>>,
     loads: Loads,
 }
 
@@ -316,6 +321,7 @@ impl<K, V> Flights<K, V> {
             Box::new(Desk {
                 seats: HashTable::new(),
                 hangar: None,
+                pauses: None,
                 loads: Loads::default(),
             })
         })
@@ -432,6 +438,27 @@ impl<K, V> Flights<K, V> {
     /// Puts a flight back that was lifted, under the same lock, with its key.
     pub(crate) fn put_back(&mut self, tag: Tag, key: K, flight: &Arc<Flight<K, V>>) {
         self.seat(tag, key, flight.clone());
+    }
+
+    /// A refresh of this key has failed: until then no other is due.
+    #[cold]
+    pub(crate) fn pause(&mut self, tag: Tag, until: Moment, now: Moment) {
+        let pauses = self.desk().pauses.get_or_insert_default();
+        pauses.add(tag, until, now);
+    }
+
+    /// Whether a refresh of this key has failed lately.
+    pub(crate) fn are_paused(&self, tag: Tag, now: Moment) -> bool {
+        let pauses = self.desk.as_ref().and_then(|desk| desk.pauses.as_ref());
+        pauses.is_some_and(|pauses| pauses.holds(tag, now))
+    }
+
+    /// A value of this key was loaded.
+    pub(crate) fn end_pause(&mut self, tag: Tag) {
+        let pauses = self.desk.as_mut().and_then(|desk| desk.pauses.as_mut());
+        if let Some(pauses) = pauses {
+            pauses.end(tag);
+        }
     }
 
     /// Whether this flight is still in the shard.

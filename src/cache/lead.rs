@@ -52,31 +52,44 @@ pub(super) enum Sought<'a, K, V, F: Form, S> {
     Lead(Leading<'a, K, V, F, S>),
 }
 
-/// Whether a load's failure is shared with the calls that wait for it, and theirs with this.
-pub(super) struct Sharing<E>(Option<Errand<E>>);
+/// Whether a load's failure is shared with the calls that wait for it, and theirs with this: by
+/// what knows the type of the errors. One word, since several futures carry it.
+pub(super) struct Sharing<E>(Option<fn(Handing<'_, E>) -> Handed<E>>);
 
-/// How errors of this type come into the hands of others, and out of them.
-struct Errand<E> {
-    give: fn(&E) -> Failure,
-    take: fn(&Failure) -> Option<E>,
+/// An error on its way into the hands of others, or out of them.
+enum Handing<'a, E> {
+    Over(&'a E),
+    Back(&'a Failure),
+}
+
+enum Handed<E> {
+    Over(Failure),
+    /// Nothing, if it is of another type.
+    Back(Option<E>),
 }
 
 impl<E> Sharing<E> {
     pub(super) const NO: Self = Self(None);
 
     fn given(self, error: &E) -> Option<Failure> {
-        self.0.map(|errand| (errand.give)(error))
+        match self.0?(Handing::Over(error)) {
+            Handed::Over(failure) => Some(failure),
+            Handed::Back(_) => None,
+        }
     }
 
     fn taken(self, failure: &Failure) -> Option<E> {
-        (self.0?.take)(failure)
+        match self.0?(Handing::Back(failure)) {
+            Handed::Over(_) => None,
+            Handed::Back(error) => error,
+        }
     }
 }
 
 impl<E: Clone + Send + Sync + 'static> Sharing<E> {
-    pub(super) const YES: Self = Self(Some(Errand {
-        give: |error| Arc::new(error.clone()),
-        take: |failure| failure.downcast_ref::<E>().cloned(),
+    pub(super) const YES: Self = Self(Some(|handing| match handing {
+        Handing::Over(error) => Handed::Over(Arc::new(error.clone())),
+        Handing::Back(failure) => Handed::Back(failure.downcast_ref::<E>().cloned()),
     }));
 }
 
@@ -87,14 +100,6 @@ impl<E> Clone for Sharing<E> {
 }
 
 impl<E> Copy for Sharing<E> {}
-
-impl<E> Clone for Errand<E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<E> Copy for Errand<E> {}
 
 /// What a loading call that missed finds under the lock.
 enum Boarding<'a, K, V, F: Form, S> {
@@ -229,6 +234,7 @@ where
         F::AGED
             && self.door.expiry.refreshes()
             && shard.is_stale(slot, self.door.expiry.refresh_after)
+            && !shard.flights.are_paused(tag, shard.now())
             && !shard.flights.are_loading(tag, is)
     }
 
@@ -258,6 +264,9 @@ where
             let mut reservation = home.reserve(&shard, &self.door.budget);
             let _mark = Mark::set_in_debug();
             let placed = landing.enter(&mut shard, flight, &mut reservation, out);
+            if F::AGED {
+                shard.flights.end_pause(landing.offer.tag);
+            }
             if landing.was_lifted && !matches!(placed, Inserted::NeedsRoom(_)) {
                 shard.flights.keep(led);
                 return;
@@ -282,13 +291,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// Inside of user code this thread may be holding the shard's lock, or reading it. The flight then
     /// stays, over, until the key's next call finds it; it is never let go of, since
     /// that might be under the lock.
-    fn pass_on(
-        &self,
-        hashed: Hashed,
-        flight: Arc<Flight<K, V>>,
-        failed: bool,
-        shared: Option<Failure>,
-    ) {
+    fn pass_on(&self, hashed: Hashed, flight: Arc<Flight<K, V>>, end: End) {
         if self.is_inside() {
             let panics = flight.end().wake();
             std::mem::forget(flight);
@@ -297,16 +300,37 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             return;
         }
         let called = {
+            let pause = self.door.expiry.refresh_pause;
+            let pauses = F::AGED && pause > 0 && end.refresh_failed;
+            let now = if pauses { self.door.now() } else { 0 };
             let mut shard = self.shard_at(hashed).lock();
-            if failed {
+            if end.counts {
                 shard.flights.loads().failed();
             }
-            shard.flights.pass_on(hashed.tag(), &flight, shared)
+            if pauses {
+                shard.advance_clock(now);
+                let now = shard.now();
+                shard
+                    .flights
+                    .pause(hashed.tag(), now.saturating_add(pause), now);
+            }
+            shard.flights.pass_on(hashed.tag(), &flight, end.shared)
         };
         let mut panics = called.wake();
         panics.drop(flight);
         panics.resume();
     }
+}
+
+/// How a lead was given up.
+#[derive(Default)]
+struct End {
+    /// Whether that counts as a failure.
+    counts: bool,
+    /// Whether it was that of a refresh, whose loader failed.
+    refresh_failed: bool,
+    /// With what it failed, if the calls that wait are to have that.
+    shared: Option<Failure>,
 }
 
 /// The lead of a flight: to be landed; else it is passed on.
@@ -316,12 +340,10 @@ pub(super) struct Leading<'a, K, V, F: Form, S> {
     /// Until it has landed.
     flight: Option<Arc<Flight<K, V>>>,
     chain: Chain,
-    /// Whether it counts as a failure that it does not land.
-    counts: bool,
     /// Whether a stale value was there when it took off.
     refreshes: bool,
-    /// With what it failed, if the calls that wait are to have that.
-    shared: Option<Failure>,
+    /// How it ends, if it does not land.
+    end: End,
 }
 
 impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
@@ -337,9 +359,11 @@ impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
             hashed,
             flight: Some(flight),
             chain,
-            counts: true,
             refreshes,
-            shared: None,
+            end: End {
+                counts: true,
+                ..End::default()
+            },
         }
     }
 
@@ -358,12 +382,17 @@ impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
 
     /// Whether it counts as a failure that it does not land. It does unless told.
     pub(super) fn counts(&mut self, counts: bool) {
-        self.counts = counts;
+        self.end.counts = counts;
+    }
+
+    /// The loader has failed.
+    pub(super) fn failed(&mut self) {
+        self.end.refresh_failed = self.refreshes;
     }
 
     /// The loader has run to its end, and brought nothing to be landed.
     pub(super) fn ended(&mut self, began: Reading) {
-        self.counts = false;
+        self.end.counts = false;
         let took = self.cache.door.expiry.source.read().since(began);
         let mut shard = self.cache.shard_at(self.hashed).lock();
         shard.flights.loads().ended(took);
@@ -431,7 +460,8 @@ where
     {
         let (cache, hashed, refreshes) = (self.cache, self.hashed, self.refreshes);
         let mut panics = Panics::none();
-        self.shared = panics.run(|| sharing.given(&error)).flatten();
+        self.failed();
+        self.end.shared = panics.run(|| sharing.given(&error)).flatten();
         panics.drop(self);
         if refreshes && cache.door.expiry.stale_if_error {
             if let Some(stale) = cache.peek_at(hashed, key) {
@@ -479,8 +509,9 @@ where
 impl<K, V, F: Form, S> Drop for Leading<'_, K, V, F, S> {
     fn drop(&mut self) {
         if let Some(flight) = self.flight.take() {
-            let shared = self.shared.take();
-            self.cache.pass_on(self.hashed, flight, self.counts, shared);
+            let mut end = std::mem::take(&mut self.end);
+            end.refresh_failed |= self.refreshes && sync::panicking();
+            self.cache.pass_on(self.hashed, flight, end);
         }
     }
 }
@@ -693,7 +724,7 @@ impl<K, V, F: Form, S> Drop for Waiting<'_, K, V, F, S> {
         if let Some(flight) = self.flight.take() {
             match panics.run(|| flight.quit(self.ticket)) {
                 Some(true) => {
-                    panics.run(|| self.cache.pass_on(self.hashed, flight, false, None));
+                    panics.run(|| self.cache.pass_on(self.hashed, flight, End::default()));
                 }
                 _ => panics.drop(flight),
             }

@@ -384,6 +384,8 @@ where
     /// Passes all leads on. It is no error if stale values stand in for all of them, and
     /// that is asked for.
     fn fail<E>(mut self, error: E, found: &mut [Option<V>]) -> Result<(), LoadError<E>> {
+        let led = self.led.iter_mut().filter_map(|led| led.leading.as_mut());
+        led.for_each(Leading::failed);
         let mut panics = self.give_up(found);
         let mut places = self.led.iter().map(|led| led.wanted.place);
         if self.cache.door.expiry.stale_if_error && places.all(|place| found[place].is_some()) {

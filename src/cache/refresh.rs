@@ -325,7 +325,9 @@ where
         // Declared before the lead, so dropped after it is passed on, should this be
         // dropped half-way.
         let mut load = pin!(Some(load));
-        let Some(leading) = self.lead() else { return };
+        let Some(mut leading) = self.lead() else {
+            return;
+        };
         let (began, loaded) = leading.load(load.as_mut()).await;
         let mut panics = Panics::none();
         match loaded {
@@ -333,6 +335,7 @@ where
                 panics.run(|| drop(leading.land(|| key, value, Some(began))));
             }
             Err(error) => {
+                leading.failed();
                 panics.drop(leading);
                 panics.drop(error);
                 panics.drop(key);

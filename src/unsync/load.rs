@@ -68,15 +68,16 @@ where
         let hashed = self.hash(key);
         let is = |found: &K| key.equivalent(found);
         let found = self.read_tag(hashed.tag(), is);
-        let stale = found.is_some_and(|slot| self.is_stale(slot));
+        let stale = found.is_some_and(|slot| self.is_due(slot, hashed.tag()));
         let slot = match found {
             Some(slot) if !stale => Ok(slot),
             _ => match self.loaded(load, stale) {
                 Ok(value) => {
+                    self.shard.flights.end_pause(hashed.tag());
                     let mut offer = self.door.offer(hashed, key.to_owned(), value);
                     self.insert_offer(&mut offer).map(|(slot, _)| slot)
                 }
-                Err(error) => match self.stale_slot(stale, hashed.tag(), is) {
+                Err(error) => match self.stand_in(stale, hashed.tag(), is) {
                     Some(slot) => after_dropping(error, Ok(slot)),
                     None => return Err(error),
                 },
@@ -99,14 +100,24 @@ where
         loaded
     }
 
-    fn is_stale(&self, slot: Slot) -> bool {
-        let expiry = &self.door.expiry;
-        expiry.refreshes() && self.shard.is_stale(slot, expiry.refresh_after)
+    /// Whether a value is to be refreshed.
+    fn is_due(&self, slot: Slot, tag: Tag) -> bool {
+        let (expiry, shard) = (&self.door.expiry, &self.shard);
+        expiry.refreshes()
+            && shard.is_stale(slot, expiry.refresh_after)
+            && !shard.flights.are_paused(tag, shard.now())
     }
 
-    /// Where the stale value is that stands in for one whose load has failed.
-    fn stale_slot(&mut self, stale: bool, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
+    /// Where the stale value is that stands in for one whose load has failed; there is a pause
+    /// before the next.
+    fn stand_in(&mut self, stale: bool, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
         self.advance_clock();
+        let (now, pause) = (self.shard.now(), self.door.expiry.refresh_pause);
+        if stale && pause > 0 {
+            self.shard
+                .flights
+                .pause(tag, now.saturating_add(pause), now);
+        }
         let stands_in = stale && self.door.expiry.stale_if_error;
         stands_in.then(|| self.shard.slot(tag, is)).flatten()
     }

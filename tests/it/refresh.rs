@@ -295,6 +295,87 @@ fn a_refresh_that_panics_or_is_dropped_keeps_the_value() {
     cache.check();
 }
 
+/// A thousand calls at one moment ask a backend once that is down; again after the pause.
+#[test]
+fn after_a_failed_refresh_there_is_a_pause() {
+    const PAUSE: Duration = Duration::from_secs(5);
+    let clock = ManualClock::new();
+    let builder = || {
+        let builder = Cache::<u32, u64>::builder(Entries(100)).refresh_after(AGE);
+        builder.refresh_pause(PAUSE).clock(clock.clone())
+    };
+    let cache = Arc::new(builder().build().unwrap());
+    cache.extend([(1, 10), (2, 20)]);
+    clock.advance(AGE);
+    let mut asked = 0;
+    let mut ask = |key: u32| {
+        let failed = cache.try_get_or_insert_with(&key, || {
+            asked += 1;
+            Err("down")
+        });
+        (failed, asked)
+    };
+    assert_eq!(ask(1), (Err(LoadError::Failed("down")), 1));
+    for _ in 0..1_000 {
+        assert_eq!(ask(1), (Ok(10), 1));
+    }
+    assert_eq!(ask(2), (Err(LoadError::Failed("down")), 2), "each its own");
+    clock.advance(PAUSE - Duration::from_nanos(1));
+    assert_eq!(ask(1), (Ok(10), 2));
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(ask(1), (Err(LoadError::Failed("down")), 3));
+
+    clock.advance(PAUSE);
+    let mut jobs = Vec::new();
+    let mut elsewhere = |load: fn() -> Result<u64, &'static str>| {
+        let found = cache.load_or_refresh(&1).with(load, |job| jobs.push(job));
+        (found, jobs.pop())
+    };
+    let (found, job) = elsewhere(|| Err("down"));
+    assert_eq!(found, Ok(10));
+    job.unwrap()();
+    assert!(
+        elsewhere(|| Ok(11)).1.is_none(),
+        "a pause after this one, too"
+    );
+    clock.advance(PAUSE);
+    panic_of(|| _ = cache.get_or_insert_with(&1, || stop()));
+    assert_eq!(cache.get_or_insert_with(&1, || unreachable!()), 10);
+    clock.advance(PAUSE);
+    let failed = cache
+        .load_many(&[1, 2])
+        .with(|_| Err::<Vec<(u32, u64)>, _>("down"));
+    assert_eq!(failed, Err(LoadError::Failed("down")));
+    let found = cache.get_or_insert_many(&[1, 2], |_| -> Vec<(u32, u64)> { unreachable!() });
+    assert_eq!(found, [Some(10), Some(20)]);
+    clock.advance(PAUSE);
+    let (gate, key) = (Gate::default(), 1);
+    let mut dropped = Task::new(cache.try_get_or_insert_async(&key, gate.pass()));
+    assert!(dropped.waits());
+    dropped.cancel();
+    drop((dropped, gate as Gate<Result<u64, &str>>));
+    assert_eq!(
+        cache.get_or_insert_with(&1, || 12),
+        12,
+        "no pause after a cancel"
+    );
+    clock.advance(AGE);
+    assert_eq!(cache.get_or_insert_with(&1, || 13), 13);
+    cache.check();
+
+    let mut alone = builder().build_unsync().unwrap();
+    alone.insert(1, 10);
+    clock.advance(AGE);
+    let failed = alone.try_get_or_insert_with(&1, || Err("down"));
+    assert_eq!(failed.unwrap_err(), "down");
+    assert_eq!(
+        alone.get_or_insert_with(&1, || unreachable!()).unwrap(),
+        &10
+    );
+    clock.advance(PAUSE);
+    assert_eq!(alone.get_or_insert_with(&1, || 11).unwrap(), &11);
+}
+
 #[test]
 fn stale_if_error_answers_with_what_is_there() {
     let (cache, clock) = stale_or(true);
@@ -835,6 +916,8 @@ fn stale_if_error_needs_an_age() {
         .unwrap_err();
     assert_eq!(error, BuildError::NeverStale);
     assert!(error.to_string().contains("refresh_after"), "{error}");
+    let error = Cache::<u32, u32>::builder(Entries(10)).refresh_pause(AGE);
+    assert_eq!(error.build().unwrap_err(), BuildError::NeverStale);
     let error = unsync::Cache::<u32, u32>::builder(Entries(10)).stale_if_error();
     assert_eq!(error.build_unsync().unwrap_err(), BuildError::NeverStale);
     let _: Cache<u32, u32, Aged<Fifo>> = Cache::builder(Entries(10))

@@ -17,9 +17,9 @@
 //! 1. Whatever panics or is dropped half-way, no call is left waiting: [`Leading`] passes the
 //!    lead on unless it landed; [`Waiting`] leaves the queue, and passes on a lead that was
 //!    passed to it.
-//! 2. A load that lands locks its shard three times: to look up, to take off, to land. Its
-//!    key is cloned once, before it takes off; once more only where the weigher or the rule
-//!    for lives is to see the key before it is stored, or room must be gathered for it.
+//! 2. A load that lands locks its shard twice: to take off, and to land. Its key is cloned once,
+//!    before it takes off; once more only where the weigher or the rule for lives is to see the key
+//!    before it is stored, or room must be gathered for it.
 //! 3. A loader's future is owned by a frame around these guards: if the call is dropped, the
 //!    lead is passed on first, and the loader dropped after.
 //!

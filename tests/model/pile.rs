@@ -411,7 +411,8 @@ impl Pile {
         let greedy = self.order.is_greedy();
         match self.items.len() {
             0 => greedy && !self.filled,
-            1 => keep.is_some() && (greedy || self.order.has_ghosts()),
+            // SIEVE forgets that it was visited.
+            1 => keep.is_some() && !matches!(self.order, Order::Lru | Order::Fifo),
             _ => false,
         }
     }

@@ -51,8 +51,9 @@ pub(crate) struct Expiry<K, V> {
     pub(crate) source: Source,
     pub(crate) to_live: u64,
     pub(crate) to_idle: u64,
-    /// Whether idle deadlines move by less than a glance at the time may be wrong.
-    pub(crate) idles_finely: bool,
+    /// Whether a glance at the time is not enough for reads: idle deadlines move by less than it
+    /// may be wrong, or the rule for reads sends them under the lock.
+    pub(crate) reads_exactly: bool,
     pub(crate) rule: Option<Rule<K, V>>,
     pub(crate) rule_on_read: Option<Rule<K, V>>,
     /// The age from which on a value is stale.
@@ -68,14 +69,13 @@ impl<K, V> Expiry<K, V> {
         self.source.now()
     }
 
-    /// What a reader needs to know of the time: where hits put idle deadlines off by fine grains,
-    /// exactly which it is.
+    /// What a reader needs to know of the time.
     #[inline]
     pub(crate) fn glance(&self) -> Glance {
-        match self.source.glance() {
-            Glance::Before(_) if self.idles_finely => Glance::Exact(self.now()),
-            glance => glance,
+        if self.reads_exactly {
+            return Glance::Exact(self.now());
         }
+        self.source.glance()
     }
 
     /// Whether the time told may be less than before. The system's never is.
@@ -149,7 +149,8 @@ impl<K, V> Told<K, V> {
             source,
             to_live: self.to_live.map_or(FOREVER, nanos),
             to_idle,
-            idles_finely: to_idle != FOREVER && grain(to_idle) < LAG,
+            reads_exactly: self.rule_on_read.is_some()
+                || to_idle != FOREVER && grain(to_idle) < LAG,
             rule: self.rule,
             rule_on_read: self.rule_on_read,
             refresh_after: self.refresh_after.map_or(FOREVER, nanos),

@@ -92,7 +92,10 @@ impl Queue {
         }
         if self.places.len() > 2 * self.waiting + 16 {
             self.places.retain(|place| place.1.is_some());
-            self.places.shrink_to(2 * self.waiting);
+        }
+        // Many have left: a flight that takes off again must not keep their places.
+        if self.places.capacity() > 4 * self.places.len() + 64 {
+            self.places.shrink_to(2 * self.places.len());
         }
     }
 }
@@ -115,6 +118,7 @@ mod tests {
         let left = std::iter::from_fn(|| Some(queue.pop()?.0));
         assert!(left.eq((0..1_000).filter(|ticket| ticket % 10 == 3)));
         assert!(queue.is_empty() && queue.places.is_empty());
+        assert!(queue.places.capacity() <= 64, "{}", queue.places.capacity());
         assert_eq!(queue.join(), 1_000, "no ticket is given twice");
         assert_eq!(queue.take().into_wakers().count(), 1);
         assert_eq!((queue.join(), queue.len()), (1_001, 1));

@@ -166,22 +166,20 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline(never)]
     fn rebuild_wheel(&mut self) {
         let Some(timer) = &mut self.timer else { return };
-        timer.wheel.clear(timer.scheduled);
-        let now = beat_of(self.now);
-        for entry in self.table.iter() {
+        let (expected, mut endless) = (timer.scheduled, 0);
+        let items = self.table.iter().filter_map(|entry| {
             let stamped = entry.extra().deadline();
-            if bucket_in(stamped) == NOWHERE {
-                continue;
+            let bucket = bucket_in(stamped);
+            if bucket != NOWHERE && deadline_of(entry.extra()) == NEVER {
+                let stamped = stamp(deadline_in(stamped), NOWHERE);
+                entry.extra().set_deadline(stamped);
+                endless += 1;
+                return None;
             }
-            let mut bucket = NOWHERE;
-            match deadline_of(entry.extra()) {
-                NEVER => timer.scheduled -= 1,
-                deadline => bucket = timer.wheel.put(entry.tag(), beat_after(deadline), now),
-            }
-            entry
-                .extra()
-                .set_deadline(stamp(deadline_in(stamped), bucket));
-        }
+            (bucket != NOWHERE).then(|| (entry.tag(), bucket))
+        });
+        timer.wheel.refill(expected, items);
+        timer.scheduled -= endless;
     }
 
     /// Sets the deadlines of a new entry, and has them watched.

@@ -352,6 +352,7 @@ mod tests {
             pair: Some((key, key)),
             weight,
             life: FOREVER,
+            keeps_life: false,
             only_if_absent: false,
             lands: false,
         };

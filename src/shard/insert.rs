@@ -29,8 +29,10 @@ pub(crate) struct Offer<K, V> {
     pub(crate) pair: Option<(K, V)>,
     pub(crate) tag: Tag,
     pub(crate) weight: u64,
-    /// How long it is to live, in nanoseconds, where entries have ages.
+    /// How long it is to live, in nanoseconds, where entries have deadlines.
     pub(crate) life: u64,
+    /// Whether it is to live as long as the value that it replaces, if there is one.
+    pub(crate) keeps_life: bool,
     /// Whether an older value under the key stays.
     pub(crate) only_if_absent: bool,
     /// Whether it comes from the flight of its key, which it must not detach.
@@ -84,7 +86,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         let budget = reservation.budget();
         let (tag, weight) = (offer.tag, weight_of::<K, V, F>(offer));
-        if !fits(weight, budget) || self.is_lifeless(offer.life) {
+        if !fits(weight, budget) || self.is_lifeless(offer.life) && !offer.keeps_life {
             return self.refuse(offer, budget, out);
         }
         let (need, is) = (self.charge(weight), |key: &K| offer.has(key));
@@ -222,7 +224,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let (now, to_idle) = (self.now, self.to_idle);
             if let Some(mut still) = self.table.still(slot) {
                 let old = std::mem::replace(still.pair().1, value);
-                Self::stamp_deadlines(still.extra(), offer.life, now, to_idle);
+                let life = match offer.keeps_life {
+                    true => deadline::life_of(still.extra()),
+                    false => offer.life,
+                };
+                Self::stamp_deadlines(still.extra(), life, now, to_idle);
                 drop(still);
                 out.put(key, old, Cause::Replaced, times);
             }

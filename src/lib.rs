@@ -70,13 +70,13 @@ mod unwind;
 
 pub use builder::Builder;
 pub use cache::{
-    Cache, Drain, Entry, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh, SharedLoad, Sweeper,
-    Values,
+    Cache, Drain, Entry, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh, Modified, SharedLoad,
+    Sweeper, Values,
 };
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};
 pub use clock::{Clock, ManualClock};
-pub use error::{BuildError, LoadError, Reason, Refused, Updated};
+pub use error::{BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
 pub use form::{Aged, Expiring, Form, Timed, Weighed};
 pub use hash::{Hasher, RandomState};

@@ -21,7 +21,7 @@ const STAMP: u64 = 1 << 10;
 /// A deadline with a bucket's number in its last ten bits, as an entry stores it.
 #[inline]
 pub(super) fn stamp(deadline: Moment, bucket: Bucket) -> u64 {
-    deadline / TICK * STAMP | bucket
+    deadline / TICK * STAMP + bucket
 }
 
 /// The deadline in a stamp.

@@ -180,7 +180,7 @@ impl Wheel {
         let differs = (self.beat ^ when) | 1;
         let level = (u64::BITS - 1 - differs.leading_zeros()) / DIGIT;
         let first = when >> (level * DIGIT);
-        let bucket = u64::from(level) * SLOTS as u64 | first % SLOTS as u64;
+        let bucket = u64::from(level) * SLOTS as u64 + first % SLOTS as u64;
         self.push(bucket, tag);
         self.next = self.next.min(first << (level * DIGIT));
         bucket

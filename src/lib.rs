@@ -82,7 +82,7 @@ pub use form::{Aged, Expiring, Form, Timed, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use stats::{Ages, Growth, Snapshot};
-pub use unit::{Bytes, Entries, Unit, Units, Weight};
+pub use unit::{Bytes, BytesBy, Entries, Unit, Units, Weight};
 
 /// The README's code runs as a doc test.
 #[cfg(doctest)]

@@ -10,10 +10,19 @@
 //! - `buffers`: memory of a known capacity; `shared`: blocks with counters.
 //! - `cells`: what can change without the cache's knowing.
 //! - `b_tree`, `hash_table`: memory that std does not tell.
+//! - `crates`: types of other crates, each behind a feature of its crate's name.
 
 mod b_tree;
 mod buffers;
 mod cells;
+#[cfg(any(
+    feature = "arcstr",
+    feature = "bytes",
+    feature = "compact_str",
+    feature = "smallvec",
+    feature = "smol_str"
+))]
+mod crates;
 mod hash_table;
 mod parts;
 mod plain;

@@ -13,6 +13,14 @@ mod world;
 mod churn;
 mod expiry_memory;
 mod heap_size;
+#[cfg(any(
+    feature = "arcstr",
+    feature = "bytes",
+    feature = "compact_str",
+    feature = "smallvec",
+    feature = "smol_str"
+))]
+mod heap_size_of_crates;
 mod load_soak;
 mod time;
 

@@ -36,9 +36,10 @@
 //!
 //! # Cost
 //!
-//! There are no cargo features, no background thread unless asked for, and no async runtime; the
-//! tree has 12 crates. `unsafe` is in the room of the table, which threads read while others write
-//! it, and where instructions of the processor are named.
+//! There is no background thread unless asked for, and no async runtime; the tree has 12 crates.
+//! The cargo features, none of which is on by default, are `arcstr`, `bytes`, `compact_str`,
+//! `smallvec` and `smol_str`: [`HeapSize`] for the types of that crate. `unsafe` is in the room of the
+//! table, which threads read while others write it, and where instructions of the processor are named.
 
 mod budget;
 mod builder;
@@ -82,7 +83,7 @@ pub use form::{Aged, Expiring, Form, Timed, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use stats::{Ages, Growth, Snapshot};
-pub use unit::{Bytes, Entries, Unit, Units, Weight};
+pub use unit::{Bytes, BytesBy, Entries, Unit, Units, Weight};
 
 /// The README's code runs as a doc test.
 #[cfg(doctest)]

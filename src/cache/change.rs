@@ -228,12 +228,12 @@ where
     #[track_caller]
     pub fn retain(&self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.may_be_called();
+        let now = self.now();
         let mut batches = self.door.leave.batches();
         let mut whole = true;
         for shard in 0..self.shards.len() {
             let mut cursor = Cursor::START;
             while whole && !cursor.is_at_end() {
-                let now = self.now();
                 whole = batches.run(|out, panics| {
                     let walked = self.retain_some((shard, &mut cursor), now, &mut keep, out);
                     let whole = walked.is_none();

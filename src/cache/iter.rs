@@ -20,7 +20,7 @@ use std::iter::FusedIterator;
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// Shows every entry to `look`. Clones nothing, does not count as a use, and leaves what is
-    /// being loaded alone. Entries past their deadline are not shown.
+    /// being loaded alone. Entries that are past their deadline when the call begins are not shown.
     ///
     /// Runs now, a step at a time under the lock of one shard: a step looks at 64 entries at
     /// most (more only where keys agree in 28 bits of their hash), and writers of that shard wait
@@ -44,10 +44,10 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[track_caller]
     pub fn for_each(&self, mut look: impl FnMut(&K, &V)) {
         self.may_be_called();
+        let now = self.now();
         for shard in &self.shards {
             let mut cursor = Cursor::START;
             while !cursor.is_at_end() {
-                let now = self.now();
                 let locked = lock_at(shard, now);
                 let _mark = Mark::set();
                 let met = locked.step(&mut cursor);

@@ -14,6 +14,7 @@ use crate::hash::RandomState;
 use crate::leave::Leave;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
+use crate::sync::BARE;
 use crate::unit::{Bytes, Entries, Weight};
 use crate::unsync;
 use std::fmt;
@@ -460,8 +461,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         self
     }
 
-    /// Sets the clock by which entries expire; [`Instant`](std::time::Instant) if left out.
-    /// See [`Clock`].
+    /// Sets the clock by which entries expire and loads are timed;
+    /// [`Instant`](std::time::Instant) if left out. See [`Clock`].
     ///
     /// ```
     /// use brimful::{Cache, Entries, ManualClock};
@@ -527,8 +528,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
 
     /// Whether the configuration makes sense.
     fn check(&self) -> Result<(), BuildError> {
-        if self.told.clock.is_some() && !F::TIMED {
-            return Err(BuildError::NoDeadlines);
+        if F::TIMED && self.told.clock.is_none() && BARE {
+            return Err(BuildError::NoClock);
         }
         let refreshes = self.told.stale_if_error || self.told.refresh_pause.is_some();
         if refreshes && self.told.refresh_after.is_none() {
@@ -552,7 +553,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
                 self.entry_limit.map(|limit| limit as u64),
             ),
             scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
-            expiry: self.told.expiry(F::TIMED),
+            expiry: self.told.expiry(),
             leave: Leave::new(self.listener),
             entry_limit: self.entry_limit,
             hasher: self.hasher,

@@ -37,8 +37,9 @@ pub enum BuildError {
     },
     /// `entry_limit` was 0: to switch caching off, give a capacity of 0.
     EntryLimitZero,
-    /// `clock` was given to a cache whose entries have no deadlines: nothing would read it.
-    NoDeadlines,
+    /// Entries have lives, but the target (`wasm32-unknown-unknown`) has no clock, and `clock`
+    /// was not given.
+    NoClock,
     /// `stale_if_error` or `refresh_pause` was given without `refresh_after`: no value would ever
     /// be stale.
     NeverStale,
@@ -63,8 +64,8 @@ impl fmt::Display for BuildError {
             Self::EntryLimitZero => f.write_str(
                 "entry_limit(0): to switch caching off give a capacity of 0; else name at least 1",
             ),
-            Self::NoDeadlines => f.write_str(
-                "a clock, but no deadlines: add time_to_live, time_to_idle or ttl_with, or leave it out",
+            Self::NoClock => f.write_str(
+                "entries have lives, but this target has no clock: give one by `clock`",
             ),
             Self::NeverStale => f.write_str(
                 "stale_if_error or refresh_pause, but no value is ever stale: add refresh_after, or leave \
@@ -182,7 +183,8 @@ pub enum LoadError<E> {
     /// Waiting would never end: the call was made inside of a load that the
     /// awaited load waits for itself, or that it is.
     Cycle,
-    /// Another caller's load took longer than this one would wait for it.
+    /// Another caller's load took longer than this one would wait for it: on a target with one
+    /// thread (`wasm32-unknown-unknown`) any time is longer, as nobody could end the wait.
     TimedOut,
 }
 

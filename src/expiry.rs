@@ -137,16 +137,10 @@ impl<K, V> Told<K, V> {
         }
     }
 
-    /// The expiry of a cache; it has a clock only if the entries have deadlines.
-    pub(crate) fn expiry(self, is_timed: bool) -> Expiry<K, V> {
-        let source = match self.clock {
-            Some(clock) => clock,
-            None if is_timed => Source::system(),
-            None => Source::system_if_any(),
-        };
+    pub(crate) fn expiry(self) -> Expiry<K, V> {
         let to_idle = self.to_idle.map_or(FOREVER, nanos);
         Expiry {
-            source,
+            source: self.clock.unwrap_or_else(Source::system),
             to_live: self.to_live.map_or(FOREVER, nanos),
             to_idle,
             reads_exactly: self.rule_on_read.is_some()

@@ -590,16 +590,20 @@ pub(super) fn infallibly<V>(loaded: Result<V, LoadError<Infallible>>) -> V {
     match loaded {
         Ok(value) => value,
         Err(LoadError::Failed(never)) => match never {},
-        Err(LoadError::TimedOut) => unreachable!("no time was set"),
-        Err(LoadError::Cycle) => refuse(),
+        Err(LoadError::Cycle) => refuse(
+            "a loader asked for a key whose load waits for that loader, and would wait for ever; \
+             the `try_` forms answer LoadError::Cycle instead",
+        ),
+        // No time was set: this is a target with one thread.
+        Err(LoadError::TimedOut) => refuse(
+            "a task loads this key, and cannot go on while this thread waits for it, for ever; \
+             the `try_` forms answer LoadError::TimedOut instead, the `_async` forms wait",
+        ),
     }
 }
 
 #[cold]
 #[track_caller]
-fn refuse() -> ! {
-    panic!(
-        "brimful: a loader asked for a key whose load waits for that loader, and would wait for \
-         ever; the `try_` forms answer LoadError::Cycle instead"
-    )
+fn refuse(why: &str) -> ! {
+    panic!("brimful: {why}")
 }

@@ -13,8 +13,8 @@ use crate::world::watchdog::{patience, sweepers_alone};
 use crate::world::{Random, count, done};
 use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy, S3Fifo, Sieve};
 use brimful::{
-    Aged, BuildError, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, ManualClock,
-    Reason, Swept, Timed, Units, Updated, Weighed, Weight, unsync,
+    Aged, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, ManualClock, Reason, Swept,
+    Timed, Units, Updated, Weighed, Weight, unsync,
 };
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -457,16 +457,6 @@ fn policies_weights_and_lives_compose_in_any_order_of_calls() {
         .unwrap();
     named.insert(1, 1);
     assert_eq!(named.ttl(&1), Some(Duration::MAX));
-}
-
-#[test]
-fn a_clock_that_nobody_would_read_is_refused() {
-    let built = Cache::<u32, u32>::builder(Entries(1))
-        .clock(ManualClock::new())
-        .build();
-    assert_eq!(built.err(), Some(BuildError::NoDeadlines));
-    let built = Cache::<u32, u32>::builder(Entries(1)).clock(ManualClock::new());
-    assert_eq!(built.build_unsync().err(), Some(BuildError::NoDeadlines));
 }
 
 // --- past the end ------------------------------------------------------------

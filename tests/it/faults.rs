@@ -12,7 +12,7 @@ fn tests() -> PathBuf {
 /// The text of every test file.
 fn sources() -> Vec<String> {
     let folders =
-        ["it", "model", "soak", "interleavings/loom"].map(|name| tests().join(name));
+        ["it", "model", "soak", "interleavings/loom", "wasm/src"].map(|name| tests().join(name));
     let files = folders
         .iter()
         .flat_map(|folder| fs::read_dir(folder).unwrap());

@@ -18,6 +18,8 @@
 //! Linux keeps (a quarter of the price). Only where the deadline is no later than that does the
 //! exact clock decide.
 
+mod coarse;
+
 use crate::sync::{Arc, AtomicU64, BARE, Ordering};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -194,16 +196,14 @@ pub(crate) const LAG: u64 = 1_000_000_000;
 #[derive(Clone, Copy)]
 pub(crate) struct System {
     began: Instant,
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    began_coarse: coarsetime::Instant,
+    began_coarse: Moment,
 }
 
 impl System {
     fn begin() -> Self {
         // In this order: what the coarse clock counts from is no later than what the other does.
         Self {
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            began_coarse: coarsetime::Instant::now_without_cache_update(),
+            began_coarse: coarse::now().unwrap_or(0),
             began: Instant::now(),
         }
     }
@@ -211,15 +211,9 @@ impl System {
     /// A moment that the clock has not reached, found without reading it.
     #[inline]
     fn not_reached(&self) -> Moment {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        {
-            let now = coarsetime::Instant::now_without_cache_update();
-            now.duration_since(self.began_coarse)
-                .as_nanos()
-                .saturating_add(LAG)
-        }
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        Moment::MAX
+        coarse::now().map_or(Moment::MAX, |now| {
+            now.saturating_sub(self.began_coarse).saturating_add(LAG)
+        })
     }
 }
 

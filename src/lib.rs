@@ -38,7 +38,7 @@
 //!
 //! There are no cargo features, no background thread unless asked for, and no async runtime; the
 //! tree has 12 crates. `unsafe` is in the room of the table, which threads read while others write
-//! it, and where instructions of the processor are named.
+//! it, where instructions of the processor are named, and where Linux is asked for its coarse clock.
 
 mod budget;
 mod builder;

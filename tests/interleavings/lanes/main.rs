@@ -6,7 +6,7 @@
 //! the write.
 //!
 //! ```text
-//! cargo test -p interleavings --profile models --features lanes --test lanes -- --nocapture
+//! cargo test --release -p interleavings --features lanes --test lanes -- --nocapture
 //! ```
 //!
 //! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound.

@@ -13,7 +13,7 @@
 //! are spawned last, and so run last in the first schedule.
 //!
 //! ```text
-//! cargo test -p interleavings --profile models --test loom -- --nocapture
+//! cargo test --release -p interleavings --test loom -- --nocapture
 //! ```
 //!
 //! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound; `--cfg brimful_full` raises those of

@@ -214,15 +214,15 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         self
     }
 
-    /// Entries expire so long after their value was stored or changed. The form becomes
-    /// [`Timed`](crate::Timed).
+    /// Entries expire so long after their value was stored; what changes a value in place leaves
+    /// its deadline. The form becomes [`Timed`](crate::Timed).
     ///
-    /// [`Duration::MAX`], and what is longer than 584 years, means never: for a
+    /// [`Duration::MAX`], and what is longer than 570 years, means never: for a
     /// cache whose times to live are all given at [`insert_with_ttl`](Cache::insert_with_ttl).
     /// Zero lets nothing in.
     ///
-    /// A deadline is rounded up to a tick of 1,024 ns: no entry expires early, none is a tick
-    /// too late.
+    /// A deadline is rounded down to a whole microsecond of the clock: nothing is served at its
+    /// end or later.
     ///
     /// ```
     /// use brimful::{Cache, Entries, Timed};
@@ -243,7 +243,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
 
     /// Entries expire so long after their last use, as [`get`](Cache::get),
     /// [`view`](Cache::view) and what else counts as one, or after their value was
-    /// stored or changed. A time to live counts beside it: the earlier deadline
+    /// stored or changed in place. A time to live counts beside it: the earlier deadline
     /// holds. The form becomes [`Aged`](crate::Aged).
     ///
     /// A use puts the deadline off if it moves by more than a grain, 1/1,024 of this time: so an
@@ -273,10 +273,14 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         self.formed()
     }
 
-    /// Sets a rule for each entry's time to live: from the moment at which its value is
-    /// stored, replaced, or changed by [`update`](Cache::update). It takes the place of
-    /// [`time_to_live`](Builder::time_to_live) where it answers `Some`; where it answers
-    /// `None`, that counts. An explicit time to live takes the place of both.
+    /// Sets a rule for each entry's time to live. Its third argument says what for:
+    ///
+    /// - `None`: the value is stored. `Some(life)` takes the place of
+    ///   [`time_to_live`](Builder::time_to_live); `None` leaves that in force. A value with an
+    ///   explicit time to live is stored without asking.
+    /// - `Some(left)`: the value was changed in place, by [`update`](Cache::update) or
+    ///   `and_modify`, and would live that much longer ([`Duration::MAX`]: for ever).
+    ///   `Some(life)` begins a new life now, `None` leaves the deadline, also an explicit one.
     ///
     /// It is called once for each value without any lock, but after a change in
     /// place under the lock of one shard: then it must not call into any brimful
@@ -290,7 +294,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// // What was not found may be there soon.
     /// let pages = Cache::builder(Entries(1_000))
     ///     .time_to_live(Duration::from_secs(600))
-    ///     .ttl_with(|_: &u32, page: &Option<String>| {
+    ///     .ttl_with(|_: &u32, page: &Option<String>, _| {
     ///         page.is_none().then_some(Duration::from_secs(5))
     ///     })
     ///     .build()?;
@@ -302,7 +306,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// ```
     pub fn ttl_with(
         mut self,
-        rule: impl Fn(&K, &V) -> Option<Duration> + Send + Sync + 'static,
+        rule: impl Fn(&K, &V, Option<Duration>) -> Option<Duration> + Send + Sync + 'static,
     ) -> Builder<K, V, F::Timed, S> {
         self.told.rule = Some(Box::new(rule));
         self.formed()

@@ -21,6 +21,7 @@ mod many;
 mod refresh;
 
 mod change;
+mod compute;
 mod entry;
 mod iter;
 
@@ -29,7 +30,7 @@ mod time;
 mod gather;
 mod sweeper;
 
-pub use entry::Entry;
+pub use entry::{Entry, Modified};
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
 pub use load::{Load, SharedLoad};
 pub use many::LoadMany;

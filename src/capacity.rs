@@ -9,7 +9,7 @@ use crate::policy::Duel;
 use crate::room::Weigher;
 use crate::sync::processors;
 use crate::table::Entry;
-use crate::unit::{Bytes, Entries, Weight};
+use crate::unit::{Bytes, BytesBy, Entries, Weight};
 use std::fmt;
 
 impl Bytes {
@@ -39,7 +39,7 @@ impl Bytes {
     }
 }
 
-/// A capacity: [`Entries`], [`Weight`] or [`Bytes`]. The trait is sealed.
+/// A capacity: [`Entries`], [`Weight`], [`Bytes`] or [`BytesBy`]. The trait is sealed.
 pub trait Capacity<K, V>: sealed::Sealed {
     /// The form of a cache of this capacity, with the default policy.
     type Form: Form;
@@ -127,26 +127,36 @@ impl<K: HeapSize, V: HeapSize> Capacity<K, V> for Bytes {
     type Form = Weighed;
 
     fn limits(self) -> Limits<K, V> {
-        let heap = |key: &K, value: &V| {
-            let bytes = key.heap_size() as u64;
-            bytes.saturating_add(value.heap_size() as u64)
-        };
+        let heap = |key: &K, value: &V| key.heap_size().saturating_add(value.heap_size());
+        self.by(heap).limits()
+    }
+}
+
+impl<K, V, H> Capacity<K, V> for BytesBy<H>
+where
+    H: Fn(&K, &V) -> usize + Send + Sync + 'static,
+{
+    type Form = Weighed;
+
+    fn limits(self) -> Limits<K, V> {
+        let Self(Bytes(amount), heap) = self;
         Limits {
-            amount: self.0,
-            weigher: Some(Box::new(heap)),
+            amount,
+            weigher: Some(Box::new(move |key, value| heap(key, value) as u64)),
             unit: Counted::Bytes,
         }
     }
 }
 
 mod sealed {
-    use crate::unit::{Bytes, Entries, Weight};
+    use crate::unit::{Bytes, BytesBy, Entries, Weight};
 
     #[allow(unnameable_types, reason = "sealed: nobody else may implement it")]
     pub trait Sealed {}
     impl Sealed for Entries {}
     impl<W> Sealed for Weight<W> {}
     impl Sealed for Bytes {}
+    impl<H> Sealed for BytesBy<H> {}
 }
 
 /// A shard of a large cache holds at least so many entries: then the shards are few

@@ -1,14 +1,13 @@
 //! Time: where it comes from, and in which unit the rooms above count it.
 //!
 //! A moment is a `u64` of nanoseconds since the cache's clock began. A deadline
-//! is a moment too, rounded up to a whole tick of 1,024 ns, so that its
-//! last ten bits are free for other uses. What passes the range (584
+//! is a moment too, rounded down to a whole tick of a microsecond, so that as a number of
+//! ticks it leaves ten bits of a word free for other uses. What passes the range (570
 //! years) means never.
 //!
 //! Invariants
-//! 1. A time to live is never cut short, and is prolonged by less than a tick: a moment
-//!    at or after `deadline(now, life)` is at or after `now + life`, and each one a
-//!    tick later than `now + life` is at or after `deadline(now, life)`.
+//! 1. A time to live is never prolonged, and is cut short by less than a tick:
+//!    `deadline(now, life)` is at or before `now + life`, and less than a tick before it.
 //! 2. No moment reaches `NEVER`, whatever a clock says.
 //!
 //! Clocks may jump: the shard makes sure that its own time never goes back.
@@ -27,11 +26,11 @@ use std::time::{Duration, Instant};
 /// Nanoseconds since the clock began.
 pub(crate) type Moment = u64;
 
-/// What a deadline is rounded up to, in nanoseconds.
-pub(crate) const TICK: u64 = 1 << 10;
+/// What a deadline is rounded down to, in nanoseconds.
+pub(crate) const TICK: u64 = 1_000;
 
 /// The deadline of an entry that does not expire.
-pub(crate) const NEVER: Moment = !(TICK - 1);
+pub(crate) const NEVER: Moment = (u64::MAX >> 10) * TICK;
 
 /// The time to live of an entry that does not expire, in nanoseconds.
 pub(crate) const FOREVER: u64 = u64::MAX;
@@ -56,7 +55,13 @@ pub(crate) fn duration(nanos: u64) -> Duration {
 /// The deadline of an entry that is stored now and lives for so many nanoseconds.
 #[inline]
 pub(crate) fn deadline(now: Moment, life: u64) -> Moment {
-    now.saturating_add(life).saturating_add(TICK - 1) & NEVER
+    tick_of(now.saturating_add(life))
+}
+
+/// A moment, rounded down to a whole tick.
+#[inline]
+pub(crate) fn tick_of(moment: Moment) -> Moment {
+    (moment / TICK * TICK).min(NEVER)
 }
 
 /// Tells a cache the time: the span since a moment that stays the same.
@@ -66,8 +71,8 @@ pub(crate) fn deadline(now: Moment, life: u64) -> Moment {
 /// after a load, to tell [how long](crate::Snapshot::load_time) that took. It takes the latest time
 /// that a shard was told for the shard's time. So a clock
 /// that goes back resurrects nothing; one that jumps ahead ends lives early, and
-/// until it is past that time again no further life ends. Times beyond 584 years
-/// count as 584 years.
+/// until it is past that time again no further life ends. Times beyond 570 years
+/// count as 570 years.
 ///
 /// The clock runs in every call of the cache, outside of its locks, and should be
 /// quick. It must not call into a cache that it drives: that would ask it again.
@@ -299,11 +304,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_life_is_never_cut_short_and_prolonged_by_less_than_a_tick() {
-        for now in [0, 1, 1_000, 1_023, 1_024, 1_025, 999_999_999] {
-            for life in [1, 2, 1_023, 1_024, 1_025, 5_000, 1_000_000_000] {
+    fn a_life_is_never_prolonged_and_cut_short_by_less_than_a_tick() {
+        for now in [0, 1, 999, 1_000, 1_001, 1_999, 999_999_999] {
+            for life in [1, 2, 999, 1_000, 1_001, 5_000, 1_000_000_000] {
                 let end = deadline(now, life);
-                assert!(end >= now + life && end < now + life + TICK, "{now} {life}");
+                assert!(end <= now + life && end + TICK > now + life, "{now} {life}");
                 assert_eq!(end % TICK, 0);
             }
         }
@@ -319,6 +324,7 @@ mod tests {
         assert_eq!(nanos(Duration::from_nanos(u64::MAX - 1)), u64::MAX - 1);
         assert_eq!(deadline(0, FOREVER), NEVER);
         assert_eq!(deadline(NEVER - 1, 1), NEVER);
+        assert_eq!(deadline(NEVER, 1), NEVER);
         assert_eq!(deadline(NEVER - 1, u64::MAX - 1), NEVER);
         assert!(deadline(NEVER - TICK, 1) <= NEVER);
     }

@@ -99,6 +99,17 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         offer(hashed, key, value, weight, life)
     }
 
+    /// An entry that a refresh has loaded: if the rule says nothing it lives as long as the value
+    /// that it replaces.
+    pub(crate) fn offer_refreshed(&self, hashed: Hashed, key: K, value: V) -> Offer<K, V> {
+        let weight = self.weigh(&key, &value);
+        let ruled = self.expiry.life_by_rule(&key, &value);
+        let life = ruled.unwrap_or(self.expiry.to_live);
+        let mut offer = offer(hashed, key, value, weight, life);
+        offer.keeps_life = ruled.is_none();
+        offer
+    }
+
     /// An entry with a weight of its own.
     pub(crate) fn offer_weighted(
         &self,
@@ -144,6 +155,7 @@ fn offer<K, V>(hashed: Hashed, key: K, value: V, weight: u64, life: u64) -> Offe
         tag: hashed.tag(),
         weight,
         life,
+        keeps_life: false,
         only_if_absent: false,
         lands: false,
     }

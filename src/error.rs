@@ -99,6 +99,9 @@ pub enum Reason {
     /// Its time to live is zero (explicit, by the rule, or as the builder was told), or its
     /// time to idle is.
     ZeroTtl,
+    /// Other threads held all room, on its way to entries of theirs: only
+    /// [`compute`](crate::Cache::compute), which cannot wait for them, refuses for this.
+    NoRoom,
 }
 
 impl fmt::Display for Reason {
@@ -112,6 +115,7 @@ impl fmt::Display for Reason {
                 "an entry of weight {weight} is heavier than the whole capacity of {capacity}"
             ),
             Self::ZeroTtl => f.write_str("its time to live is zero"),
+            Self::NoRoom => f.write_str("other threads held all room for entries of theirs"),
         }
     }
 }
@@ -260,5 +264,70 @@ impl<R> Updated<R> {
     #[must_use]
     pub fn was_present(&self) -> bool {
         !matches!(self, Self::Absent)
+    }
+}
+
+/// What is to become of a key, as the closure of [`compute`](crate::Cache::compute) decides.
+///
+/// ```
+/// use brimful::{Cache, Computed, Next};
+///
+/// let cache = Cache::new(10);
+/// assert_eq!(cache.compute("a", |_| Next::Put(1)), Computed::Inserted);
+/// assert_eq!(cache.compute("a", |_| Next::Remove), Computed::Removed(1));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next<V> {
+    /// The value stays, as the closure left it; if there is none, nothing is stored.
+    Keep,
+    /// This value is stored, in the place of an older one if there is one.
+    Put(V),
+    /// The value leaves, if there is one, with cause [`Removed`](crate::Cause::Removed).
+    Remove,
+}
+
+/// What became of a key that was [computed](crate::Cache::compute).
+///
+/// ```
+/// use brimful::{Cache, Computed, Next};
+///
+/// let cache = Cache::new(10);
+/// assert_eq!(cache.compute("a", |_| Next::Keep), Computed::Absent);
+/// assert_eq!(cache.compute("a", |_| Next::Put(1)), Computed::Inserted);
+/// assert_eq!(cache.compute("a", |_| Next::Put(2)), Computed::Replaced(1));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a value may have been refused"]
+#[non_exhaustive]
+pub enum Computed<V> {
+    /// There was no value, and there is none.
+    Absent,
+    /// The value stayed, as the closure left it.
+    Kept,
+    /// The value was stored, and there was none before.
+    Inserted,
+    /// The value was stored in the place of this one.
+    Replaced(V),
+    /// The value was taken out.
+    Removed(V),
+    /// The value that was put found no room, or had no time to live; or the one that stayed grew
+    /// beyond what could be freed for it. It has left, and so has an older one, as the listener
+    /// has heard.
+    Refused,
+}
+
+impl<V> Computed<V> {
+    /// Whether there is a value under the key now.
+    ///
+    /// ```
+    /// use brimful::{Cache, Next};
+    ///
+    /// let cache = Cache::new(10);
+    /// assert!(cache.compute("a", |_| Next::Put(1)).is_present());
+    /// assert!(!cache.compute("a", |_| Next::Remove).is_present());
+    /// ```
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        matches!(self, Self::Kept | Self::Inserted | Self::Replaced(_))
     }
 }

@@ -3,8 +3,10 @@
 //! ```text
 //! time to live of a stored value        explicit, else what the rule says, else the builder's
 //! and, whatever that is                 time to idle since its last use: the earlier deadline holds
-//! of a value that `update` changed      what the rule says, else time to live
-//! of a value that was read              what the rule for reads says, if it says something
+//! of a value that was changed in place  what the rule says, else its deadline stays
+//! of one that a refresh replaces        explicit, or what the rule says, else as long as the older
+//!                                       value's
+//! of a value that was read              what the rule for reads says, else its deadline stays
 //! ```
 //!
 //! Before its deadline a value may reach an age from which on it is *stale*: still read, and
@@ -14,7 +16,7 @@
 //! and the one after `update`, which run under a mark. What the answers make of an
 //! entry is the shard's affair.
 
-use crate::clock::{FOREVER, Glance, LAG, Moment, Source, nanos};
+use crate::clock::{FOREVER, Glance, LAG, Moment, Source, duration, nanos};
 use std::time::Duration;
 
 /// By how much an idle deadline is put off at once, in nanoseconds.
@@ -44,8 +46,13 @@ pub struct Swept {
     pub more: bool,
 }
 
-/// Says how long an entry lives; `None` leaves in force what holds without the rule.
-pub(crate) type Rule<K, V> = Box<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
+/// Says how long an entry lives, which is stored or would live so much longer; `None` leaves in
+/// force what holds without the rule.
+pub(crate) type Rule<K, V> =
+    Box<dyn Fn(&K, &V, Option<Duration>) -> Option<Duration> + Send + Sync>;
+
+/// Says how long an entry that is read will live; `None` leaves its deadline.
+pub(crate) type RuleOnRead<K, V> = Box<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
 
 pub(crate) struct Expiry<K, V> {
     pub(crate) source: Source,
@@ -55,7 +62,7 @@ pub(crate) struct Expiry<K, V> {
     /// may be wrong, or the rule for reads sends them under the lock.
     pub(crate) reads_exactly: bool,
     pub(crate) rule: Option<Rule<K, V>>,
-    pub(crate) rule_on_read: Option<Rule<K, V>>,
+    pub(crate) rule_on_read: Option<RuleOnRead<K, V>>,
     /// The age from which on a value is stale.
     pub(crate) refresh_after: u64,
     pub(crate) stale_if_error: bool,
@@ -87,10 +94,20 @@ impl<K, V> Expiry<K, V> {
     /// The time to live of a value that is stored, in nanoseconds. Calls the user's rule.
     #[inline]
     pub(crate) fn life(&self, key: &K, value: &V) -> u64 {
-        match &self.rule {
-            Some(rule) => rule(key, value).map_or(self.to_live, nanos),
-            None => self.to_live,
-        }
+        self.life_by_rule(key, value).unwrap_or(self.to_live)
+    }
+
+    /// The time to live that the rule gives a value that is stored, if it gives one. Calls the
+    /// user's rule.
+    #[inline]
+    pub(crate) fn life_by_rule(&self, key: &K, value: &V) -> Option<u64> {
+        self.rule.as_ref()?(key, value, None).map(nanos)
+    }
+
+    /// The new time to live of a value that was changed in place and has so much left, if it is
+    /// given one. Calls the user's rule.
+    pub(crate) fn life_on_change(&self, key: &K, value: &V, left: u64) -> Option<u64> {
+        self.rule.as_ref()?(key, value, Some(duration(left))).map(nanos)
     }
 
     /// Whether reads may change deadlines.
@@ -116,7 +133,7 @@ pub(crate) struct Told<K, V> {
     pub(crate) to_live: Option<Duration>,
     pub(crate) to_idle: Option<Duration>,
     pub(crate) rule: Option<Rule<K, V>>,
-    pub(crate) rule_on_read: Option<Rule<K, V>>,
+    pub(crate) rule_on_read: Option<RuleOnRead<K, V>>,
     pub(crate) refresh_after: Option<Duration>,
     pub(crate) stale_if_error: bool,
     pub(crate) refresh_pause: Option<Duration>,

@@ -11,6 +11,7 @@
 //! | `insert` | the way in |
 //! | `evict` | making room, for its own insert or for another shard's |
 //! | `change` | changes in place, of values and of what they are charged |
+//! | `compute` | one decision about one key: keep, change, put or take out |
 //! | `deadline` | what an entry's fields say about its time |
 //! | `timer` | expiration: deadlines and the timer wheel |
 //! | `wheel` | when to look up which entries |
@@ -26,6 +27,7 @@
 //! 3. Whatever a policy answers, making room ends: each step evicts an entry or stops.
 
 mod change;
+mod compute;
 mod deadline;
 mod evict;
 mod insert;
@@ -33,6 +35,7 @@ mod timer;
 mod wheel;
 
 pub(crate) use change::{Changed, Means};
+pub(crate) use compute::{Computation, Terms};
 pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 
@@ -474,8 +477,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
 /// Whether an entry of this weight may be resident at all.
 #[inline]
-fn fits(weight: u64, budget: &Budget) -> bool {
-    let capacity = budget.capacity();
+fn fits(weight: u64, capacity: u64) -> bool {
     weight <= capacity && capacity > 0
 }
 

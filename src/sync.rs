@@ -6,7 +6,7 @@
 //! primitives without another `cfg` anywhere.
 //!
 //! The sweeper's thread and its bell are outside of the models: they stay what they
-//! are.
+//! are. So do the locks and atomics in users' keys and values (`of_values`).
 //!
 //! The lock does not poison: a panic in user code under a lock unlocks it, and the
 //! rooms above keep user code out of the span between two state changes.
@@ -14,6 +14,12 @@
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
+
+/// What keys and values may be made of. It is weighed, and part of no protocol.
+pub(crate) mod of_values {
+    pub(crate) use std::sync::{Mutex, OnceLock, PoisonError, RwLock, TryLockError, atomic};
+    pub(crate) use std::thread::ThreadId;
+}
 
 #[cfg(not(brimful_loom))]
 mod chosen {

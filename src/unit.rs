@@ -58,9 +58,53 @@ pub struct Weight<W>(pub u64, pub W);
 /// such entries with very different deadlines, up to 60 bytes each of 512 of them;
 /// one shard's table, for the moment in which it is rebuilt; while many small
 /// entries give way to few large ones, up to half a slot more for each entry;
-/// and the allocator's own rounding.
+/// the allocator's own rounding; and what a few types own and cannot tell, which
+/// [`HeapSize`](crate::HeapSize#what-is-told) names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// The same capacity, for keys and values without [`HeapSize`](crate::HeapSize): `heap` tells
+    /// how many bytes both own on the heap, beyond their own `size_of_val`. Unlike with
+    /// [`Weight`], brimful's own memory for each entry is charged on top.
+    ///
+    /// It is called when a [weigher](Weight) is, and may be wrong as a weigher may: the bound
+    /// then holds for what it tells.
+    ///
+    /// ```
+    /// use brimful::{Bytes, Cache, HeapSize};
+    ///
+    /// struct Page {
+    ///     url: String,
+    ///     status: u16,
+    ///     body: Vec<u8>,
+    /// }
+    ///
+    /// let heap = |_: &u32, page: &Page| page.url.heap_size() + page.body.heap_size();
+    /// let cache = Cache::builder(Bytes(64 << 20).by(heap)).build()?;
+    /// cache.insert(1, Page { url: "/".into(), status: 200, body: vec![0; 10_000] });
+    /// assert!(cache.weight() > 10_000);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn by<K, V, H: Fn(&K, &V) -> usize>(self, heap: H) -> BytesBy<H> {
+        BytesBy(self, heap)
+    }
+}
+
+/// A capacity of so many bytes, and the function that tells how many a key and its value own
+/// on the heap: what [`Bytes::by`] makes.
+///
+/// ```
+/// use brimful::{Bytes, BytesBy, Units, unsync};
+///
+/// let mut cache = unsync::Cache::builder(BytesBy(Bytes(1_000), |_: &u32, _: &u32| 0)).build_unsync()?;
+/// cache.extend((0..1_000).map(|key| (key, key)));
+/// assert!((1..100).contains(&cache.len()));
+/// assert_eq!(cache.capacity(), Units(1_000));
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct BytesBy<H>(pub Bytes, pub H);
 
 /// So many units of weight: the capacity of a cache whose entries are weighed, by a weigher or
 /// in bytes. See [`Cache::set_capacity`](crate::Cache::set_capacity).

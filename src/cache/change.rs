@@ -106,8 +106,9 @@ where
     /// The value is weighed again before the lock is left. If it grew, others make room as
     /// for an [`insert`](Cache::insert). A value heavier than the capacity leaves with cause
     /// [`Refused`](Cause::Refused), and the answer says so; so does one for which there is no room
-    /// while other threads hold it all on its way to entries of theirs. Where entries have deadlines
-    /// it gets a new one, as a value that is stored. If `change` panics,
+    /// while other threads hold it all on its way to entries of theirs. Its deadline stays, unless the
+    /// [rule](crate::Builder::ttl_with) gives it a new life; so does [`set_ttl`](Cache::set_ttl).
+    /// If `change` panics,
     /// the value stays as `change` left it and is weighed all the same.
     ///
     /// ```
@@ -173,7 +174,7 @@ where
         changed.finish(leaving)
     }
 
-    /// Changes the value in a slot, and gives it a new deadline.
+    /// Changes the value in a slot, and asks the rule whether it begins a new life.
     #[inline]
     fn change<R>(
         &self,

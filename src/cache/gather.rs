@@ -72,7 +72,8 @@ where
         }
     }
 
-    fn gather_into(
+    /// Puts room into the gatherer's reservation, from wherever it is, as much as `need` lacks.
+    pub(super) fn gather_into(
         &self,
         reservation: &mut Reservation<'_>,
         hashed: Hashed,

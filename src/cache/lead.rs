@@ -487,7 +487,7 @@ where
         let mut leaving = cache.door.leave.open();
         let (copy, landing) = self.chain.run(|| {
             let copy = value.clone();
-            let mut landing = Landing::new(cache, self.hashed.tag(), key, value);
+            let mut landing = Landing::new(cache, self.hashed.tag(), refreshes, key, value);
             let count = |loads: &mut Loads, ended: Reading| {
                 loads.landed(began.map(|began| ended.since(began)), refreshes);
             };
@@ -532,13 +532,21 @@ struct Landing<K, V, N> {
 }
 
 impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
-    /// Weighs the value and gives it a life.
-    fn new<F: Form, S>(cache: &Cache<K, V, F, S>, tag: Tag, key: N, value: V) -> Self {
+    /// Weighs the value and gives it a life: where it refreshes another, and the rule says
+    /// nothing, that one's.
+    fn new<F: Form, S>(
+        cache: &Cache<K, V, F, S>,
+        tag: Tag,
+        refreshes: bool,
+        key: N,
+        value: V,
+    ) -> Self {
         let mut landing = Self {
             offer: Offer {
                 tag,
                 weight: 1,
                 life: cache.door.expiry.to_live,
+                keeps_life: refreshes,
                 pair: None,
                 only_if_absent: false,
                 lands: true,
@@ -552,7 +560,10 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
         }
         if let Some((key, value)) = &landing.offer.pair {
             landing.offer.weight = cache.door.weigh(key, value);
-            landing.offer.life = cache.door.expiry.life(key, value);
+            if let Some(life) = cache.door.expiry.life_by_rule(key, value) {
+                landing.offer.life = life;
+                landing.offer.keeps_life = false;
+            }
         }
         landing
     }

@@ -59,9 +59,10 @@ where
 /// The time to live of a stored value is the explicit one of
 /// [`insert_with_ttl`](Cache::insert_with_ttl), else what the
 /// [rule](crate::Builder::ttl_with) says, else [time to
-/// live](crate::Builder::time_to_live); it begins when the value is stored, replaced
-/// or changed by [`update`](Cache::update) (which asks the rule, also where the time to live was
-/// explicit). [`retain`](Cache::retain) begins none. [Time to
+/// live](crate::Builder::time_to_live); it begins when the value is stored or replaced. A value
+/// that is changed in place keeps its deadline, unless the rule begins a new life then, or a
+/// [`set_ttl`](Cache::set_ttl) that follows. A value that a [refresh](crate::Builder::refresh_after)
+/// replaces lives as long as it was to live, unless the rule says how long. [Time to
 /// idle](crate::Builder::time_to_idle) always counts beside it: the earlier deadline counts.
 ///
 /// # Past the deadline
@@ -136,8 +137,8 @@ where
     }
 
     /// How long the entry under this key will still live if it is not used:
-    /// [`Duration::MAX`] if it does not end, `None` if it is not there. Up to a tick of
-    /// 1,024 ns more than it was given. Does not count as a use.
+    /// [`Duration::MAX`] if it does not end, `None` if it is not there. Less than a
+    /// microsecond below what it was given. Does not count as a use.
     ///
     /// ```
     /// use brimful::{Cache, Entries, ManualClock};

@@ -176,7 +176,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
-        let fits = fits(after, means.reservation.budget())
+        let fits = fits(after, means.reservation.budget().capacity())
             && (self.reweigh(
                 slot,
                 after,

@@ -1,8 +1,8 @@
 //! Deadlines: what the fields of an entry say about its time, and nothing else.
 //!
-//! A deadline is a moment in whole ticks of 1,024 ns, so the last ten bits of its word are
-//! free: they hold the number of the bucket of the timer wheel in which the entry has an
-//! item. The idle deadline has a word of its own and is not rounded.
+//! A deadline is a moment in whole ticks of a microsecond: their number takes 54 bits of a word,
+//! its stamp. The last ten hold the number of the bucket of the timer wheel in which the entry
+//! has an item. The idle deadline has a word of its own and is not rounded.
 //!
 //! Everything here is a function of an entry's fields and a moment; what the wheel makes of it
 //! is `timer`'s business.
@@ -15,22 +15,25 @@ use crate::table::Owned;
 
 use super::wheel::{Bucket, NOWHERE};
 
+/// One tick, in a stamp.
+const STAMP: u64 = 1 << 10;
+
 /// A deadline with a bucket's number in its last ten bits, as an entry stores it.
 #[inline]
 pub(super) fn stamp(deadline: Moment, bucket: Bucket) -> u64 {
-    deadline | bucket
+    deadline / TICK * STAMP + bucket
 }
 
 /// The deadline in a stamp.
 #[inline]
 pub(super) fn deadline_in(stamp: u64) -> Moment {
-    stamp & NEVER
+    stamp / STAMP * TICK
 }
 
 /// The bucket in a stamp.
 #[inline]
 pub(super) fn bucket_in(stamp: u64) -> Bucket {
-    stamp & (TICK - 1)
+    stamp % STAMP
 }
 
 /// Takes an entry's deadline away: one that is not yet paid for does not expire.
@@ -44,9 +47,7 @@ pub(super) fn set_endless<X: Extra>(extra: &X) {
 /// Whether an entry has expired at `now`.
 #[inline]
 pub(super) fn is_expired<X: Extra>(extra: &X, now: Moment) -> bool {
-    // A deadline is a whole tick, so it is at or before `now` if it is at or before
-    // the last moment of the same tick, whatever bucket stands in its last bits.
-    X::TIMED && (extra.deadline() <= now | (TICK - 1) || X::AGED && extra.idle_deadline() <= now)
+    X::TIMED && (deadline_in(extra.deadline()) <= now || X::AGED && extra.idle_deadline() <= now)
 }
 
 /// When an entry expires, if nothing puts that off.
@@ -65,6 +66,17 @@ pub(super) fn time_left<X: Extra>(extra: &X, now: Moment) -> u64 {
     match deadline_of(extra) {
         NEVER => FOREVER,
         deadline => deadline.saturating_sub(now),
+    }
+}
+
+/// How long a value was to live when it was stored, in nanoseconds, if its deadline was not moved.
+pub(super) fn life_of<X: Extra>(extra: &X) -> u64 {
+    match deadline_in(extra.deadline()) {
+        NEVER => FOREVER,
+        // The deadline was rounded down.
+        deadline => deadline
+            .saturating_sub(extra.birth())
+            .next_multiple_of(TICK),
     }
 }
 

@@ -10,7 +10,7 @@
 //! entry that is being replaced (`keep`), and one that is not yet paid for, is no victim.
 
 use super::change::Closed;
-use super::{A_PART, A_TURN, Shard, deadline};
+use super::{A_PART, A_TURN, Shard, deadline, fits};
 use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
 use crate::form::{Form, extra::Extra};
@@ -189,6 +189,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
         gone > 0
     }
 
+    /// Whether there is room for an entry that weighs least: reserved, free, or an entry's that
+    /// this shard may evict; or it is in vain to look for any.
+    pub(crate) fn has_room_for_one(&mut self, reservation: &mut Reservation<'_>) -> bool {
+        reservation.draw(self.charge(1))
+            || self.part.alone
+            || self.table.len() > 0 && self.may_pay(self.floor())
+            || !fits(1, reservation.budget().capacity())
+    }
+
     /// Whether this shard may evict for room, down to `floor`. Entries may weigh 0, so with a
     /// floor of 0 it may evict all of them.
     #[inline]
@@ -352,6 +361,7 @@ mod tests {
             pair: Some((key, key)),
             weight,
             life: FOREVER,
+            keeps_life: false,
             only_if_absent: false,
             lands: false,
         };

@@ -9,7 +9,7 @@
 //! Key and value stay with the door until the entry is in, so that nothing is dropped under
 //! the lock, whatever panics on the way.
 
-use super::{A_TURN, Shard, counted, deadline, fits};
+use super::{A_TURN, Means, Shard, counted, deadline, fits};
 use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::error::Reason;
@@ -29,8 +29,10 @@ pub(crate) struct Offer<K, V> {
     pub(crate) pair: Option<(K, V)>,
     pub(crate) tag: Tag,
     pub(crate) weight: u64,
-    /// How long it is to live, in nanoseconds, where entries have ages.
+    /// How long it is to live, in nanoseconds, where entries have deadlines.
     pub(crate) life: u64,
+    /// Whether it is to live as long as the value that it replaces, if there is one.
+    pub(crate) keeps_life: bool,
     /// Whether an older value under the key stays.
     pub(crate) only_if_absent: bool,
     /// Whether it comes from the flight of its key, which it must not detach.
@@ -84,8 +86,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         let budget = reservation.budget();
         let (tag, weight) = (offer.tag, weight_of::<K, V, F>(offer));
-        if !fits(weight, budget) || self.is_lifeless(offer.life) {
-            return self.refuse(offer, budget, out);
+        let capacity = budget.capacity();
+        if !fits(weight, capacity) {
+            return self.refuse(offer, Reason::TooHeavy { weight, capacity }, budget, out);
+        }
+        if self.is_lifeless(offer.life) && !offer.keeps_life {
+            return self.refuse(offer, Reason::ZeroTtl, budget, out);
         }
         let (need, is) = (self.charge(weight), |key: &K| offer.has(key));
         let found = match self.table.slot_or_vacant(tag, is) {
@@ -222,7 +228,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let (now, to_idle) = (self.now, self.to_idle);
             if let Some(mut still) = self.table.still(slot) {
                 let old = std::mem::replace(still.pair().1, value);
-                Self::stamp_deadlines(still.extra(), offer.life, now, to_idle);
+                let life = match offer.keeps_life {
+                    true => deadline::life_of(still.extra()),
+                    false => offer.life,
+                };
+                Self::stamp_deadlines(still.extra(), life, now, to_idle);
                 drop(still);
                 out.put(key, old, Cause::Replaced, times);
             }
@@ -233,10 +243,13 @@ impl<K, V, F: Form> Shard<K, V, F> {
         Inserted::Stored(slot)
     }
 
+    /// Takes out an older value too: what was decided once is told, though the capacity may change
+    /// meanwhile.
     #[cold]
     pub(super) fn refuse(
         &mut self,
         offer: &mut Offer<K, V>,
+        reason: Reason,
         budget: &Budget,
         out: &mut Outbox<K, V>,
     ) -> Inserted
@@ -254,16 +267,49 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let Some((key, value)) = offer.pair.take() else {
             return Inserted::Present;
         };
-        let (cause, reason) = if fits(offer.weight, budget) {
-            (Cause::Expired, Reason::ZeroTtl)
-        } else {
-            let weight = offer.weight;
-            let capacity = budget.capacity();
-            (Cause::Refused, Reason::TooHeavy { weight, capacity })
+        let cause = match reason {
+            Reason::ZeroTtl => Cause::Expired,
+            Reason::TooHeavy { .. } | Reason::NoRoom => Cause::Refused,
         };
+        self.refuse_pair((key, value), cause, out);
+        Inserted::Refused(reason)
+    }
+
+    /// Counts a pair that is not stored, and puts it into the outbox.
+    pub(super) fn refuse_pair(
+        &mut self,
+        (key, value): (K, V),
+        cause: Cause,
+        out: &mut Outbox<K, V>,
+    ) {
         self.counts.refused_outright(cause);
         out.keep(key, value, cause, Times::of_refused(cause));
-        Inserted::Refused(reason)
+    }
+
+    /// Puts an offer in without letting go of the lock, whatever that takes: room of its own
+    /// shard down to its floor, then of others, then all of its own. What finds none is refused.
+    pub(super) fn insert_now(
+        &mut self,
+        offer: &mut Offer<K, V>,
+        means: &mut Means<'_, '_, K, V>,
+        out: &mut Outbox<K, V>,
+    ) -> Inserted
+    where
+        K: Eq,
+    {
+        let need = match self.insert(offer, means.reservation, out) {
+            Inserted::NeedsRoom(need) => need,
+            placed => return placed,
+        };
+        (means.elsewhere)(need, means.reservation, out);
+        let replaced = self.slot(offer.tag, |key| offer.has(key));
+        self.collect(need, (0, usize::MAX), replaced, means.reservation, out);
+        match self.insert(offer, means.reservation, out) {
+            Inserted::NeedsRoom(_) => {
+                self.refuse(offer, Reason::NoRoom, means.reservation.budget(), out)
+            }
+            placed => placed,
+        }
     }
 }
 

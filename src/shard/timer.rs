@@ -29,7 +29,7 @@ use super::wheel::{Bucket, NOWHERE, Wheel, beat_after, beat_of, moment_of};
 use super::{A_TURN, Changed, Shard};
 use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
-use crate::clock::{Moment, NEVER, deadline};
+use crate::clock::{Moment, NEVER, deadline, tick_of};
 use crate::expiry::{Expiry, grain};
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::{Departure, Outbox};
@@ -166,22 +166,20 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline(never)]
     fn rebuild_wheel(&mut self) {
         let Some(timer) = &mut self.timer else { return };
-        timer.wheel.clear(timer.scheduled);
-        let now = beat_of(self.now);
-        for entry in self.table.iter() {
+        let (expected, mut endless) = (timer.scheduled, 0);
+        let items = self.table.iter().filter_map(|entry| {
             let stamped = entry.extra().deadline();
-            if bucket_in(stamped) == NOWHERE {
-                continue;
+            let bucket = bucket_in(stamped);
+            if bucket != NOWHERE && deadline_of(entry.extra()) == NEVER {
+                let stamped = stamp(deadline_in(stamped), NOWHERE);
+                entry.extra().set_deadline(stamped);
+                endless += 1;
+                return None;
             }
-            let mut bucket = NOWHERE;
-            match deadline_of(entry.extra()) {
-                NEVER => timer.scheduled -= 1,
-                deadline => bucket = timer.wheel.put(entry.tag(), beat_after(deadline), now),
-            }
-            entry
-                .extra()
-                .set_deadline(stamp(deadline_in(stamped), bucket));
-        }
+            (bucket != NOWHERE).then(|| (entry.tag(), bucket))
+        });
+        timer.wheel.refill(expected, items);
+        timer.scheduled -= endless;
     }
 
     /// Sets the deadlines of a new entry, and has them watched.
@@ -272,7 +270,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
     }
 
-    /// Sets the deadlines of the value in `slot` after a change in place. The rule is the
+    /// Asks the rule about the value in `slot` after a change in place. The rule is the
     /// user's: call this under a mark. If it panics the deadline stays.
     pub(crate) fn renew<R>(
         &mut self,
@@ -285,11 +283,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let Some(entry) = self.table.get(slot) else {
             return;
         };
+        let left = time_left(entry.extra(), self.now);
         let asked = changed
             .panics
-            .run(|| expiry.life(entry.key(), entry.value()));
-        if let Some(life) = asked {
-            self.put_off_idle(slot);
+            .run(|| expiry.life_on_change(entry.key(), entry.value(), left));
+        self.put_off_idle(slot);
+        if let Some(life) = asked.flatten() {
             changed
                 .panics
                 .run(|| self.set_life(slot, life, budget, out));
@@ -329,7 +328,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// Moves the deadline of the entry in `slot` to now.
     fn expire_now(&mut self, slot: Slot) {
-        let now = self.now & NEVER;
+        let now = tick_of(self.now);
         if let Some(entry) = self.table.get(slot) {
             let bucket = bucket_in(entry.extra().deadline());
             entry.extra().set_deadline(stamp(now, bucket));
@@ -665,6 +664,7 @@ mod tests {
                 pair: Some((key, key)),
                 weight: 1,
                 life,
+                keeps_life: false,
                 only_if_absent: false,
                 lands: false,
             };

@@ -171,6 +171,7 @@ impl Wheel {
     }
 
     /// Puts an item in, to come up at `when` or before; returns its bucket. Amortised O(1).
+    #[inline]
     pub(crate) fn put(&mut self, tag: Tag, when: Beat, now: Beat) -> Bucket {
         if self.next > now && self.beat < now {
             self.beat = now;
@@ -178,23 +179,32 @@ impl Wheel {
         let when = when.max(self.beat);
         let differs = (self.beat ^ when) | 1;
         let level = (u64::BITS - 1 - differs.leading_zeros()) / DIGIT;
-        let slot = when >> (level * DIGIT) & (SLOTS as u64 - 1);
-        self.push(level as usize, slot as usize, tag);
-        let bucket = u64::from(level) * SLOTS as u64 + slot;
-        self.next = self.next.min(self.start(bucket));
+        let first = when >> (level * DIGIT);
+        let bucket = u64::from(level) * SLOTS as u64 + first % SLOTS as u64;
+        self.push(bucket, tag);
+        self.next = self.next.min(first << (level * DIGIT));
         bucket
     }
 
-    fn push(&mut self, level: usize, slot: usize, tag: Tag) {
-        let head = self.heads[level].get_or_insert_with(|| Box::new([NONE; SLOTS]))[slot];
-        let full = head == NONE || self.chunks[head as usize].len() == TAGS;
-        let chunk = if full { self.new_chunk(head) } else { head };
-        self.chunks[chunk as usize].push(tag);
-        if let Some(heads) = &mut self.heads[level] {
-            heads[slot] = chunk;
+    #[inline]
+    fn push(&mut self, bucket: Bucket, tag: Tag) {
+        let (level, slot) = (bucket as usize / SLOTS, bucket as usize % SLOTS);
+        let head = self.heads[level].as_ref().map_or(NONE, |heads| heads[slot]);
+        match self.chunks.get_mut(head as usize) {
+            Some(chunk) if chunk.len() < TAGS => chunk.push(tag),
+            _ => self.push_chunk(level, slot, tag),
         }
-        self.occupied[level] |= 1 << slot;
         self.items += 1;
+    }
+
+    /// Puts an item into a new chunk: into a bucket that is empty, or whose first chunk is full.
+    #[inline(never)]
+    fn push_chunk(&mut self, level: usize, slot: usize, tag: Tag) {
+        let head = self.heads[level].as_ref().map_or(NONE, |heads| heads[slot]);
+        let chunk = self.new_chunk(head);
+        self.chunks[chunk as usize].push(tag);
+        self.heads[level].get_or_insert_with(|| Box::new([NONE; SLOTS]))[slot] = chunk;
+        self.occupied[level] |= 1 << slot;
     }
 
     /// Takes one item out of the earliest bucket, if that begins by now.
@@ -253,11 +263,10 @@ impl Wheel {
         (self.chunks.len() - 1) as u32
     }
 
-    /// Takes all items out before a rebuild, which puts `expected` in again. Keeps its
-    /// memory unless that is far more than they need.
-    pub(crate) fn clear(&mut self, expected: usize) {
+    /// Holds these items, some `expected`, in the place of all that it held: each in a bucket that
+    /// [`put`](Self::put) returned. Keeps its memory unless that is far more than they need.
+    pub(crate) fn refill(&mut self, expected: usize, items: impl Iterator<Item = (Tag, Bucket)>) {
         self.occupied = [0; LEVELS];
-        self.next = Beat::MAX;
         self.items = 0;
         self.free = NONE;
         for heads in self.heads.iter_mut().flatten() {
@@ -267,6 +276,8 @@ impl Wheel {
             self.chunks = Vec::new();
         }
         self.chunks.clear();
+        items.for_each(|(tag, bucket)| self.push(bucket, tag));
+        self.next = self.earliest().map_or(Beat::MAX, |first| self.start(first));
     }
 
     /// Every item with its bucket. For tests.
@@ -406,6 +417,14 @@ mod tests {
             let power = next(12);
             let jump = next(1 << power);
             now += if n % 500 == 499 { 1 << next(38) } else { jump };
+            if n % 100 == 50 {
+                // Their items were stale, and are gone after this.
+                (0..8).for_each(|_| _ = stands.remove(&next(n)));
+                let items = stands.iter().map(|(&n, stand)| (tag(n), stand.bucket));
+                wheel.refill(stands.len(), items);
+                assert_eq!(wheel.len(), stands.len());
+                wheel.check();
+            }
             if n % 7 == 0 {
                 for (_, end) in work(&mut wheel, &mut stands, now) {
                     assert!(end <= now);
@@ -453,7 +472,7 @@ mod tests {
             while wheel.pop(now).is_some() {}
             assert_eq!(wheel.len(), 0);
         }
-        wheel.clear(0);
+        wheel.refill(0, std::iter::empty());
         assert_eq!(wheel.chunks.capacity(), 0);
         wheel.check();
     }

@@ -2,11 +2,11 @@
 
 use super::Cache;
 use crate::cause::Cause;
-use crate::error::Updated;
+use crate::error::{Computed, Next, Updated};
 use crate::form::Form;
 use crate::leave::Leaving;
 use crate::policy::Slot;
-use crate::shard::Means;
+use crate::shard::{Computation, Means, Terms};
 use hashbrown::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -123,6 +123,45 @@ where
             Some(slot) => self.change(slot, change),
             None => Updated::Absent,
         }
+    }
+
+    /// Decides what is to be under a key, from what is there now, as
+    /// [`brimful::Cache::compute`](crate::Cache::compute) does.
+    ///
+    /// ```
+    /// use brimful::{Computed, Next, unsync::Cache};
+    ///
+    /// let mut stock = Cache::new(100);
+    /// let mut sell = |thing| stock.compute(thing, |left| match left {
+    ///     None => Next::Put(1),
+    ///     Some(0) => Next::Remove,
+    ///     Some(left) => { *left -= 1; Next::Keep }
+    /// });
+    /// assert_eq!(sell("cup"), Computed::Inserted);
+    /// assert_eq!(sell("cup"), Computed::Kept);
+    /// assert_eq!(sell("cup"), Computed::Removed(0));
+    /// ```
+    pub fn compute(
+        &mut self,
+        key: K,
+        decide: impl FnOnce(Option<&mut V>) -> Next<V>,
+    ) -> Computed<V> {
+        let tag = self.hash(&key).tag();
+        let mut computation = Computation::new(tag, key);
+        let slot = self.look_up_tag(tag, |found| computation.has(found));
+        let Self { shard, door, .. } = self;
+        let mut leaving = door.leave.open();
+        let out = leaving.outbox();
+        let mut means = Means {
+            reservation: &mut door.budget.reserve(),
+            elsewhere: &mut |_, _, _| (),
+        };
+        let terms = Terms {
+            scale: &door.scale,
+            expiry: &door.expiry,
+        };
+        computation.run(shard, slot, decide, &terms, &mut means, out);
+        computation.finish(leaving)
     }
 
     pub(super) fn change<R>(&mut self, slot: Slot, change: impl FnOnce(&mut V) -> R) -> Updated<R> {

@@ -74,7 +74,10 @@ where
             _ => match self.loaded(load, stale) {
                 Ok(value) => {
                     self.shard.flights.end_pause(hashed.tag());
-                    let mut offer = self.door.offer(hashed, key.to_owned(), value);
+                    let mut offer = match stale {
+                        true => self.door.offer_refreshed(hashed, key.to_owned(), value),
+                        false => self.door.offer(hashed, key.to_owned(), value),
+                    };
                     self.insert_offer(&mut offer).map(|(slot, _)| slot)
                 }
                 Err(error) => match self.stand_in(stale, hashed.tag(), is) {

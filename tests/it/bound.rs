@@ -22,7 +22,7 @@ use crate::world::{
     Bounded, Ledger, Random, Threaded, ThreadedForm, Val, count, ends, env, short_name,
 };
 use brimful::policy::{Duel, Lru, Policy};
-use brimful::{Cache, Capacity, Cause, Entries, Form, Reason, Updated, Weighed, Weight};
+use brimful::{Cache, Capacity, Cause, Entries, Form, Next, Reason, Updated, Weighed, Weight};
 use std::cell::Cell;
 use std::fmt::Debug;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -393,6 +393,13 @@ fn weighed_step<P: Policy>(
         3 => drop(cache.view(&key, |_, value| value.weight())),
         4 => drop(cache.try_insert(key, ledger.heavy(0, weight))),
         5 => drop(cache.insert_weighted(key, ledger.heavy(0, weight), weight)),
+        6 | 7 => drop(cache.compute(key, |found| match found {
+            Some(value) if weight % 2 == 0 => {
+                value.reweigh(weight);
+                Next::Keep
+            }
+            _ => Next::Put(ledger.heavy(0, weight)),
+        })),
         _ => drop(cache.insert(key, ledger.heavy(0, weight))),
     }
 }

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// What the wheel is coarse by: 2^20 ns, and a tick.
-const GRAIN: Duration = Duration::from_nanos((1 << 20) + 1_024);
+const GRAIN: Duration = Duration::from_nanos((1 << 20) + 1_000);
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -93,23 +93,29 @@ fn timed_unsync(clock: &ManualClock, log: &Log, life: Duration) -> unsync::Cache
 // --- what a life is ---------------------------------------------------------
 
 #[test]
-fn a_value_lives_until_its_end_and_not_a_tick_longer() {
+fn fault_119_nothing_is_served_at_its_end_and_all_until_a_tick_before() {
     for (start, life) in [
         (0, 1),
         (1, 1),
         (500, 1_024),
-        (1_023, 1),
+        (999, 1),
         (77, 1_000_000),
         (5, 999_999_937),
+        (15_000_000_000, 10_000_000_000),
+        (1_001_000_000_000, 1_000),
+        (31 * 1_001_000_000_000, 1_000_000_000),
     ] {
         let clock = ManualClock::new();
         clock.set(Duration::from_nanos(start));
         let cache = timed(&clock, &Log::default(), 10, Duration::from_nanos(life));
         cache.insert(1, 1);
-        clock.set(Duration::from_nanos(start + life - 1));
-        assert_eq!(cache.get(&1), Some(1), "cut short: {start} + {life}");
-        clock.set(Duration::from_nanos(start + life + 1_023));
-        assert_eq!(cache.get(&1), None, "a tick too long: {start} + {life}");
+        let last = (start + life) / 1_000 * 1_000;
+        if last > start {
+            clock.set(Duration::from_nanos(last - 1));
+            assert_eq!(cache.get(&1), Some(1), "cut short: {start} + {life}");
+        }
+        clock.set(Duration::from_nanos(start + life));
+        assert_eq!(cache.get(&1), None, "served at its end: {start} + {life}");
     }
 }
 
@@ -149,7 +155,7 @@ fn what_has_expired_in_one_shard_leaves_before_what_lives_in_another() {
 /// A look at a coarser clock, which reads may take where the end is far, must not show here.
 #[test]
 fn by_the_clock_of_the_system_too_a_value_lives_until_its_end_and_no_longer() {
-    const TICK: Duration = Duration::from_nanos(1_024);
+    const TICK: Duration = Duration::from_micros(1);
     let life = Duration::from_millis(1_100);
     let cache = Cache::builder(Entries(100));
     let cache = cache.time_to_live(life).build().unwrap();
@@ -157,13 +163,13 @@ fn by_the_clock_of_the_system_too_a_value_lives_until_its_end_and_no_longer() {
     cache.insert(1, 1);
     let after = Instant::now();
     let mut asked = before;
-    while asked < after + life + TICK {
+    while asked < after + life {
         let found = (
             cache.get(&1),
             cache.peek(&1),
             cache.get_or_insert_with(&2, || 2),
         );
-        if Instant::now() < before + life {
+        if Instant::now() < before + life - TICK {
             assert_eq!(found, (Some(1), Some(1), 2), "it ends early");
         }
         asked = Instant::now();
@@ -177,7 +183,7 @@ fn an_explicit_life_takes_the_place_of_rule_and_time_to_live() {
     let clock = ManualClock::new();
     let cache = Cache::builder(Entries(10))
         .time_to_live(secs(10))
-        .ttl_with(|key: &u32, _: &u32| key.is_multiple_of(2).then_some(secs(20)))
+        .ttl_with(|key: &u32, _: &u32, _| key.is_multiple_of(2).then_some(secs(20)))
         .clock(clock.clone())
         .build()
         .unwrap();
@@ -229,14 +235,14 @@ fn the_earlier_of_two_ends_counts_and_a_use_puts_one_of_them_off() {
     for key in [0, 2] {
         cache.get(&key);
     }
-    // Used again and again, they end all the same; but `update` began a life.
+    // Used again and again, changed or not, they end all the same.
     for _ in 0..3 {
         clock.advance(secs(2));
         for key in [0, 2] {
             cache.get(&key);
         }
     }
-    assert_eq!((cache.get(&0), cache.get(&2)), (None, Some(2)));
+    assert_eq!((cache.get(&0), cache.get(&2)), (None, None));
     cache.check();
     clock.advance(secs(60));
     cache.sweep(usize::MAX);
@@ -247,26 +253,39 @@ fn the_earlier_of_two_ends_counts_and_a_use_puts_one_of_them_off() {
     cache.check();
 }
 
+/// A counter of a minute that is counted up every half minute ends all the same.
 #[test]
-fn a_changed_value_begins_a_life_and_retain_begins_none() {
+fn fault_107_a_value_that_is_changed_in_place_keeps_its_deadline() {
     let clock = ManualClock::new();
     let cache = timed(&clock, &Log::default(), 10, secs(10));
-    for key in 0..4 {
+    for key in 0..5 {
         cache.insert(key, key);
     }
+    cache.insert_with_ttl(5, 5, secs(60));
     clock.advance(secs(6));
     assert_eq!(cache.update(&0, |value| *value += 1), Updated::Kept(()));
-    let _ = cache.entry(1).and_modify(|value| *value += 1);
+    cache.entry(1).and_modify(|value| *value += 1).or_insert(9);
     cache.insert(2, 7);
     cache.retain(|_, value| {
         *value += 1;
         true
     });
+    // One word begins a new life.
+    assert!(cache.update(&4, |_| ()).was_present() && cache.set_ttl(&4, secs(10)));
+    assert_eq!(cache.update(&5, |value| *value += 1), Updated::Kept(()));
+    assert_eq!(
+        [0, 1, 5].map(|key| cache.ttl(&key)),
+        [4, 4, 54].map(|left| Some(secs(left)))
+    );
     clock.advance(secs(6));
     assert_eq!(
-        [0, 1, 2, 3].map(|key| cache.get(&key)),
-        [Some(2), Some(3), Some(8), None]
+        [0, 1, 2, 3, 4].map(|key| cache.get(&key)),
+        [None, None, Some(8), None, Some(5)]
     );
+    clock.advance(secs(47));
+    assert_eq!(cache.get(&5), Some(7));
+    clock.advance(secs(1));
+    assert_eq!(cache.get(&5), None);
     cache.check();
 
     let clock = ManualClock::new();
@@ -274,17 +293,73 @@ fn a_changed_value_begins_a_life_and_retain_begins_none() {
     for key in 0..3 {
         cache.insert(key, key);
     }
+    cache.insert_with_ttl(3, 3, secs(60));
     clock.advance(secs(6));
-    *cache.get_mut(&0).unwrap() += 1;
-    // Looked at and not written to.
-    assert_eq!(*cache.get_mut(&1).unwrap(), 1);
+    for key in [0, 3] {
+        *cache.get_mut(&key).unwrap() += 1;
+    }
+    *cache.entry(1).or_insert(9).unwrap() += 1;
     let _ = cache.update(&2, |_| ());
-    clock.advance(secs(6));
     assert_eq!(
-        [0, 1, 2].map(|key| cache.peek(&key).copied()),
-        [Some(1), None, Some(2)]
+        [0, 1, 2, 3].map(|key| cache.ttl(&key)),
+        [4, 4, 4, 54].map(|left| Some(secs(left)))
     );
+    clock.advance(secs(4));
+    let found = [0, 1, 2, 3].map(|key| cache.peek(&key).copied());
+    assert_eq!(found, [None, None, None, Some(4)]);
     cache.check();
+}
+
+/// What the rule is told of a value, and what its answer makes of it.
+#[test]
+fn the_rule_is_told_of_a_change_and_of_the_time_that_is_left() {
+    let clock = ManualClock::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hear = Arc::clone(&told);
+    let build = || {
+        let hear = Arc::clone(&hear);
+        Cache::builder(Entries(10))
+            .time_to_live(secs(10))
+            .ttl_with(move |key: &u32, value: &u32, left| {
+                hear.lock().unwrap().push((*key, *value, left));
+                (*value > 90).then_some(secs(u64::from(*value)))
+            })
+            .clock(clock.clone())
+    };
+    let (cache, mut alone) = (build().build().unwrap(), build().build_unsync().unwrap());
+    let heard = || std::mem::take(&mut *told.lock().unwrap());
+    cache.insert(1, 10);
+    cache.insert_with_ttl(2, 20, secs(60));
+    cache.insert_with_ttl(3, 30, Duration::MAX);
+    alone.insert(1, 10);
+    assert_eq!(heard(), [(1, 10, None), (1, 10, None)]);
+    clock.advance(secs(4));
+    for key in 1..4 {
+        assert_eq!(cache.update(&key, |value| *value += 1), Updated::Kept(()));
+    }
+    *alone.get_mut(&1).unwrap() += 1;
+    assert_eq!(
+        heard(),
+        [
+            (1, 11, Some(secs(6))),
+            (2, 21, Some(secs(56))),
+            (3, 31, Some(Duration::MAX)),
+            (1, 11, Some(secs(6))),
+        ]
+    );
+    for key in 1..4 {
+        let _ = cache
+            .entry(key)
+            .and_modify(|value| *value += 80)
+            .or_insert(0);
+    }
+    assert_eq!(
+        [1, 2, 3].map(|key| cache.ttl(&key)),
+        [91, 101, 111].map(|left| Some(secs(left)))
+    );
+    assert_eq!(alone.ttl(&1), Some(secs(6)));
+    cache.check();
+    alone.check();
 }
 
 #[test]
@@ -336,7 +411,7 @@ fn rules_see_what_they_rule_and_may_use_the_cache_at_an_insert() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let cache = Cache::builder(Entries(10))
-        .ttl_with(move |key: &u32, value: &u32| {
+        .ttl_with(move |key: &u32, value: &u32, _| {
             assert_eq!(value / 10, *key);
             count.fetch_add(1, Ordering::Relaxed);
             OTHER.insert(*key, *value);
@@ -885,7 +960,7 @@ fn fault_42_calls_take_effect_at_once() {
     for n in 0..1_000 {
         cache.insert(n, n);
         assert!(cache.set_ttl(&n, secs(1)));
-        assert!(cache.ttl(&n) <= Some(secs(1) + Duration::from_nanos(1_024)));
+        assert_eq!(cache.ttl(&n), Some(secs(1)));
     }
     clock.advance(secs(2));
     assert_eq!((cache.len_live(), cache.iter().count()), (0, 0));
@@ -983,19 +1058,17 @@ fn fault_46_every_duration_from_zero_to_the_largest() {
             let n = n as u32;
             cache.insert_with_ttl(n, n, life);
             alone.insert_with_ttl(n, n, life);
-            assert_eq!(
-                cache.get(&n).is_some(),
-                life > Duration::ZERO,
-                "{life:?} from {start:?}"
-            );
-            assert_eq!(
-                alone.get(&n).is_some(),
-                life > Duration::ZERO,
-                "{life:?} from {start:?}"
-            );
+            // One of less than a microsecond may end at once.
+            let lives = [cache.get(&n).is_some(), alone.get(&n).is_some()];
+            let (a_tick, told) = (Duration::from_micros(1), format!("{life:?} from {start:?}"));
+            assert_eq!(lives[0], lives[1], "{told}");
+            assert!(lives[0] || life < a_tick, "{told}");
+            assert!(!lives[0] || life > Duration::ZERO, "{told}");
             if let Some(left) = cache.ttl(&n) {
+                let cut = a_tick.min(life);
+                assert!(left > life.min(secs(1 << 34)) - cut, "{left:?} of {life:?}");
                 assert!(
-                    left >= life.min(Duration::from_nanos(1)),
+                    left <= life || left == Duration::MAX,
                     "{left:?} of {life:?}"
                 );
             }
@@ -1098,10 +1171,10 @@ fn fault_48_lives_at_every_border_of_the_wheel() {
         cache.insert_with_ttl(n as u32, 0, life);
     }
     for (n, &life) in lives.iter().enumerate() {
-        clock.set(start + life - Duration::from_nanos(1));
+        clock.set(start + life - Duration::from_micros(1));
         assert!(cache.contains_key(&(n as u32)), "{life:?} was cut short");
-        assert!(cache.next_deadline().unwrap() <= Duration::from_nanos(1) + GRAIN);
-        clock.set(start + life + GRAIN);
+        assert!(cache.next_deadline().unwrap() <= Duration::from_micros(1) + GRAIN);
+        clock.set(start + life + GRAIN - Duration::from_micros(1));
         cache.sweep(usize::MAX);
         assert!(!cache.contains_key(&(n as u32)));
         cache.check();
@@ -1228,7 +1301,7 @@ fn fault_51_a_life_of_zero_is_refused_and_stalls_nothing() {
         .time_to_idle(Duration::ZERO)
         .build()
         .unwrap();
-    let ruled = Cache::builder(Entries(10)).ttl_with(|_: &u32, _: &u32| Some(Duration::ZERO));
+    let ruled = Cache::builder(Entries(10)).ttl_with(|_: &u32, _: &u32, _| Some(Duration::ZERO));
     let ruled = ruled.build().unwrap();
     for n in 0..1_000_u32 {
         assert_eq!(none.get_or_insert_with(&n, || n), n);
@@ -1242,12 +1315,12 @@ fn fault_51_a_life_of_zero_is_refused_and_stalls_nothing() {
     ruled.check();
 
     // The tiniest are lives.
-    let tiny = Cache::builder(Entries(100)).time_to_live(Duration::from_nanos(1));
+    let tiny = Cache::builder(Entries(100)).time_to_live(Duration::from_micros(1));
     let tiny = tiny.clock(clock.clone()).build().unwrap();
     for n in 0..1_000_u32 {
         tiny.insert(n, n);
         assert_eq!(tiny.get(&n), Some(n));
-        clock.advance(Duration::from_nanos(1_024));
+        clock.advance(Duration::from_micros(1));
         assert_eq!(tiny.get(&n), None);
     }
     tiny.check();
@@ -1257,7 +1330,7 @@ fn fault_51_a_life_of_zero_is_refused_and_stalls_nothing() {
 fn a_rule_that_gives_no_life_after_a_change_ends_it() {
     let log = Log::default();
     let cache = Cache::builder(Entries(10))
-        .ttl_with(|_: &u32, value: &u32| (*value == 9).then_some(Duration::ZERO))
+        .ttl_with(|_: &u32, value: &u32, _| (*value == 9).then_some(Duration::ZERO))
         .on_departure(log.hear())
         .build()
         .unwrap();
@@ -1545,7 +1618,7 @@ fn a_clock_and_a_rule_that_panic_change_nothing() {
     let mut made = 0;
     let cache = Cache::builder(Entries(100))
         .time_to_live(secs(5))
-        .ttl_with(|key: &u32, _: &Counted| {
+        .ttl_with(|key: &u32, _: &Counted, _| {
             assert_ne!(key % 5, 4, "the rule's own panic");
             None
         })
@@ -1736,11 +1809,11 @@ struct Model {
     idle_end: u64,
 }
 
-const NEVER: u64 = !1_023;
+const NEVER: u64 = (u64::MAX >> 10) * 1_000;
 
 fn end_after(now: u64, life: Duration) -> u64 {
     let nanos = u64::try_from(life.as_nanos()).unwrap_or(u64::MAX);
-    now.saturating_add(nanos).saturating_add(1_023) & NEVER
+    (now.saturating_add(nanos) / 1_000 * 1_000).min(NEVER)
 }
 
 /// Random calls against a map that knows the ends, with room for all, so that

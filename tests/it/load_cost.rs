@@ -86,7 +86,7 @@ fn a_key_that_is_shown_to_a_closure_first_is_cloned_once_more() {
     assert_eq!(cache.get_or_insert_with(&key, || 5), 5);
     assert_eq!((clones(), cache.weight()), (2, 5));
     let timed =
-        Cache::builder(Entries(100)).ttl_with(|_: &Key, _: &u64| Some(Duration::from_secs(9)));
+        Cache::builder(Entries(100)).ttl_with(|_: &Key, _: &u64, _| Some(Duration::from_secs(9)));
     let timed = timed.build().unwrap();
     assert_eq!(timed.get_or_insert_with(&key, || 5), 5);
     assert_eq!(clones(), 2);

@@ -1,4 +1,4 @@
-//! What a crate locks that depends on brimful alone: by `Cargo.toml`, whatever is a dependency on any
+//! What a crate locks that depends on brimful alone, without a feature: by `Cargo.toml`, whatever is a dependency on any
 //! target and under any `cfg`, and all that those name, which the workspace's own lock file tells.
 //!
 //! `.ci/run user` locks such a crate.
@@ -15,7 +15,8 @@ fn text(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// The names under `[dependencies]` and `[target.….dependencies]`.
+/// The names under `[dependencies]` and `[target.….dependencies]`, but for those that come with a
+/// feature.
 fn named() -> BTreeSet<String> {
     let manifest = text("Cargo.toml");
     let mut tables = manifest.split("\n[").map(|table| table.lines());
@@ -28,6 +29,7 @@ fn named() -> BTreeSet<String> {
     let names = lines
         .flatten()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .filter(|line| !line.contains("optional = true"))
         .map(|line| line.split(['.', ' ']).next().unwrap().to_owned());
     names.collect()
 }

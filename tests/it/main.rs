@@ -15,6 +15,8 @@ mod batch;
 mod bound;
 #[cfg(not(brimful_full))]
 mod causes;
+#[cfg(not(brimful_full))]
+mod compute;
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod expiry;
 #[cfg(not(brimful_full))]

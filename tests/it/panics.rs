@@ -24,7 +24,7 @@ use crate::world::panics::{Blown, at, hush};
 use crate::world::scale::{child, scenario};
 use crate::world::{Random, count, env, seed};
 use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy, Residents, Sieve, Slot, Tag, Touch};
-use brimful::{Cause, Snapshot};
+use brimful::{Cause, Computed, Next, Snapshot};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -134,7 +134,7 @@ listed! {
         Get, View, Peek, ContainsKey, WeightOf, Iter, Keys, Values,
         Insert, TryInsert, InsertWeighted, Extend,
         GetOrInsertWith, OrInsert, OrInsertWith, OrDefault, AndModify,
-        Remove, RemoveEntry, RemoveIf, Update, GetMut, Retain,
+        Remove, RemoveEntry, RemoveIf, Update, GetMut, Compute, Retain,
         Drain, Clear, SetCapacity, ShrinkToFit, Drop, IntoIter,
     }
 }
@@ -150,6 +150,12 @@ impl Op {
                 &[Cause::Evicted, Cause::Refused]
             }
             Op::AndModify | Op::Update | Op::GetMut => &[Cause::Evicted, Cause::Refused],
+            Op::Compute => &[
+                Cause::Evicted,
+                Cause::Refused,
+                Cause::Replaced,
+                Cause::Removed,
+            ],
             Op::Remove | Op::RemoveEntry | Op::RemoveIf | Op::Drain => &[Cause::Removed],
             Op::Retain => &[Cause::Removed, Cause::Evicted, Cause::Refused],
             Op::Clear => &[Cause::Cleared],
@@ -287,6 +293,18 @@ impl Door {
             })),
             Op::GetMut if cache.is_unsync() => drop(cache.get_mut(key, &mut |_| (), Some(by))),
             Op::Update | Op::GetMut => drop(cache.update(key, by)),
+            Op::Compute => {
+                let mut value = Some(Val::new(call.weight));
+                let next = &mut || match (call.n % 3, value.take()) {
+                    (0, Some(value)) => Next::Put(value),
+                    (1, _) => Next::Keep,
+                    _ => Next::Remove,
+                };
+                let computed = cache.compute(Key::new(call.key, 0), Some(by), next);
+                if let Computed::Replaced(old) | Computed::Removed(old) = computed {
+                    hand.value(Some(old));
+                }
+            }
             Op::Retain => cache.retain(&mut |key, value| {
                 change(value, call.weight);
                 key.id.0 as usize % 16 >= call.n % 16

@@ -8,7 +8,7 @@ use crate::world::random::Random;
 use crate::world::watchdog::ends;
 use crate::world::{count, seed};
 use brimful::policy::{Duel, Lru, Policy, S3Fifo};
-use brimful::{BuildError, Builder, Cache, Entries, Form, Updated, Weight};
+use brimful::{BuildError, Builder, Cache, Computed, Entries, Form, Next, Updated, Weight};
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
@@ -114,11 +114,25 @@ fn any_call<F: Form>(cache: &Cache<Canary, Canary, F>, random: &mut Random) {
         40..51 => cache.insert(own, value_of(key, random)),
         51..55 => Some(cache.get_or_insert_with(&own, || value_of(key, random))),
         55..58 => cache.remove(&own),
-        58..61 => {
+        58..60 => {
             let to = value_of(key, random);
             let updated = cache.update(&own, |value| std::mem::replace(value, to));
             match updated {
                 Updated::Kept(old) | Updated::Refused(old) => Some(old),
+                _ => None,
+            }
+        }
+        60 => {
+            let to = value_of(key, random);
+            match cache.compute(own, |found| match found {
+                Some(found) if found.read() >> 32 & 1 == 0 => Next::Remove,
+                Some(found) => {
+                    belongs(found, key);
+                    Next::Put(to)
+                }
+                None => Next::Put(to),
+            }) {
+                Computed::Replaced(old) | Computed::Removed(old) => Some(old),
                 _ => None,
             }
         }
@@ -471,6 +485,8 @@ enum Call {
     Insert(usize, u64),
     Remove(usize),
     Update(usize, u64),
+    /// What is there is put back with so much added, or that alone is put.
+    Add(usize, u64),
     Clear,
 }
 
@@ -497,6 +513,15 @@ fn play(cache: &Cache<u64, u64>, call: Call) -> Option<u64> {
                 _ => None,
             }
         }
+        Call::Add(key, more) => {
+            let computed = cache.compute(key as u64, |found| {
+                Next::Put(found.map_or(0, |found| *found) + more)
+            });
+            match computed {
+                Computed::Replaced(old) => Some(old),
+                _ => None,
+            }
+        }
         Call::Clear => {
             cache.clear();
             None
@@ -515,6 +540,7 @@ fn step(mut state: State, call: Call) -> (Option<u64>, State) {
             state[key] = old.and(Some(value));
             old
         }
+        Call::Add(key, more) => state[key].replace(state[key].unwrap_or(0) + more),
         Call::Clear => {
             state = [None; 2];
             None
@@ -623,7 +649,8 @@ fn every_history_is_one_that_a_sequential_map_could_have() {
                         0..6 => Call::Get(key),
                         6..10 => Call::Insert(key, value),
                         10..13 => Call::Remove(key),
-                        13..15 => Call::Update(key, value),
+                        13 => Call::Update(key, value),
+                        14 => Call::Add(key, value),
                         _ => Call::Clear,
                     }
                 });

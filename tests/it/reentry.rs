@@ -24,7 +24,7 @@ use crate::world::scale::{child, scenario};
 use crate::world::watchdog::patience;
 use crate::world::{Threaded, done, env};
 use brimful::policy::{Duel, Fifo, Lru, Policy};
-use brimful::{Cache, Cause, Weighed, Weight};
+use brimful::{Cache, Cause, Next, Weighed, Weight};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
@@ -347,7 +347,17 @@ fn departures<P: Policy>() -> Vec<Call<P>> {
             done(cache.update(&Key(9), |value| value.0 = 101));
         }),
         ("and_modify", |cache| {
-            done(cache.entry(Key(9)).and_modify(|v| v.0 = 101).or_default_2());
+            let entry = cache.entry(Key(9)).and_modify(|v| v.0 = 101);
+            done(entry.or_insert(Val(2)));
+        }),
+        ("a put", |cache| {
+            done(cache.compute(Key(9), |_| Next::Put(Val(80))));
+        }),
+        ("a put that is refused", |cache| {
+            done(cache.compute(Key(100), |_| Next::Put(Val(101))));
+        }),
+        ("compute", |cache| {
+            done(cache.compute(Key(9), |_| Next::Remove));
         }),
         ("retain", |cache| cache.retain(|key, _| key.0 != 9)),
         ("drain", |cache| cache.drain().for_each(drop)),
@@ -355,16 +365,6 @@ fn departures<P: Policy>() -> Vec<Call<P>> {
         ("clear", |cache| cache.clear()),
         ("set_capacity", |cache| cache.bound_to(10)),
     ]
-}
-
-trait OrTwo {
-    fn or_default_2(self) -> Val;
-}
-
-impl<P: Policy, S: std::hash::BuildHasher> OrTwo for brimful::Entry<'_, Key, Val, Weighed<P>, S> {
-    fn or_default_2(self) -> Val {
-        self.or_insert(Val(2))
-    }
 }
 
 fn moments<P: Policy>() -> Vec<Moment<P>> {
@@ -502,8 +502,26 @@ fn locked_closures<P: Policy>() -> Vec<Moment<P>> {
             let entry = c.entry(Key(9)).and_modify(|_| done(closure()));
             done(entry.or_insert(Val(2)));
         }),
+        moment("compute", closures, |c| {
+            done(c.compute(Key(9), |_| {
+                done(closure());
+                Next::Keep
+            }));
+        }),
+        moment("compute of what is not there", closures, |c| {
+            done(c.compute(Key(100), |_| {
+                done(closure());
+                Next::Put(Val(2))
+            }));
+        }),
         moment("update", weigher, |c| {
             done(c.update(&Key(9), |_| closure()));
+        }),
+        moment("compute", weigher, |c| {
+            done(c.compute(Key(9), |_| Next::Keep));
+        }),
+        moment("compute of what is not there", weigher, |c| {
+            done(c.compute(Key(100), |_| Next::Put(Val(2))));
         }),
         moment("retain", weigher, |c| c.retain(|_, _| closure())),
         moment("and_modify", weigher, |c| {
@@ -698,6 +716,9 @@ fn equals<P: Policy>() -> Vec<Moment<P>> {
             done(c.get_or_insert_with(&Key(9), || Val(2)));
         }),
         moment("or_insert", eq, |c| done(c.entry(Key(9)).or_insert(Val(2)))),
+        moment("compute", eq, |c| {
+            done(c.compute(Key(9), |_| Next::Put(Val(2))));
+        }),
         moment("and_modify", eq, |c| {
             done(c.entry(Key(9)).and_modify(|_| ()).or_insert(Val(2)));
         }),
@@ -707,6 +728,9 @@ fn equals<P: Policy>() -> Vec<Moment<P>> {
 fn clones<P: Policy>() -> Vec<Moment<P>> {
     let (key, value) = (Site::CloneKey, Site::CloneValue);
     vec![
+        moment("and_modify", value, |c| {
+            done(c.entry(Key(9)).and_modify(|_| ()).or_insert(Val(2)));
+        }),
         moment("get", value, |c| done(c.get(&Key(9)))),
         moment("peek", value, |c| done(c.peek(&Key(9)))),
         moment("a load that hits", value, |c| {

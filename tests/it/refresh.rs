@@ -224,7 +224,7 @@ fn policies_units_and_rules_refresh() {
                 .shards(shards)
                 .refresh_after(AGE)
                 .time_to_idle(LIFE)
-                .ttl_with(|_, _| Some(LIFE))
+                .ttl_with(|_, _, _| Some(LIFE))
                 .ttl_on_read(|_, _| None)
                 .clock(clock.clone())
                 .build()
@@ -718,6 +718,57 @@ fn a_refresh_in_a_task_is_handed_over_or_given_up() {
     let missing = refresh_async!(cache, &9, async { 90 }, |_| unreachable!());
     assert_eq!(Task::new(missing).end(), 90);
     cache.check();
+}
+
+/// An explicit life is as long after each refresh, however that is done, unless the rule says
+/// how long.
+#[test]
+fn fault_108_a_refresh_keeps_an_explicit_life() {
+    const EXPLICIT: Duration = Duration::from_secs(100);
+    for ruled in [false, true] {
+        let clock = ManualClock::new();
+        let build = || {
+            let builder = Cache::builder(Entries(100))
+                .refresh_after(AGE)
+                .time_to_live(LIFE)
+                .clock(clock.clone());
+            builder.ttl_with(move |_: &u32, _: &u64, _| ruled.then_some(AGE * 2))
+        };
+        let cache = Arc::new(build().build().unwrap());
+        let mut alone = build().build_unsync().unwrap();
+        for key in 0..6 {
+            cache.insert_with_ttl(key, 0, if key == 5 { Duration::MAX } else { EXPLICIT });
+        }
+        alone.insert_with_ttl(1, 0, EXPLICIT);
+        for round in 1..4 {
+            clock.advance(AGE + Duration::from_micros(7));
+            assert_eq!(cache.get_or_insert_with(&0, || round), round);
+            assert_eq!(
+                block_on(cache.get_or_insert_async(&1, async { round })),
+                round
+            );
+            let many = cache.get_or_insert_many([&2, &3], |keys| {
+                keys.iter().map(|&&key| (key, round)).collect::<Vec<_>>()
+            });
+            assert_eq!(many, [Some(round); 2]);
+            refresh_with!(cache, &4, move || round, |job| job());
+            refresh_with!(cache, &5, move || round, |job| job());
+            assert_eq!(alone.get_or_insert_with(&1, || round).unwrap(), &round);
+            let expected = if ruled { AGE * 2 } else { EXPLICIT };
+            for key in 0..5 {
+                assert_eq!(
+                    (cache.peek(&key), cache.ttl(&key)),
+                    (Some(round), Some(expected))
+                );
+            }
+            assert_eq!(alone.ttl(&1), Some(expected));
+            let endless = if ruled { AGE * 2 } else { Duration::MAX };
+            assert_eq!(cache.ttl(&5), Some(endless));
+        }
+        // One that is loaded for the first time has the usual life.
+        cache.get_or_insert_with(&9, || 9);
+        assert_eq!(cache.ttl(&9), Some(if ruled { AGE * 2 } else { LIFE }));
+    }
 }
 
 #[test]

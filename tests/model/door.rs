@@ -2,7 +2,7 @@
 
 use crate::world::counted::{Id, Key, Val};
 use crate::world::door::{Counted, Door};
-use brimful::{Reason, Refused, Updated};
+use brimful::{Computed, Next, Reason, Refused, Updated};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -62,6 +62,14 @@ pub(crate) enum Or {
     Insert,
     InsertWith,
     Default,
+}
+
+/// What is decided of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Then {
+    Keep,
+    Put,
+    Remove,
 }
 
 pub(crate) struct Face(pub(crate) Counted);
@@ -164,6 +172,35 @@ impl Face {
 
     pub(crate) fn update(&mut self, id: &Id, change: Change) -> Updated<()> {
         self.0.update(id, &mut |value| change.make(value))
+    }
+
+    pub(crate) fn compute(
+        &mut self,
+        key: Key,
+        change: Option<Change>,
+        then: Then,
+        value: Val,
+    ) -> Computed<u64> {
+        let mut make = |value: &mut Val| change.into_iter().for_each(|change| change.make(value));
+        let make: Option<&mut dyn FnMut(&mut Val)> = match change {
+            Some(_) => Some(&mut make),
+            None => None,
+        };
+        let mut value = Some(value);
+        let computed = self.0.compute(key, make, &mut || match then {
+            Then::Keep => Next::Keep,
+            Then::Put => Next::Put(value.take().expect("it is asked once")),
+            Then::Remove => Next::Remove,
+        });
+        match computed {
+            Computed::Absent => Computed::Absent,
+            Computed::Kept => Computed::Kept,
+            Computed::Inserted => Computed::Inserted,
+            Computed::Replaced(old) => Computed::Replaced(old.id),
+            Computed::Removed(old) => Computed::Removed(old.id),
+            Computed::Refused => Computed::Refused,
+            other => unreachable!("{other:?}"),
+        }
     }
 
     pub(crate) fn get_mut(&mut self, id: &Id, change: Option<Change>) -> Option<u64> {

@@ -8,7 +8,7 @@
 
 use crate::naive::{Model, Need, UNITS};
 use crate::pile::{Item, Pile};
-use crate::time::{end_after, seen_after, tick_of};
+use crate::time::{NEVER, end_after, seen_after, tick_of};
 use crate::world::counted::Told;
 use crate::world::counted::nanos;
 use brimful::{Cause, Swept};
@@ -38,7 +38,7 @@ impl Model {
     pub(crate) fn usual_life(&self, id: u32, value: u64) -> u64 {
         let life = self
             .lives
-            .and_then(|lives| lives.rules(id, value).or(lives.to_live));
+            .and_then(|lives| lives.rules(id, value, None).or(lives.to_live));
         life.map_or(u64::MAX, nanos)
     }
 
@@ -90,7 +90,14 @@ impl Model {
         };
         self.rulings += u64::from(self.rules());
         self.used(id);
-        self.set_life(id, self.usual_life(id, value))
+        let left = match self.get_mut(id).last() {
+            NEVER => Duration::MAX,
+            end => Duration::from_nanos(end - self.now_of(id)),
+        };
+        let ruled = self
+            .lives
+            .and_then(|lives| lives.rules(id, value, Some(left)));
+        ruled.is_none_or(|life| self.set_life(id, nanos(life)))
     }
 
     /// A new life from now; says whether there is one.

@@ -1,12 +1,12 @@
 //! The model: shards as `Vec`s, sums taken anew, and what was told followed and
 //! held against the rules wherever the rules leave a choice.
 
-use crate::door::{Back, Change, Seen, Verdict};
+use crate::door::{Back, Change, Seen, Then, Verdict};
 use crate::op::{Config, Extras};
 use crate::pile::{Comes, Item, Pile};
 use crate::time::{Lives, NEVER};
 use crate::world::counted::{Id, Spread, Told};
-use brimful::{Cause, Reason, Snapshot, Updated};
+use brimful::{Cause, Computed, Reason, Snapshot, Updated};
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::time::Duration;
@@ -594,6 +594,36 @@ impl Model {
             false => Updated::Absent,
             true if self.change(id, Some(change)) && self.renew(id) => Updated::Kept(()),
             true => Updated::Refused(()),
+        }
+    }
+
+    pub(crate) fn compute(
+        &mut self,
+        change: Option<Change>,
+        then: Then,
+        offer: Offer,
+    ) -> Computed<u64> {
+        let id = offer.id;
+        self.tell_home(id);
+        let found = self.look_up(id);
+        if found {
+            self.work_before_change(id);
+        }
+        let stayed = found && self.change(id, change);
+        match then {
+            Then::Put => {
+                self.weighings += u64::from(self.weighed);
+                self.rulings += u64::from(self.rules());
+                match self.insert(offer) {
+                    Ok(Some(old)) => Computed::Replaced(old),
+                    Ok(None) => Computed::Inserted,
+                    Err(_) => Computed::Refused,
+                }
+            }
+            _ if !found => Computed::Absent,
+            Then::Remove if stayed => Computed::Removed(self.leave(id, Cause::Removed).value),
+            Then::Keep if stayed && self.renew(id) => Computed::Kept,
+            Then::Keep | Then::Remove => Computed::Refused,
         }
     }
 

@@ -129,7 +129,9 @@ fn living<F: brimful::Form<Timed = F>>(
         builder = builder.time_to_live(to_live);
     }
     if lives.rule.is_some() {
-        let rule = move |key: &Key, value: &Val| ask(lives.rules(key.id.0, value.id));
+        let rule = move |key: &Key, value: &Val, left: Option<_>| {
+            ask(lives.rules(key.id.0, value.id, left))
+        };
         builder = builder.ttl_with(rule);
     }
     if lives.on_read.is_some() {

@@ -1,6 +1,6 @@
 //! A cache and its model, driven side by side.
 
-use crate::door::{Back, Change, Face, Or, Seen, Verdict};
+use crate::door::{Back, Change, Face, Or, Seen, Then, Verdict};
 use crate::naive::{Model, Offer};
 use crate::op::{Config, Op};
 use crate::pile::Pile;
@@ -8,7 +8,7 @@ use crate::time::{Lives, NEVER};
 use crate::world::counted::nanos;
 use crate::world::counted::{Id, Key, Val, WORLD, next_value};
 use crate::world::random::mix;
-use brimful::{Cause, ManualClock};
+use brimful::{Cause, ManualClock, Updated};
 use std::time::Duration;
 
 /// A cache and its model, side by side.
@@ -123,6 +123,7 @@ impl Rig {
             Op::TryInsertWeighted(key, n, m) => self.try_insert_weighted(key, n, m),
             Op::GetOrInsertWith(key, n) => self.get_or_insert_with(self.id(key), n),
             Op::Entry(key, n, m) => self.entry(key, n, m),
+            Op::Compute(key, n, m) => self.compute(key, n, m),
             Op::Update(key, n) => self.update(self.id(key), n),
             Op::GetMut(key, n) if self.door.is_unsync() => self.get_mut(self.id(key), n),
             Op::GetMut(key, n) => self.update(self.id(key), n),
@@ -372,9 +373,13 @@ impl Rig {
             // What the insert told later is not the update's to explain.
             let first_part = WORLD.with(|world| world.first_part.get());
             let of_insert = model.told.split_off(first_part);
-            let _ = model.update(id, change, is_unsync);
+            let updated = model.update(id, change, is_unsync);
             assert_eq!(model.told.front(), None, "told, but did not leave");
             model.told = of_insert;
+            if !is_unsync && updated == Updated::Kept(()) {
+                // `Cache` has cloned what it changed, and does not look it up again.
+                return assert_eq!(got, Ok(change.id));
+            }
         }
         let found = model.read(id);
         let expected = found.map_or_else(|| model.insert_if_absent(offer), Ok);
@@ -394,6 +399,16 @@ impl Rig {
         let got = self.once(|door| door.update(&Id(id), change));
         let is_unsync = self.door.is_unsync();
         assert_eq!(got, self.hear().update(id, change, is_unsync));
+    }
+
+    pub(crate) fn compute(&mut self, key: u16, n: u16, m: u16) {
+        let key = self.key(key);
+        let then = [Then::Keep, Then::Put, Then::Put, Then::Remove][m as usize % 4];
+        let change = (m / 4 % 2 == 0).then(|| self.change(n));
+        let value = Val::new(self.heft(m / 8));
+        let offer = self.offer_if_absent(&key, &value);
+        let got = self.once(|door| door.compute(key, change, then, value));
+        assert_eq!(got, self.hear().compute(change, then, offer));
     }
 
     pub(crate) fn get_mut(&mut self, id: u32, n: u16) {

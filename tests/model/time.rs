@@ -5,17 +5,16 @@ use crate::world::random::mix;
 use brimful::{Clock, ManualClock};
 use std::time::Duration;
 
-/// What the end of a life is rounded up to, the grain in which the wheel sees
+/// What the end of a life is rounded down to, the grain in which the wheel sees
 /// it, and the end of what does not end.
-pub(crate) const TICK: u64 = 1 << 10;
+pub(crate) const TICK: u64 = 1_000;
 pub(crate) const BEAT: u64 = 1 << 20;
-pub(crate) const NEVER: u64 = u64::MAX - (TICK - 1);
+pub(crate) const NEVER: u64 = (u64::MAX >> 10) * TICK;
 
 /// When a life that begins now ends.
 pub(crate) fn end_after(now: u64, life: u64) -> u64 {
     let end = u128::from(now) + u128::from(life);
-    let ticks = end.div_ceil(u128::from(TICK));
-    u64::try_from(ticks * u128::from(TICK)).map_or(NEVER, |end| end.min(NEVER))
+    u64::try_from(end).map_or(NEVER, |end| tick_of(end).min(NEVER))
 }
 
 /// The first moment at which the wheel must have found what ended at `end`.
@@ -95,8 +94,10 @@ impl Lives {
         Duration::from_nanos(nanos)
     }
 
-    pub(crate) fn rules(self, id: u32, value: u64) -> Option<Duration> {
-        self.answer(self.rule?, id, value, 3)
+    /// What the rule says of a value that is stored, or was changed and has so much left.
+    pub(crate) fn rules(self, id: u32, value: u64, left: Option<Duration>) -> Option<Duration> {
+        let heard = left.map_or(0, |left| mix(left.as_nanos() as u64 | 1));
+        self.answer(self.rule?, id, value ^ heard, 3)
     }
 
     pub(crate) fn rules_read(self, id: u32, value: u64) -> Option<Duration> {

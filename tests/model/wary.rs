@@ -1,6 +1,6 @@
 //! The rig for keys that contradict themselves, with less to compare.
 
-use crate::door::Or;
+use crate::door::{Or, Then};
 use crate::op::Op;
 use crate::rig::Rig;
 use crate::world::counted::{Id, Val, WORLD};
@@ -61,6 +61,12 @@ impl Wary {
             Op::Update(key, n) => {
                 let (id, change) = (Id(rig.id(key)), rig.change(n));
                 let _ = rig.door.update(&id, change);
+            }
+            Op::Compute(key, n, m) => {
+                let change = Some(rig.change(n));
+                let (key, value) = fresh(rig, key, m);
+                let then = [Then::Keep, Then::Put, Then::Remove][m as usize % 3];
+                let _ = rig.door.compute(key, change, then, value);
             }
             Op::Extend(key, n, m) => {
                 let entries = (0..m % 5).map(|i| fresh(rig, key.wrapping_add(i), n));

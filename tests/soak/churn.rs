@@ -219,7 +219,7 @@ fn weights_that_swing_leave_memory_bounded() {
 /// Fills a cache of bytes and turns it over; the bytes live for each byte charged.
 ///
 /// At every sample the cache takes no more than its capacity and 256 KiB.
-fn covers<K, V, P>(name: &str, capacity: u64, entry: impl Fn(u64, &mut Random) -> (K, V))
+pub(crate) fn covers<K, V, P>(name: &str, capacity: u64, entry: impl Fn(u64, &mut Random) -> (K, V))
 where
     K: HeapSize + Hash + Eq + Clone,
     V: HeapSize,

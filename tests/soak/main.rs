@@ -2,6 +2,8 @@
 //! whatever it measures stands in this binary, and its tests run one at a time.
 //!
 //! `churn`: entries that come and go, and bytes charged. `time`: lives in the long run.
+//! `heap_size`: what is told of a value and what is allocated for it;
+//! `heap_size_of_crates`: the same of types of other crates.
 //! `expiry_memory`: what a life costs. `load_soak`: what loads leave, with panics injected.
 
 #[path = "../world/mod.rs"]
@@ -10,6 +12,15 @@ mod world;
 
 mod churn;
 mod expiry_memory;
+mod heap_size;
+#[cfg(any(
+    feature = "arcstr",
+    feature = "bytes",
+    feature = "compact_str",
+    feature = "smallvec",
+    feature = "smol_str"
+))]
+mod heap_size_of_crates;
 mod load_soak;
 mod time;
 

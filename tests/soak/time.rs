@@ -75,7 +75,7 @@ fn weight_of(value: u64) -> u64 {
 }
 
 /// The rule reads the life off the value: none of its own, or from 33 ms to 9 s.
-fn rule(_: &u64, value: &u64) -> Option<Duration> {
+fn rule(_: &u64, value: &u64, _: Option<Duration>) -> Option<Duration> {
     (value >> 60 < 6).then(|| nanos(1 << (25 + value % 9)))
 }
 

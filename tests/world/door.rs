@@ -7,8 +7,8 @@
 use super::counted::{Id, Key, Spread, Val, hear, weigh};
 use brimful::policy::Policy;
 use brimful::{
-    Builder, Cache, Entries, Expiring, Form, Refused, Snapshot, Swept, Unit, Updated, Weighed,
-    Weight, unsync,
+    Builder, Cache, Computed, Entries, Expiring, Form, Next, Refused, Snapshot, Swept, Unit,
+    Updated, Weighed, Weight, unsync,
 };
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
@@ -50,6 +50,13 @@ pub(crate) trait Door<K, V, Q = K> {
         or: Or<'_, V>,
     ) -> Result<V, Refused<K, V>>;
     fn update(&mut self, key: &Q, change: Change<'_, V>) -> Updated<()>;
+    /// Changes the value that is there, if there is a change, then does what `next` says.
+    fn compute(
+        &mut self,
+        key: K,
+        change: Option<Change<'_, V>>,
+        next: &mut dyn FnMut() -> Next<V>,
+    ) -> Computed<V>;
     /// Looks through a guard, and changes the value by it if there is a change.
     fn get_mut(&mut self, key: &Q, look: &mut dyn FnMut(&V), change: Option<Change<'_, V>>)
     -> bool;
@@ -261,6 +268,19 @@ macro_rules! doors {
             fn update(&mut self, key: &Q, change: Change<'_, V>) -> Updated<()> {
                 self.cache.update(key, |value| change(value))
             }
+            fn compute(
+                &mut self,
+                key: K,
+                change: Option<Change<'_, V>>,
+                next: &mut dyn FnMut() -> Next<V>,
+            ) -> Computed<V> {
+                self.cache.compute(key, |value| {
+                    if let (Some(value), Some(change)) = (value, change) {
+                        change(value);
+                    }
+                    next()
+                })
+            }
             fn remove(&mut self, key: &Q) -> Option<V> {
                 self.cache.remove(key)
             }
@@ -378,10 +398,16 @@ doors! { Cache:
         change: Option<Change<'_, V>>,
         or: Or<'_, V>,
     ) -> Result<V, Refused<K, V>> {
-        let mut entry = self.cache.entry(key);
-        if let Some(change) = change {
-            entry = entry.and_modify(|value| change(value));
-        }
+        let entry = self.cache.entry(key);
+        let Some(change) = change else {
+            super::counted::part();
+            return Ok(match or {
+                Or::Insert(make) => entry.or_insert(make()),
+                Or::InsertWith(load) => entry.or_insert_with(load),
+                Or::Default => entry.or_default(),
+            });
+        };
+        let entry = entry.and_modify(|value| change(value));
         super::counted::part();
         Ok(match or {
             Or::Insert(make) => entry.or_insert(make()),

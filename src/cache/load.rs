@@ -322,7 +322,7 @@ where
     /// Whether a value is not yet to be refreshed.
     #[inline]
     pub(super) fn is_fresh(&self, entry: &Entry<K, V, F>, now: Moment) -> bool {
-        !Shard::<K, V, F>::has_age(entry.extra(), self.door.expiry.refresh_after, now)
+        !Shard::<K, V, F>::has_age(entry.extra(), self.door.expiry.refresh_after(), now)
     }
 
     /// A clone of a value that is stale, or where a rule is asked about reads, unless it

@@ -107,7 +107,7 @@ where
     fn is_due(&self, slot: Slot, tag: Tag) -> bool {
         let (expiry, shard) = (&self.door.expiry, &self.shard);
         expiry.refreshes()
-            && shard.is_stale(slot, expiry.refresh_after)
+            && shard.is_stale(slot, expiry.refresh_after())
             && !shard.flights.are_paused(tag, shard.now())
     }
 

@@ -192,6 +192,64 @@ pub enum LoadError<E> {
     TimedOut,
 }
 
+impl<E> LoadError<E> {
+    /// The loader's error, if it failed.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::<u32, u32>::new(100);
+    /// let error = cache.try_get_or_insert_with(&1, || Err("no route")).unwrap_err();
+    /// assert_eq!(error.into_failed(), Some("no route"));
+    /// ```
+    #[must_use]
+    pub fn into_failed(self) -> Option<E> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Cycle | Self::TimedOut => None,
+        }
+    }
+
+    /// The same with another error of the loader's.
+    ///
+    /// ```
+    /// use brimful::LoadError;
+    ///
+    /// let failed = LoadError::Failed("no route").map(str::len);
+    /// assert_eq!(failed, LoadError::Failed(8));
+    /// ```
+    #[must_use]
+    pub fn map<T>(self, change: impl FnOnce(E) -> T) -> LoadError<T> {
+        match self {
+            Self::Failed(error) => LoadError::Failed(change(error)),
+            Self::Cycle => LoadError::Cycle,
+            Self::TimedOut => LoadError::TimedOut,
+        }
+    }
+}
+
+/// So that `?` takes it where a loader reads files or sockets.
+///
+/// ```
+/// use brimful::Cache;
+///
+/// fn text(cache: &Cache<String, String>, path: &str) -> std::io::Result<String> {
+///     Ok(cache.try_get_or_insert_with(path, || std::fs::read_to_string(path))?)
+/// }
+/// let missing = text(&Cache::new(10), "/no/such/file").unwrap_err();
+/// assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
+/// ```
+impl From<LoadError<Self>> for std::io::Error {
+    /// The loader's error; a cycle as [`Deadlock`](std::io::ErrorKind::Deadlock), and
+    /// [`TimedOut`](std::io::ErrorKind::TimedOut).
+    fn from(error: LoadError<Self>) -> Self {
+        let kind = match error {
+            LoadError::Failed(failed) => return failed,
+            LoadError::Cycle => std::io::ErrorKind::Deadlock,
+            LoadError::TimedOut => std::io::ErrorKind::TimedOut,
+        };
+        Self::new(kind, error.map(|_| "it did not fail").to_string())
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for LoadError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -55,6 +55,7 @@ mod flight;
 mod form;
 pub mod guide;
 mod hash;
+mod key;
 mod lanes;
 mod leave;
 pub mod policy;
@@ -83,6 +84,7 @@ pub use expiry::Swept;
 pub use form::{Aged, Expiring, Form, Timed, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
+pub use key::ToKey;
 pub use stats::{Ages, Growth, Snapshot};
 pub use unit::{Bytes, BytesBy, Entries, Unit, Units, Weight};
 

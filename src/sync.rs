@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// What keys and values may be made of. It is weighed, and part of no protocol.
 pub(crate) mod of_values {
-    pub(crate) use std::sync::{Mutex, OnceLock, PoisonError, RwLock, TryLockError, atomic};
+    pub(crate) use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, TryLockError, atomic};
     pub(crate) use std::thread::ThreadId;
 }
 

@@ -33,6 +33,7 @@ use crate::flight::chain::{Chain, Cycle, Wait};
 use crate::flight::{Asked, Failure, Flight, Joined};
 use crate::form::Form;
 use crate::hash::Hashed;
+use crate::key::ToKey;
 use crate::leave::outbox::Outbox;
 use crate::policy::{Slot, Tag};
 use crate::reentry::{self, Mark};
@@ -108,6 +109,32 @@ enum Boarding<'a, K, V, F: Form, S> {
     Cycle,
 }
 
+/// Whether a value that is there is right: the user's, called under a mark where a lock is held.
+pub(super) type Valid<'a, V> = &'a (dyn Fn(&V) -> bool + Sync);
+
+/// What a loading call asks for beside its key.
+pub(super) struct How<'a, V, E> {
+    pub(super) sharing: Sharing<E>,
+    /// A value that is not valid counts as absent.
+    pub(super) valid: Option<Valid<'a, V>>,
+}
+
+impl<'a, V, E> How<'a, V, E> {
+    /// Each value is valid, and no failure is shared. It lives as long as this borrow of the cache,
+    /// which a caller's future has too.
+    pub(super) fn plain<K, F: Form, S>(_cache: &'a Cache<K, V, F, S>) -> Self {
+        Self {
+            sharing: Sharing::NO,
+            valid: None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_valid(&self, value: &V) -> bool {
+        self.valid.is_none_or(|valid| valid(value))
+    }
+}
+
 impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
@@ -123,20 +150,20 @@ where
         hashed: Hashed,
         key: &Q,
         most: Option<Duration>,
-        sharing: Sharing<E>,
+        how: How<'_, V, E>,
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>>
     where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: ToKey<K> + ?Sized,
         V: Clone,
     {
         let mut load = pin!(Some(async move { load() }));
         let loading = async {
-            match self.seek(hashed, key, sharing).await? {
+            match self.seek(hashed, key, &how).await? {
                 Sought::Value(value) => Ok(value),
                 Sought::Lead(leading) => {
                     let loaded = |loaded| loaded;
-                    leading.run(key, load.as_mut(), loaded, sharing).await
+                    leading.run(key, load.as_mut(), loaded, how.sharing).await
                 }
             }
         };
@@ -150,20 +177,20 @@ where
         &self,
         hashed: Hashed,
         key: &Q,
-        sharing: Sharing<E>,
+        how: &How<'_, V, E>,
     ) -> Result<Sought<'_, K, V, F, S>, LoadError<E>>
     where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: ToKey<K> + ?Sized,
         V: Clone,
     {
         loop {
-            match self.board(hashed, key) {
+            match self.board(hashed, key, how.valid) {
                 Boarding::Sought(sought) => return Ok(sought),
                 Boarding::Cycle => return Err(LoadError::Cycle),
                 Boarding::Waits(waiting) => match waiting.await {
                     Waited::Sought(sought) => return Ok(sought),
                     Waited::Failed(failure) => {
-                        if let Some(error) = sharing.taken(&failure) {
+                        if let Some(error) = how.sharing.taken(&failure) {
                             return Err(LoadError::Failed(error));
                         }
                     }
@@ -175,19 +202,30 @@ where
 
     /// One look, with a key made before the lock for a flight to keep. It is dropped after
     /// the lock if there is no need of it.
-    fn board<Q>(&self, hashed: Hashed, key: &Q) -> Boarding<'_, K, V, F, S>
+    fn board<Q>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        valid: Option<Valid<'_, V>>,
+    ) -> Boarding<'_, K, V, F, S>
     where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: ToKey<K> + ?Sized,
         V: Clone,
     {
-        let (boarding, spare) = self.look(hashed, key, key.to_owned());
+        let (boarding, spare) = self.look(hashed, key, key.to_key(), valid);
         after_dropping(spare, boarding)
     }
 
-    /// Under one lock: the value, else a place in the queue of the key's flight, else the
-    /// lead of a new one, as for a value that is due to be refreshed. The hit or miss was
+    /// Under one lock: the value, if it is valid, else a place in the queue of the key's flight,
+    /// else the lead of a new one, as for a value that is due to be refreshed. The hit or miss was
     /// counted before. Hands the `own` key back if it was not needed.
-    fn look<Q>(&self, hashed: Hashed, key: &Q, own: K) -> (Boarding<'_, K, V, F, S>, Option<K>)
+    fn look<Q>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        own: K,
+        valid: Option<Valid<'_, V>>,
+    ) -> (Boarding<'_, K, V, F, S>, Option<K>)
     where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
@@ -198,8 +236,13 @@ where
         let _mark = Mark::set_in_debug();
         let found = shard.slot(tag, is);
         let due = found.is_some_and(|slot| self.is_due(&mut shard, slot, tag, is));
+        let entry = found.and_then(|slot| shard.entry(slot));
+        let is_valid = entry.is_some_and(|entry| {
+            let _mark = valid.map(|_| Mark::set());
+            valid.is_none_or(|valid| valid(entry.value()))
+        });
         match found {
-            Some(slot) if !due => {
+            Some(slot) if is_valid && !due => {
                 shard.touch(slot);
                 shard.put_off_idle(slot);
                 if let Some(entry) = shard.entry(slot) {
@@ -207,8 +250,8 @@ where
                     return (Boarding::Sought(value), Some(own));
                 }
             }
-            Some(_) => {}
-            None => match shard.flights.join(tag, is) {
+            Some(_) if is_valid => {}
+            _ => match shard.flights.join(tag, is) {
                 Ok(Some(joined)) => {
                     let waiting = Waiting::new(self, hashed, joined);
                     return (Boarding::Waits(waiting), Some(own));
@@ -219,7 +262,7 @@ where
         }
         let chain = Chain::begin();
         let flight = shard.flights.take_off(tag, own, chain.load());
-        let leading = Leading::new(self, hashed, flight, chain, due);
+        let leading = Leading::new(self, hashed, flight, chain, due && is_valid);
         (Boarding::Sought(Sought::Lead(leading)), None)
     }
 
@@ -233,7 +276,7 @@ where
     ) -> bool {
         F::AGED
             && self.door.expiry.refreshes()
-            && shard.is_stale(slot, self.door.expiry.refresh_after)
+            && shard.is_stale(slot, self.door.expiry.refresh_after())
             && !shard.flights.are_paused(tag, shard.now())
             && !shard.flights.are_loading(tag, is)
     }
@@ -424,12 +467,12 @@ where
         sharing: Sharing<E>,
     ) -> Result<V, LoadError<E>>
     where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: ToKey<K> + ?Sized,
         Fut: Future,
     {
         let (began, loaded) = self.load(load).await;
         match finish(loaded) {
-            Ok(value) => Ok(self.land(|| key.to_owned(), value, Some(began))),
+            Ok(value) => Ok(self.land(|| key.to_key(), value, Some(began))),
             Err(error) => self.fail(key, error, sharing),
         }
     }
@@ -444,7 +487,7 @@ where
         sharing: Sharing<E>,
     ) -> Result<V, LoadError<E>>
     where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: ToKey<K> + ?Sized,
         Fut: Future,
     {
         let mut load = Some(load);
@@ -545,7 +588,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
             offer: Offer {
                 tag,
                 weight: 1,
-                life: cache.door.expiry.to_live,
+                life: cache.door.expiry.to_live(),
                 keeps_life: refreshes,
                 pair: None,
                 only_if_absent: false,

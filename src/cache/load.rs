@@ -12,12 +12,13 @@
 //! last polled with, and a call that leads polls its caller's future itself, in a box. They
 //! allocate nothing on a hit, and are little larger than the load that they are given.
 
-use super::lead::{Sharing, Sought};
+use super::lead::{How, Sharing, Sought, Valid};
 use super::{Cache, lock_at};
 use crate::clock::{Glance, Moment};
 use crate::error::LoadError;
 use crate::form::Form;
 use crate::hash::Hashed;
+use crate::key::ToKey;
 use crate::shard::Shard;
 use crate::table::{Entry, Look};
 use crate::unwind::after_dropping;
@@ -86,7 +87,7 @@ where
     #[track_caller]
     pub fn get_or_insert_with<Q>(&self, key: &Q, load: impl FnOnce() -> V) -> V
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + ToKey<K> + ?Sized,
         V: Clone,
     {
         infallibly(self.load(key).with(|| Ok(load())))
@@ -120,7 +121,7 @@ where
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + ToKey<K> + ?Sized,
         V: Clone,
     {
         self.load(key).with(load)
@@ -160,10 +161,10 @@ where
         load: impl Future<Output = V>,
     ) -> impl Future<Output = V>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + ToKey<K> + ?Sized,
         V: Clone,
     {
-        self.loading(key, load, Ok, infallibly, Sharing::NO)
+        self.loading(key, load, Ok, infallibly, How::plain(self))
     }
 
     /// The value under the key; if there is none, that of the future `load`, which can fail:
@@ -189,10 +190,16 @@ where
         load: impl Future<Output = Result<V, E>>,
     ) -> impl Future<Output = Result<V, LoadError<E>>>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + ToKey<K> + ?Sized,
         V: Clone,
     {
-        self.loading(key, load, |loaded| loaded, |loaded| loaded, Sharing::NO)
+        self.loading(
+            key,
+            load,
+            |loaded| loaded,
+            |loaded| loaded,
+            How::plain(self),
+        )
     }
 
     /// A load of the key by a loader that can fail: how, the call that follows says.
@@ -210,9 +217,13 @@ where
     #[inline]
     pub fn load<'a, Q>(&'a self, key: &'a Q) -> Load<'a, Q, K, V, F, S>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + ToKey<K> + ?Sized,
     {
-        Load { cache: self, key }
+        Load {
+            cache: self,
+            key,
+            valid: None,
+        }
     }
 
     /// A task's call: `finish` makes a value of what `load` comes to, `then` the answer.
@@ -228,29 +239,40 @@ where
         load: Fut,
         finish: impl FnOnce(Fut::Output) -> Result<V, E>,
         then: impl FnOnce(Result<V, LoadError<E>>) -> T,
-        sharing: Sharing<E>,
+        how: How<'_, V, E>,
     ) -> impl Future<Output = T>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + ToKey<K> + ?Sized,
         V: Clone,
         Fut: Future,
     {
         async move {
             let hashed = self.hash(key);
-            let sought = match self.read_unless_due(hashed, key) {
+            let sought = match self.read_if_valid(hashed, key, &how) {
                 Some(value) => Ok(Sought::Value(value)),
-                None => self.seek(hashed, key, sharing).await,
+                None => self.seek(hashed, key, &how).await,
             };
             then(match sought {
                 Ok(Sought::Lead(leading)) => {
                     leading
-                        .run_boxed(key, Box::pin(load), finish, sharing)
+                        .run_boxed(key, Box::pin(load), finish, how.sharing)
                         .await
                 }
                 Ok(Sought::Value(value)) => Ok(after_dropping(load, value)),
                 Err(error) => Err(after_dropping(load, error)),
             })
         }
+    }
+
+    /// A clone of the value, unless it is not valid or due to be refreshed.
+    #[inline]
+    fn read_if_valid<Q, E>(&self, hashed: Hashed, key: &Q, how: &How<'_, V, E>) -> Option<V>
+    where
+        Q: Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        let found = self.read_unless_due(hashed, key)?;
+        how.is_valid(&found).then_some(found)
     }
 
     /// A clone of the value, unless it is due to be refreshed.
@@ -300,7 +322,7 @@ where
     /// Whether a value is not yet to be refreshed.
     #[inline]
     pub(super) fn is_fresh(&self, entry: &Entry<K, V, F>, now: Moment) -> bool {
-        !Shard::<K, V, F>::has_age(entry.extra(), self.door.expiry.refresh_after, now)
+        !Shard::<K, V, F>::has_age(entry.extra(), self.door.expiry.refresh_after(), now)
     }
 
     /// A clone of a value that is stale, or where a rule is asked about reads, unless it
@@ -338,11 +360,12 @@ where
 pub struct Load<'a, Q: ?Sized, K, V, F: Form, S> {
     cache: &'a Cache<K, V, F, S>,
     key: &'a Q,
+    valid: Option<Valid<'a, V>>,
 }
 
 impl<'a, Q, K, V, F, S> Load<'a, Q, K, V, F, S>
 where
-    Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    Q: Hash + ToKey<K> + ?Sized,
     K: Hash + Eq,
     V: Clone,
     F: Form,
@@ -364,7 +387,8 @@ where
     /// ```
     #[inline]
     pub fn with<E>(self, load: impl FnOnce() -> Result<V, E>) -> Result<V, LoadError<E>> {
-        self.here(None, Sharing::NO, load)
+        let how = self.how(Sharing::NO);
+        self.here(None, how, load)
     }
 
     /// The value under the key, for a caller that waits at most so long for another's
@@ -394,7 +418,8 @@ where
         most: Duration,
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>> {
-        self.here(Some(most), Sharing::NO, load)
+        let how = self.how(Sharing::NO);
+        self.here(Some(most), how, load)
     }
 
     /// The value under the key; if there is none, that of the future `load`, stored under
@@ -417,8 +442,40 @@ where
         self,
         load: impl Future<Output = Result<V, E>>,
     ) -> impl Future<Output = Result<V, LoadError<E>>> {
-        let Self { cache, key } = self;
-        cache.loading(key, load, |loaded| loaded, |loaded| loaded, Sharing::NO)
+        let how = self.how(Sharing::NO);
+        self.cache
+            .loading(self.key, load, |loaded| loaded, |loaded| loaded, how)
+    }
+
+    /// A load that takes a value for which `valid` is false for absent: the key is loaded, as
+    /// after a miss, and the new value takes the place of the old.
+    ///
+    /// For values that go out of date by themselves, as a file does, and, by `&|_| false`, for
+    /// a load on demand; `load` may [`peek`](Cache::peek) at the old value. Callers who find the value
+    /// not valid share one load; its value is not asked about. Callers who don't ask have the old
+    /// value meanwhile. If the load fails the old value stays.
+    ///
+    /// `valid` is called for a clone without a lock; and, once that was false, before a load begins,
+    /// for the value that is there then, under the lock of its shard: there it must not call into any
+    /// brimful cache, and panics if it does.
+    ///
+    /// ```
+    /// let texts = brimful::Cache::<&str, (u32, String)>::new(100);
+    /// let text = |version: u32| {
+    ///     let valid = |(read, _): &(u32, String)| *read == version;
+    ///     let load = || Ok::<_, std::io::Error>((version, format!("text {version}")));
+    ///     texts.load(&"file").valid_if(&valid).with(load)
+    /// };
+    /// assert_eq!(text(1).unwrap().1, "text 1");
+    /// assert_eq!(text(1).unwrap().1, "text 1");
+    /// assert_eq!(text(2).unwrap().1, "text 2");
+    /// assert_eq!(texts.stats().loads(), 2);
+    /// ```
+    pub fn valid_if(self, valid: &'a (impl Fn(&V) -> bool + Sync)) -> Self {
+        Self {
+            valid: Some(valid),
+            ..self
+        }
     }
 
     /// A load whose failure is shared: of callers that wait for one such load none loads
@@ -445,17 +502,25 @@ where
     }
 
     #[inline]
+    fn how<E>(&self, sharing: Sharing<E>) -> How<'a, V, E> {
+        How {
+            sharing,
+            valid: self.valid,
+        }
+    }
+
+    #[inline]
     fn here<E>(
         self,
         most: Option<Duration>,
-        sharing: Sharing<E>,
+        how: How<'_, V, E>,
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>> {
-        let Self { cache, key } = self;
+        let Self { cache, key, .. } = self;
         let hashed = cache.hash(key);
-        match cache.read_unless_due(hashed, key) {
+        match cache.read_if_valid(hashed, key, &how) {
             Some(value) => Ok(after_dropping(load, value)),
-            None => cache.load_here(hashed, key, most, sharing, load),
+            None => cache.load_here(hashed, key, most, how, load),
         }
     }
 }
@@ -500,7 +565,7 @@ pub struct SharedLoad<'a, Q: ?Sized, K, V, F: Form, S>(Load<'a, Q, K, V, F, S>);
 
 impl<Q, K, V, F, S> SharedLoad<'_, Q, K, V, F, S>
 where
-    Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    Q: Hash + ToKey<K> + ?Sized,
     K: Hash + Eq,
     V: Clone,
     F: Form,
@@ -522,7 +587,8 @@ where
     where
         E: Clone + Send + Sync + 'static,
     {
-        self.0.here(None, Sharing::YES, load)
+        let how = self.0.how(Sharing::YES);
+        self.0.here(None, how, load)
     }
 
     /// As [`Load::within`].
@@ -548,7 +614,8 @@ where
     where
         E: Clone + Send + Sync + 'static,
     {
-        self.0.here(Some(most), Sharing::YES, load)
+        let how = self.0.how(Sharing::YES);
+        self.0.here(Some(most), how, load)
     }
 
     /// As [`Load::future`].
@@ -572,8 +639,9 @@ where
     where
         E: Clone + Send + Sync + 'static,
     {
-        let Load { cache, key } = self.0;
-        cache.loading(key, load, |loaded| loaded, |loaded| loaded, Sharing::YES)
+        let how = self.0.how(Sharing::YES);
+        let Load { cache, key, .. } = self.0;
+        cache.loading(key, load, |loaded| loaded, |loaded| loaded, how)
     }
 }
 

@@ -16,7 +16,7 @@
 //! A call waits only when it leads nothing any more, so two that want each other's
 //! keys never hang.
 
-use super::lead::{Leading, Sharing, Sought, after_emptying};
+use super::lead::{How, Leading, Sought, after_emptying};
 use super::load::infallibly;
 use super::{Cache, lock_at};
 use crate::clock::{Glance, Reading};
@@ -25,6 +25,7 @@ use crate::flight::Flight;
 use crate::flight::chain::Chain;
 use crate::form::Form;
 use crate::hash::Hashed;
+use crate::key::ToKey;
 use crate::reentry::Mark;
 use crate::sync::{self, Arc};
 use crate::unwind::{Panics, after_dropping};
@@ -128,7 +129,7 @@ where
         mut load: impl FnMut(&[&'q Q]) -> I,
     ) -> Vec<Option<V>>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
+        Q: Hash + ToKey<K> + ?Sized + 'q,
         V: Clone,
         I: IntoIterator<Item = (K, V)>,
     {
@@ -147,7 +148,7 @@ where
     /// ```
     pub fn load_many<'q, Q, N>(&self, keys: N) -> LoadMany<'_, N, K, V, F, S>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
+        Q: Hash + ToKey<K> + ?Sized + 'q,
         N: IntoIterator<Item = &'q Q>,
     {
         LoadMany { cache: self, keys }
@@ -161,7 +162,7 @@ where
         found: &mut Vec<Option<V>>,
     ) -> Result<(), LoadError<E>>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
+        Q: Hash + ToKey<K> + ?Sized + 'q,
         V: Clone,
         I: IntoIterator<Item = (K, V)>,
         Fut: Future<Output = Result<I, E>>,
@@ -176,8 +177,8 @@ where
             found[place] = found[first].clone();
         }
         for wanted in missing.later {
-            let sought = self.seek(wanted.hashed, wanted.key, Sharing::NO);
-            match sought.await? {
+            let how = How::plain(self);
+            match self.seek(wanted.hashed, wanted.key, &how).await? {
                 Sought::Value(value) => found[wanted.place] = Some(value),
                 Sought::Lead(leading) => {
                     Batch::of(self, wanted, leading).run(load, found).await?;
@@ -229,7 +230,7 @@ where
         found: &mut [Option<V>],
     ) -> Missing<'_, 'q, K, V, F, S, Q>
     where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: ToKey<K> + ?Sized,
         V: Clone,
     {
         let mut missing = Missing {
@@ -238,7 +239,7 @@ where
             later: Vec::new(),
         };
         let mut own: Vec<Option<K>> = Vec::with_capacity(wanted.len());
-        own.extend(wanted.iter().map(|wanted| Some(wanted.key.to_owned())));
+        own.extend(wanted.iter().map(|wanted| Some(wanted.key.to_key())));
         let mut unused = own.iter_mut();
         let now = self.now();
         for run in self.by_shard(&wanted) {
@@ -456,7 +457,7 @@ pub struct LoadMany<'a, N, K, V, F: Form, S> {
 
 impl<'q, Q, N, K, V, F, S> LoadMany<'_, N, K, V, F, S>
 where
-    Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized + 'q,
+    Q: Hash + ToKey<K> + ?Sized + 'q,
     N: IntoIterator<Item = &'q Q>,
     K: Hash + Eq,
     V: Clone,

@@ -12,12 +12,13 @@
 //! spawner that refuses work, or ends, strands no call.
 
 use super::Cache;
-use super::lead::{Leading, Sharing, Sought};
+use super::lead::{How, Leading, Sharing, Sought};
 use crate::error::LoadError;
 use crate::flight::Flight;
 use crate::flight::chain::Chain;
 use crate::form::Form;
 use crate::hash::Hashed;
+use crate::key::ToKey;
 use crate::reentry::Mark;
 use crate::sync::{self, Arc};
 use crate::unwind::{Panics, after_dropping};
@@ -62,7 +63,7 @@ where
         key: &'a Q,
     ) -> LoadOrRefresh<'a, Q, K, V, F, S>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + ToKey<K> + ?Sized,
     {
         LoadOrRefresh { cache: self, key }
     }
@@ -70,7 +71,7 @@ where
     /// The value; of one that is due to be refreshed the lead as well.
     fn find_or_take_off<Q>(self: &Arc<Self>, hashed: Hashed, key: &Q) -> Found<K, V, F, S>
     where
-        Q: Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: ToKey<K> + ?Sized,
     {
         if let Some(value) = self.read_unless_due(hashed, key) {
             return Found::Value(value);
@@ -78,7 +79,7 @@ where
         if !self.door.expiry.refreshes() {
             return Found::Nothing;
         }
-        let mut own = Some(key.to_owned());
+        let mut own = Some(key.to_key());
         let found = self.take_off_if_due(hashed, key, &mut own);
         after_dropping(own, found)
     }
@@ -145,7 +146,7 @@ pub struct LoadOrRefresh<'a, Q: ?Sized, K, V, F: Form, S> {
 
 impl<Q, K, V, F, S> LoadOrRefresh<'_, Q, K, V, F, S>
 where
-    Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    Q: Hash + ToKey<K> + ?Sized,
     K: Hash + Eq + Send + 'static,
     V: Clone + Send + 'static,
     F: Form,
@@ -187,10 +188,10 @@ where
         let Self { cache, key } = self;
         let hashed = cache.hash(key);
         match cache.find_or_take_off(hashed, key) {
-            Found::Nothing => cache.load_here(hashed, key, None, Sharing::NO, load),
+            Found::Nothing => cache.load_here(hashed, key, None, How::plain(cache), load),
             Found::Value(value) => Ok(after_dropping(load, value)),
             Found::Stale(value, refresh) => {
-                let key = key.to_owned();
+                let key = key.to_key();
                 let load = async move { load() };
                 // A leader never waits, so this never sleeps.
                 spawn(Box::new(move || {
@@ -251,11 +252,11 @@ where
             let hashed = cache.hash(key);
             let sought = match cache.find_or_take_off(hashed, key) {
                 Found::Stale(value, refresh) => {
-                    spawn(Box::pin(refresh.run(key.to_owned(), load)));
+                    spawn(Box::pin(refresh.run(key.to_key(), load)));
                     return Ok(value);
                 }
                 Found::Value(value) => Ok(Sought::Value(value)),
-                Found::Nothing => cache.seek(hashed, key, Sharing::NO).await,
+                Found::Nothing => cache.seek(hashed, key, &How::plain(cache)).await,
             };
             match sought {
                 Ok(Sought::Lead(leading)) => {

@@ -241,6 +241,51 @@ where
 }
 
 impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
+    /// Sets the time to live of values that are stored from now on; those that are there keep
+    /// their deadlines. It takes the place of [`time_to_live`](crate::Builder::time_to_live).
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60));
+    /// let cache = cache.clock(ManualClock::new()).build()?;
+    /// cache.insert("a", 1);
+    /// cache.set_time_to_live(Duration::from_secs(5));
+    /// cache.insert("b", 2);
+    /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(60)));
+    /// assert_eq!(cache.ttl("b"), Some(Duration::from_secs(5)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn set_time_to_live(&self, life: Duration) {
+        self.door.expiry.set_to_live(life);
+    }
+
+    /// Sets the age at which values are loaded anew, of all that are there and all that will be:
+    /// [`Duration::MAX`] means never. It takes the place of
+    /// [`refresh_after`](crate::Builder::refresh_after).
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::from_secs(60));
+    /// let cache = cache.clock(clock.clone()).build()?;
+    /// cache.insert(1, "old");
+    /// clock.advance(Duration::from_secs(10));
+    /// cache.get_or_insert_with(&1, || unreachable!());
+    /// cache.set_refresh_after(Duration::from_secs(10));
+    /// cache.get_or_insert_with(&1, || "new");
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn set_refresh_after(&self, age: Duration)
+    where
+        F: Form<Aged = F>,
+    {
+        self.door.expiry.set_refresh_after(age);
+    }
+
     /// How many entries are not past their deadline. It walks over all of them, one shard
     /// at a time under its lock; [`len`](Cache::len) also counts those not yet swept.
     ///

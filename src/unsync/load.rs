@@ -3,9 +3,9 @@
 use super::Cache;
 use crate::error::Refused;
 use crate::form::Form;
+use crate::key::ToKey;
 use crate::policy::{Slot, Tag};
 use crate::unwind::after_dropping;
-use hashbrown::Equivalent;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hash};
 
@@ -36,7 +36,7 @@ where
         load: impl FnOnce() -> V,
     ) -> Result<&V, Refused<K, V>>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + ToKey<K> + ?Sized,
     {
         let loaded = self.try_get_or_insert_with(key, || Ok(load()));
         loaded.unwrap_or_else(|never: Infallible| match never {})
@@ -63,7 +63,7 @@ where
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<Result<&V, Refused<K, V>>, E>
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + ToKey<K> + ?Sized,
     {
         let hashed = self.hash(key);
         let is = |found: &K| key.equivalent(found);
@@ -75,8 +75,8 @@ where
                 Ok(value) => {
                     self.shard.flights.end_pause(hashed.tag());
                     let mut offer = match stale {
-                        true => self.door.offer_refreshed(hashed, key.to_owned(), value),
-                        false => self.door.offer(hashed, key.to_owned(), value),
+                        true => self.door.offer_refreshed(hashed, key.to_key(), value),
+                        false => self.door.offer(hashed, key.to_key(), value),
                     };
                     self.insert_offer(&mut offer).map(|(slot, _)| slot)
                 }
@@ -107,7 +107,7 @@ where
     fn is_due(&self, slot: Slot, tag: Tag) -> bool {
         let (expiry, shard) = (&self.door.expiry, &self.shard);
         expiry.refreshes()
-            && shard.is_stale(slot, expiry.refresh_after)
+            && shard.is_stale(slot, expiry.refresh_after())
             && !shard.flights.are_paused(tag, shard.now())
     }
 

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 /// From the ground up.
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "processor", "room", "unit", "cause", "error"],
-    &["reentry", "hash", "budget", "stats", "clock", "unwind"],
+    &[
+        "reentry", "hash", "key", "budget", "stats", "clock", "unwind",
+    ],
     &["expiry", "policy", "leave", "flight", "lanes"],
     &["form"],
     &["table"],

@@ -17,7 +17,7 @@ use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -1511,4 +1511,114 @@ fn counted_values_all_come_home() {
     }
     drop(cache);
     assert_eq!(ledger.live(), 0);
+}
+
+// ---- values that must be right ----
+
+/// A walker of a directory tree: it wants what is cached unless the directory has changed.
+#[test]
+fn a_value_that_is_not_valid_is_loaded_anew_once_for_all_who_find_it_so() {
+    ends(|| {
+        let cache = cache::<u64>();
+        cache.insert(1, 10);
+        let (loads, began) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(2)));
+        let callers: Vec<_> = (0..4)
+            .map(|n| {
+                let (loads, began) = (Arc::clone(&loads), Arc::clone(&began));
+                go(&cache, move |cache| {
+                    let load = || {
+                        loads.fetch_add(1, SeqCst);
+                        began.wait();
+                        // Who does not ask has the old value meanwhile.
+                        assert_eq!(cache.get_or_insert_with(&1, || unreachable!()), 10);
+                        until(|| waits(cache) == 3);
+                        Ok::<_, ()>(20)
+                    };
+                    let valid = |value: &u64| *value > 10;
+                    if n % 2 == 0 {
+                        return cache.load(&1).valid_if(&valid).with(load);
+                    }
+                    block_on(cache.load(&1).valid_if(&valid).future(async { load() }))
+                })
+            })
+            .collect();
+        began.wait();
+        for caller in callers {
+            assert_eq!(caller.join().unwrap(), Ok(20));
+        }
+        assert_eq!((loads.load(SeqCst), cache.get(&1)), (1, Some(20)));
+        let stats = cache.stats();
+        assert_eq!((stats.loads(), stats.refreshes()), (1, 0));
+        assert_eq!(stats.departures(Cause::Replaced), 1);
+        cache.check();
+    });
+}
+
+#[test]
+fn a_load_on_demand_sees_the_old_value_and_keeps_it_if_it_fails() {
+    let cache = cache::<u64>();
+    cache.insert(1, 10);
+    let anew = |loaded: Result<u64, &'static str>| {
+        let load = || {
+            assert_eq!(cache.peek(&1), Some(10));
+            loaded
+        };
+        cache.load(&1).valid_if(&|_| false).with(load)
+    };
+    assert_eq!(anew(Err("no route")), Err(LoadError::Failed("no route")));
+    assert_eq!(cache.peek(&1), Some(10));
+    let shared = cache.load(&1).valid_if(&|_| false).shared();
+    assert_eq!(shared.with(|| Err("none")), Err(LoadError::Failed("none")));
+    assert_eq!(anew(Ok(11)), Ok(11));
+    assert_eq!(cache.peek(&1), Some(11));
+    // What is absent is loaded, and nobody is asked.
+    let unasked = |_: &u64| -> bool { unreachable!("there is no value") };
+    let load = || Ok::<_, ()>(2);
+    assert_eq!(cache.load(&2).valid_if(&unasked).with(load), Ok(2));
+    cache.check();
+}
+
+/// Written meanwhile, the value that is loaded goes to its callers and is not stored.
+#[test]
+fn a_load_of_what_is_not_valid_is_detached_by_a_write() {
+    let cache = cache::<u64>();
+    cache.insert(1, 10);
+    let load = || {
+        cache.insert(1, 30);
+        Ok::<_, ()>(20)
+    };
+    assert_eq!(
+        cache.load(&1).valid_if(&|value| *value > 10).with(load),
+        Ok(20)
+    );
+    assert_eq!(cache.get(&1), Some(30));
+    // One that has become valid by the time of the lock is not loaded.
+    let asked = AtomicUsize::new(0);
+    let by_the_second = |_: &u64| asked.fetch_add(1, SeqCst) > 0;
+    let load = || -> Result<u64, ()> { unreachable!("it is valid by now") };
+    assert_eq!(cache.load(&1).valid_if(&by_the_second).with(load), Ok(30));
+    cache.check();
+}
+
+/// It is asked without a lock, and then under one.
+#[test]
+fn who_says_whether_a_value_is_valid_may_panic_and_may_not_call_a_cache() {
+    let cache = cache::<u64>();
+    cache.insert(1, 10);
+    let asked = AtomicUsize::new(0);
+    let calls = |_: &u64| {
+        if asked.fetch_add(1, SeqCst) == 1 {
+            cache.get(&2);
+        }
+        false
+    };
+    let load = || Ok::<u64, ()>(20);
+    let refused = panic_of(|| _ = cache.load(&1).valid_if(&calls).with(load));
+    assert!(refused.contains("brimful"), "{refused}");
+    assert_eq!(asked.load(SeqCst), 2);
+    let panics = |_: &u64| -> bool { panic!("asked in vain") };
+    let panic = panic_of(|| _ = cache.load(&1).valid_if(&panics).with(load));
+    assert_eq!((panic.as_str(), cache.get(&1)), ("asked in vain", Some(10)));
+    assert_eq!(cache.load(&1).valid_if(&|_| false).with(load), Ok(20));
+    cache.check();
 }

@@ -282,10 +282,8 @@ impl Borrow<Id> for Key {
     }
 }
 
-impl ToOwned for Id {
-    type Owned = Key;
-
-    fn to_owned(&self) -> Key {
+impl brimful::ToKey<Key> for Id {
+    fn to_key(&self) -> Key {
         visit(Site::CloneKey);
         Key::new(self.0, 0)
     }

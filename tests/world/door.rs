@@ -7,7 +7,7 @@
 use super::counted::{Id, Key, Spread, Val, hear, weigh};
 use brimful::policy::Policy;
 use brimful::{
-    Builder, Cache, Computed, Entries, Expiring, Form, Next, Refused, Snapshot, Swept, Unit,
+    Builder, Cache, Computed, Entries, Expiring, Form, Next, Refused, Snapshot, Swept, ToKey, Unit,
     Updated, Weighed, Weight, unsync,
 };
 use std::borrow::Borrow;
@@ -176,7 +176,7 @@ macro_rules! doors {
         impl<K, V, Q, P, S> Opened<$($cache)::+<K, V, Weighed<P>, S>, K, V, Q>
         where
             K: Hash + Eq + Clone + Borrow<Q>,
-            Q: ToOwned<Owned = K> + Hash + Eq,
+            Q: ToKey<K> + Hash + Eq,
             P: Form,
             S: BuildHasher,
         {
@@ -211,7 +211,7 @@ macro_rules! doors {
         impl<K, V, Q, P, S> Opened<$($cache)::+<K, V, P, S>, K, V, Q>
         where
             K: Hash + Eq + Clone + Borrow<Q>,
-            Q: ToOwned<Owned = K> + Hash + Eq,
+            Q: ToKey<K> + Hash + Eq,
             P: Expiring,
             S: BuildHasher,
         {
@@ -240,7 +240,7 @@ macro_rules! doors {
         where
             K: Hash + Eq + Clone + Borrow<Q>,
             V: Clone + Default,
-            Q: ToOwned<Owned = K> + Hash + Eq,
+            Q: ToKey<K> + Hash + Eq,
             P: Form,
             S: BuildHasher,
         {

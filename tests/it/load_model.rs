@@ -464,12 +464,12 @@ where
             }
             Step::Update(key) => {
                 let value = self.value();
-                let (id, ends) = (value.id, self.model.now + LIFE);
+                let id = value.id;
                 if self.model.look_up(key).is_some() {
                     self.model.detach(key);
                 }
                 if let Some(stored) = self.model.stored.get_mut(&key) {
-                    (stored.value, stored.ends) = (id, ends);
+                    stored.value = id;
                 }
                 let updated = self.cache.update(&key, |old| *old = value);
                 assert_eq!(updated.was_present(), self.model.value(key).is_some());

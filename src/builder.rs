@@ -184,8 +184,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     }
 
     /// Fixes the number of shards, from 1 to 65,536. With 1 the order of
-    /// eviction is exact as a whole; each costs some 400 bytes. If left out: by
-    /// capacity and processors, at most 512.
+    /// eviction is exact as a whole; each costs some 500 bytes. If left out: by
+    /// capacity and processors, at most 384 (see [`sizing`](crate::guide::sizing)).
     ///
     /// ```
     /// use brimful::{Cache, Entries};

@@ -83,6 +83,9 @@ where
     /// assert_eq!(cache.get_or_insert_with("word", || unreachable!()), 4);
     /// # let _: Option<usize> = cache.get(&"word".to_string());
     /// ```
+    #[doc(alias = "get_with")]
+    #[doc(alias = "get_or_compute")]
+    #[doc(alias = "compute_if_absent")]
     #[inline]
     #[track_caller]
     pub fn get_or_insert_with<Q>(&self, key: &Q, load: impl FnOnce() -> V) -> V
@@ -114,6 +117,7 @@ where
     /// assert!(matches!(number("twelve"), Err(LoadError::Failed(_))));
     /// assert_eq!(numbers.len(), 1);
     /// ```
+    #[doc(alias = "try_get_with")]
     #[inline]
     pub fn try_get_or_insert_with<Q, E>(
         &self,
@@ -155,6 +159,7 @@ where
     /// assert_eq!(cache.get("word"), Some(4));
     /// # });
     /// ```
+    #[doc(alias = "get_with")]
     pub fn get_or_insert_async<Q>(
         &self,
         key: &Q,
@@ -184,6 +189,7 @@ where
     /// assert_eq!(failed, Err(LoadError::Failed("no route")));
     /// # });
     /// ```
+    #[doc(alias = "try_get_with")]
     pub fn try_get_or_insert_async<Q, E>(
         &self,
         key: &Q,

@@ -101,6 +101,7 @@ where
     /// assert!(tokens.ttl("ann") <= Some(Duration::from_secs(301)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "set_with_expiration")]
     #[track_caller]
     pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
@@ -154,6 +155,7 @@ where
     /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(40)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "expires_in")]
     #[must_use]
     #[track_caller]
     pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
@@ -345,6 +347,9 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     ///
     /// # Panics
     /// If the listener, or the drop of a value, panicked: after all was told.
+    #[doc(alias = "run_pending_tasks")]
+    #[doc(alias = "cleanup")]
+    #[doc(alias = "flush")]
     #[track_caller]
     pub fn sweep(&self, limit: usize) -> Swept {
         self.may_be_called();

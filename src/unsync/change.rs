@@ -26,6 +26,9 @@ where
     /// assert_eq!(cache.remove("a"), Some(1));
     /// assert_eq!(cache.remove("a"), None);
     /// ```
+    #[doc(alias = "invalidate")]
+    #[doc(alias = "pop")]
+    #[doc(alias = "delete")]
     pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -115,6 +118,8 @@ where
     /// assert_eq!(cache.update("a", |n| { *n += 1; *n }), Updated::Kept(2));
     /// assert_eq!(cache.update("b", |n| *n), Updated::Absent);
     /// ```
+    #[doc(alias = "compute_if_present")]
+    #[doc(alias = "alter")]
     pub fn update<Q, R>(&mut self, key: &Q, change: impl FnOnce(&mut V) -> R) -> Updated<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -141,6 +146,10 @@ where
     /// assert_eq!(sell("cup"), Computed::Kept);
     /// assert_eq!(sell("cup"), Computed::Removed(0));
     /// ```
+    #[doc(alias = "and_compute_with")]
+    #[doc(alias = "upsert")]
+    #[doc(alias = "merge")]
+    #[doc(alias = "alter")]
     pub fn compute(
         &mut self,
         key: K,
@@ -190,6 +199,7 @@ where
     /// cache.retain(|key, _| key % 2 == 0);
     /// assert_eq!(cache.len(), 5);
     /// ```
+    #[doc(alias = "invalidate_entries_if")]
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.advance_clock();
         let Self { shard, door, .. } = self;

@@ -36,6 +36,7 @@ where
     /// assert_eq!(tokens.get("ann"), None);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "set_with_expiration")]
     pub fn insert_with_ttl(&mut self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
@@ -88,6 +89,7 @@ where
     /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(40)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "expires_in")]
     #[must_use]
     pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
     where
@@ -253,6 +255,9 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// assert_eq!(cache.sweep(100).expired, 1);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "run_pending_tasks")]
+    #[doc(alias = "cleanup")]
+    #[doc(alias = "flush")]
     pub fn sweep(&mut self, limit: usize) -> Swept {
         self.advance_clock();
         let Self { shard, door, .. } = self;

@@ -14,6 +14,7 @@ use crate::hash::RandomState;
 use crate::leave::Leave;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
+use crate::sync::BARE;
 use crate::unit::{Bytes, Entries, Weight};
 use crate::unsync;
 use std::fmt;
@@ -172,6 +173,9 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// assert_eq!(cache.sweep(100).expired, 1);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "eviction_listener")]
+    #[doc(alias = "removal_listener")]
+    #[doc(alias = "lifecycle")]
     pub fn on_departure(
         mut self,
         listener: impl Fn(Departed<'_, K, V>) + Send + Sync + 'static,
@@ -181,8 +185,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     }
 
     /// Fixes the number of shards, from 1 to 65,536. With 1 the order of
-    /// eviction is exact as a whole; each costs some 400 bytes. If left out: by
-    /// capacity and processors, at most 512.
+    /// eviction is exact as a whole; each costs some 500 bytes. If left out: by
+    /// capacity and processors, at most 384 (see [`sizing`](crate::guide::sizing)).
     ///
     /// ```
     /// use brimful::{Cache, Entries};
@@ -191,6 +195,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// assert_eq!(cache.shards(), 1);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "concurrency_level")]
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self
@@ -208,6 +213,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// assert_eq!((cache.len(), cache.weight()), (2, 0));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "max_entries")]
     pub fn entry_limit(mut self, entries: usize) -> Self {
         self.entry_limit = Some(entries);
         self
@@ -235,6 +241,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// assert!(cache.ttl("b") <= cache.ttl("a"));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "expire_after_write")]
     pub fn time_to_live(mut self, life: Duration) -> Builder<K, V, F::Timed, S> {
         self.told.to_live = Some(life);
         self.formed()
@@ -267,6 +274,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// assert!(sessions.contains_key("ann") && !sessions.contains_key("bob"));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "expire_after_access")]
     pub fn time_to_idle(mut self, life: Duration) -> Builder<K, V, F::Aged, S> {
         self.told.to_idle = Some(life);
         self.formed()
@@ -303,6 +311,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// assert!(pages.ttl(&2) >= Some(Duration::from_secs(500)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "expire_after")]
     pub fn ttl_with(
         mut self,
         rule: impl Fn(&K, &V, Option<Duration>) -> Option<Duration> + Send + Sync + 'static,
@@ -403,6 +412,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// assert_eq!(rates.get_or_insert_with("EUR", || unreachable!()), 109);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "refresh_after_write")]
     pub fn refresh_after(mut self, age: Duration) -> Builder<K, V, F::Aged, S> {
         self.told.refresh_after = Some(age);
         self.formed()
@@ -464,8 +474,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         self
     }
 
-    /// Sets the clock by which entries expire; [`Instant`](std::time::Instant) if left out.
-    /// See [`Clock`].
+    /// Sets the clock by which entries expire and loads are timed;
+    /// [`Instant`](std::time::Instant) if left out. See [`Clock`].
     ///
     /// ```
     /// use brimful::{Cache, Entries, ManualClock};
@@ -531,8 +541,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
 
     /// Whether the configuration makes sense.
     fn check(&self) -> Result<(), BuildError> {
-        if self.told.clock.is_some() && !F::TIMED {
-            return Err(BuildError::NoDeadlines);
+        if F::TIMED && self.told.clock.is_none() && BARE {
+            return Err(BuildError::NoClock);
         }
         let refreshes = self.told.stale_if_error || self.told.refresh_pause.is_some();
         if refreshes && self.told.refresh_after.is_none() {
@@ -556,7 +566,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
                 self.entry_limit.map(|limit| limit as u64),
             ),
             scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
-            expiry: self.told.expiry(F::TIMED),
+            expiry: self.told.expiry(),
             leave: Leave::new(self.listener),
             entry_limit: self.entry_limit,
             hasher: self.hasher,
@@ -640,6 +650,8 @@ impl<K, V> Cache<K, V, Weighed> {
     /// cache.insert(2, vec!["b"; 600]);
     /// assert_eq!(cache.weight(), 600);
     /// ```
+    #[doc(alias = "weigher")]
+    #[doc(alias = "with_weighter")]
     pub fn weighted(
         capacity: u64,
         weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
@@ -707,6 +719,8 @@ impl<K, V> unsync::Cache<K, V, Weighed> {
     /// cache.insert(2, vec!["b"; 600]);
     /// assert_eq!(cache.weight(), 600);
     /// ```
+    #[doc(alias = "weigher")]
+    #[doc(alias = "with_weighter")]
     pub fn weighted(
         capacity: u64,
         weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,

@@ -205,6 +205,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.extend([("a", 1), ("b", 2), ("c", 3)]);
     /// assert_eq!(cache.len(), 2);
     /// ```
+    #[doc(alias = "entry_count")]
+    #[doc(alias = "size")]
     #[track_caller]
     pub fn len(&self) -> usize {
         self.may_be_called();
@@ -259,6 +261,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.insert("a", "seventeen letters");
     /// assert_eq!(cache.weight(), 17);
     /// ```
+    #[doc(alias = "weighted_size")]
     #[track_caller]
     pub fn weight(&self) -> u64 {
         self.may_be_called();
@@ -281,6 +284,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// let weighed = Cache::weighted(4_096, |_: &u32, text: &String| text.len() as u64);
     /// assert_eq!(weighed.capacity(), Units(4_096));
     /// ```
+    #[doc(alias = "cap")]
+    #[doc(alias = "max_capacity")]
     pub fn capacity(&self) -> F::Unit {
         self.door.capacity()
     }
@@ -294,6 +299,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// assert_eq!(builder.build()?.entry_limit(), Some(100));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "max_entries")]
     pub fn entry_limit(&self) -> Option<usize> {
         self.door.entry_limit
     }
@@ -307,6 +313,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// assert_eq!(cache.shards(), 8);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "concurrency_level")]
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
@@ -343,6 +350,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.set_capacity(Entries(10));
     /// assert_eq!(cache.len(), 10);
     /// ```
+    #[doc(alias = "resize")]
     #[track_caller]
     pub fn set_capacity(&self, capacity: impl Into<F::Unit>) {
         self.may_be_called();
@@ -410,6 +418,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.clear();
     /// assert_eq!(cache.stats().departures(Cause::Cleared), 1);
     /// ```
+    #[doc(alias = "invalidate_all")]
+    #[doc(alias = "purge")]
     #[track_caller]
     pub fn clear(&self) {
         self.may_be_called();

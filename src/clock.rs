@@ -17,7 +17,9 @@
 //! Linux keeps (a quarter of the price). Only where the deadline is no later than that does the
 //! exact clock decide.
 
-use crate::sync::{Arc, AtomicU64, Ordering};
+mod coarse;
+
+use crate::sync::{Arc, AtomicU64, BARE, Ordering};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -65,7 +67,8 @@ pub(crate) fn tick_of(moment: Moment) -> Moment {
 /// Tells a cache the time: the span since a moment that stays the same.
 ///
 /// A cache with lives reads its clock once in each call, before it locks (again after
-/// a loader has run, and for each shard of an iteration), and takes the latest time
+/// a loader has run, and for each shard of an iteration), one without lives only before and
+/// after a load, to tell [how long](crate::Snapshot::load_time) that took. It takes the latest time
 /// that a shard was told for the shard's time. So a clock
 /// that goes back resurrects nothing; one that jumps ahead ends lives early, and
 /// until it is past that time again no further life ends. Times beyond 570 years
@@ -80,9 +83,8 @@ pub(crate) fn tick_of(moment: Moment) -> Moment {
 /// rest. A read trusts that clock to be less than a second behind; Linux moves it at
 /// each tick, every 1 to 10 ms. Elsewhere each hit reads [`Instant`]; under a time to idle of less
 /// than 17 minutes, or a rule for reads, each read does. On targets
-/// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock. The same clock
-/// measures how long [loads](crate::Snapshot::load_time) take; without lives and without
-/// `Instant` they are not measured.
+/// where `Instant` is not there (`wasm32-unknown-unknown`) give a clock: without one a cache with
+/// lives [is not built](crate::BuildError::NoClock), and loads of one without lives take no time.
 ///
 /// ```
 /// use brimful::{Cache, Clock, Entries, Timed};
@@ -199,16 +201,14 @@ pub(crate) const LAG: u64 = 1_000_000_000;
 #[derive(Clone, Copy)]
 pub(crate) struct System {
     began: Instant,
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    began_coarse: coarsetime::Instant,
+    began_coarse: Moment,
 }
 
 impl System {
     fn begin() -> Self {
         // In this order: what the coarse clock counts from is no later than what the other does.
         Self {
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            began_coarse: coarsetime::Instant::now_without_cache_update(),
+            began_coarse: coarse::now().unwrap_or(0),
             began: Instant::now(),
         }
     }
@@ -216,15 +216,9 @@ impl System {
     /// A moment that the clock has not reached, found without reading it.
     #[inline]
     fn not_reached(&self) -> Moment {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        {
-            let now = coarsetime::Instant::now_without_cache_update();
-            now.duration_since(self.began_coarse)
-                .as_nanos()
-                .saturating_add(LAG)
-        }
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        Moment::MAX
+        coarse::now().map_or(Moment::MAX, |now| {
+            now.saturating_sub(self.began_coarse).saturating_add(LAG)
+        })
     }
 }
 
@@ -237,16 +231,11 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// The system's clock, if it has one.
     pub(crate) fn system() -> Self {
-        Self::System(System::begin())
-    }
-
-    /// The system's clock, but for targets where reading it panics.
-    pub(crate) fn system_if_any() -> Self {
-        if cfg!(all(target_family = "wasm", target_os = "unknown")) {
-            Self::Absent
-        } else {
-            Self::system()
+        match BARE {
+            true => Self::Absent,
+            false => Self::System(System::begin()),
         }
     }
 

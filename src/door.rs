@@ -104,7 +104,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
     pub(crate) fn offer_refreshed(&self, hashed: Hashed, key: K, value: V) -> Offer<K, V> {
         let weight = self.weigh(&key, &value);
         let ruled = self.expiry.life_by_rule(&key, &value);
-        let life = ruled.unwrap_or(self.expiry.to_live);
+        let life = ruled.unwrap_or(self.expiry.to_live());
         let mut offer = offer(hashed, key, value, weight, life);
         offer.keeps_life = ruled.is_none();
         offer

@@ -37,8 +37,9 @@ pub enum BuildError {
     },
     /// `entry_limit` was 0: to switch caching off, give a capacity of 0.
     EntryLimitZero,
-    /// `clock` was given to a cache whose entries have no deadlines: nothing would read it.
-    NoDeadlines,
+    /// Entries have lives, but the target (`wasm32-unknown-unknown`) has no clock, and `clock`
+    /// was not given.
+    NoClock,
     /// `stale_if_error` or `refresh_pause` was given without `refresh_after`: no value would ever
     /// be stale.
     NeverStale,
@@ -63,8 +64,8 @@ impl fmt::Display for BuildError {
             Self::EntryLimitZero => f.write_str(
                 "entry_limit(0): to switch caching off give a capacity of 0; else name at least 1",
             ),
-            Self::NoDeadlines => f.write_str(
-                "a clock, but no deadlines: add time_to_live, time_to_idle or ttl_with, or leave it out",
+            Self::NoClock => f.write_str(
+                "entries have lives, but this target has no clock: give one by `clock`",
             ),
             Self::NeverStale => f.write_str(
                 "stale_if_error or refresh_pause, but no value is ever stale: add refresh_after, or leave \
@@ -186,8 +187,67 @@ pub enum LoadError<E> {
     /// Waiting would never end: the call was made inside of a load that the
     /// awaited load waits for itself, or that it is.
     Cycle,
-    /// Another caller's load took longer than this one would wait for it.
+    /// Another caller's load took longer than this one would wait for it: on a target with one
+    /// thread (`wasm32-unknown-unknown`) any time is longer, as nobody could end the wait.
     TimedOut,
+}
+
+impl<E> LoadError<E> {
+    /// The loader's error, if it failed.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::<u32, u32>::new(100);
+    /// let error = cache.try_get_or_insert_with(&1, || Err("no route")).unwrap_err();
+    /// assert_eq!(error.into_failed(), Some("no route"));
+    /// ```
+    #[must_use]
+    pub fn into_failed(self) -> Option<E> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Cycle | Self::TimedOut => None,
+        }
+    }
+
+    /// The same with another error of the loader's.
+    ///
+    /// ```
+    /// use brimful::LoadError;
+    ///
+    /// let failed = LoadError::Failed("no route").map(str::len);
+    /// assert_eq!(failed, LoadError::Failed(8));
+    /// ```
+    #[must_use]
+    pub fn map<T>(self, change: impl FnOnce(E) -> T) -> LoadError<T> {
+        match self {
+            Self::Failed(error) => LoadError::Failed(change(error)),
+            Self::Cycle => LoadError::Cycle,
+            Self::TimedOut => LoadError::TimedOut,
+        }
+    }
+}
+
+/// So that `?` takes it where a loader reads files or sockets.
+///
+/// ```
+/// use brimful::Cache;
+///
+/// fn text(cache: &Cache<String, String>, path: &str) -> std::io::Result<String> {
+///     Ok(cache.try_get_or_insert_with(path, || std::fs::read_to_string(path))?)
+/// }
+/// let missing = text(&Cache::new(10), "/no/such/file").unwrap_err();
+/// assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
+/// ```
+impl From<LoadError<Self>> for std::io::Error {
+    /// The loader's error; a cycle as [`Deadlock`](std::io::ErrorKind::Deadlock), and
+    /// [`TimedOut`](std::io::ErrorKind::TimedOut).
+    fn from(error: LoadError<Self>) -> Self {
+        let kind = match error {
+            LoadError::Failed(failed) => return failed,
+            LoadError::Cycle => std::io::ErrorKind::Deadlock,
+            LoadError::TimedOut => std::io::ErrorKind::TimedOut,
+        };
+        Self::new(kind, error.map(|_| "it did not fail").to_string())
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for LoadError<E> {

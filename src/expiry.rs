@@ -17,6 +17,7 @@
 //! entry is the shard's affair.
 
 use crate::clock::{FOREVER, Glance, LAG, Moment, Source, duration, nanos};
+use crate::sync::{Figure, Ordering::Relaxed};
 use std::time::Duration;
 
 /// By how much an idle deadline is put off at once, in nanoseconds.
@@ -56,7 +57,7 @@ pub(crate) type RuleOnRead<K, V> = Box<dyn Fn(&K, &V) -> Option<Duration> + Send
 
 pub(crate) struct Expiry<K, V> {
     pub(crate) source: Source,
-    pub(crate) to_live: u64,
+    to_live: Figure,
     pub(crate) to_idle: u64,
     /// Whether a glance at the time is not enough for reads: idle deadlines move by less than it
     /// may be wrong, or the rule for reads sends them under the lock.
@@ -64,7 +65,7 @@ pub(crate) struct Expiry<K, V> {
     pub(crate) rule: Option<Rule<K, V>>,
     pub(crate) rule_on_read: Option<RuleOnRead<K, V>>,
     /// The age from which on a value is stale.
-    pub(crate) refresh_after: u64,
+    refresh_after: Figure,
     pub(crate) stale_if_error: bool,
     /// How long no refresh is due after one that failed.
     pub(crate) refresh_pause: u64,
@@ -91,10 +92,30 @@ impl<K, V> Expiry<K, V> {
         matches!(self.source, Source::Given(_))
     }
 
+    /// The time to live, in nanoseconds, of a value of which nobody says it.
+    #[inline]
+    pub(crate) fn to_live(&self) -> u64 {
+        self.to_live.load(Relaxed)
+    }
+
+    pub(crate) fn set_to_live(&self, life: Duration) {
+        self.to_live.store(nanos(life), Relaxed);
+    }
+
+    /// The age, in nanoseconds, from which on a value is stale.
+    #[inline]
+    pub(crate) fn refresh_after(&self) -> u64 {
+        self.refresh_after.load(Relaxed)
+    }
+
+    pub(crate) fn set_refresh_after(&self, age: Duration) {
+        self.refresh_after.store(nanos(age), Relaxed);
+    }
+
     /// The time to live of a value that is stored, in nanoseconds. Calls the user's rule.
     #[inline]
     pub(crate) fn life(&self, key: &K, value: &V) -> u64 {
-        self.life_by_rule(key, value).unwrap_or(self.to_live)
+        self.life_by_rule(key, value).unwrap_or(self.to_live())
     }
 
     /// The time to live that the rule gives a value that is stored, if it gives one. Calls the
@@ -119,7 +140,7 @@ impl<K, V> Expiry<K, V> {
     /// Whether values grow stale.
     #[inline]
     pub(crate) fn refreshes(&self) -> bool {
-        self.refresh_after != FOREVER
+        self.refresh_after() != FOREVER
     }
 
     /// The time to live that a read gives, if it gives one. Calls the user's rule.
@@ -154,23 +175,17 @@ impl<K, V> Told<K, V> {
         }
     }
 
-    /// The expiry of a cache; it has a clock only if the entries have deadlines.
-    pub(crate) fn expiry(self, is_timed: bool) -> Expiry<K, V> {
-        let source = match self.clock {
-            Some(clock) => clock,
-            None if is_timed => Source::system(),
-            None => Source::system_if_any(),
-        };
+    pub(crate) fn expiry(self) -> Expiry<K, V> {
         let to_idle = self.to_idle.map_or(FOREVER, nanos);
         Expiry {
-            source,
-            to_live: self.to_live.map_or(FOREVER, nanos),
+            source: self.clock.unwrap_or_else(Source::system),
+            to_live: Figure::new(self.to_live.map_or(FOREVER, nanos)),
             to_idle,
             reads_exactly: self.rule_on_read.is_some()
                 || to_idle != FOREVER && grain(to_idle) < LAG,
             rule: self.rule,
             rule_on_read: self.rule_on_read,
-            refresh_after: self.refresh_after.map_or(FOREVER, nanos),
+            refresh_after: Figure::new(self.refresh_after.map_or(FOREVER, nanos)),
             stale_if_error: self.stale_if_error,
             refresh_pause: self.refresh_pause.map_or(0, nanos),
         }

@@ -2,7 +2,7 @@
 //!
 //! | page | answers |
 //! |---|---|
-//! | [`replacing`] | which call of `HashMap`, DashMap, `lru`, moka or quick_cache becomes which |
+//! | [`replacing`] | which call of `HashMap`, DashMap, `lru`, moka, quick_cache, `cached` becomes which; the type to write; a cache from a configuration |
 //! | [`who_removes_it`] | how a value leaves, and how to hear of it |
 //! | [`sizing`] | in which unit to give a capacity, and how much |
 //! | [`policies`] | which entry is evicted first, and which policy to pick when |

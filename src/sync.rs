@@ -329,11 +329,16 @@ pub(crate) mod cells {
         }
     }
 }
+/// Whether the target is bare (`wasm32-unknown-unknown`): it has no clock, and its one thread has
+/// none to wait for.
+pub(crate) const BARE: bool = cfg!(all(target_family = "wasm", target_os = "unknown"));
+
 pub(crate) use std::sync::{Arc, Weak};
 pub(crate) use std::thread::panicking;
 
 /// Drives a future on this thread, which sleeps while it is pending, for `most` in all;
-/// `None` if it is pending still. The future is dropped then.
+/// `None` if it is pending still. The future is dropped then. On a [bare](BARE) target nobody could
+/// end the sleep, so there is none.
 ///
 /// Most are ready when they are first polled: these cost no waker.
 #[inline]
@@ -342,6 +347,7 @@ pub(crate) fn block_on<F: Future>(future: F, most: Option<Duration>) -> Option<F
     let mut context = Context::from_waker(Waker::noop());
     match future.as_mut().poll(&mut context) {
         Poll::Ready(output) => Some(output),
+        Poll::Pending if BARE => None,
         Poll::Pending => park_on(future, most),
     }
 }

@@ -111,6 +111,18 @@ pub struct BytesBy<H>(pub Bytes, pub H);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Units(pub u64);
 
+/// A number out of a configuration. More than an address can count is as many as it can.
+///
+/// ```
+/// let configured: u64 = 10_000;
+/// assert_eq!(brimful::Entries::from(configured), brimful::Entries(10_000));
+/// ```
+impl From<u64> for Entries {
+    fn from(entries: u64) -> Self {
+        Self::of(entries)
+    }
+}
+
 impl fmt::Display for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} entries", self.0)

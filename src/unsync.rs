@@ -141,6 +141,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.extend([("a", 1), ("b", 2), ("c", 3)]);
     /// assert_eq!(cache.len(), 2);
     /// ```
+    #[doc(alias = "entry_count")]
+    #[doc(alias = "size")]
     pub fn len(&self) -> usize {
         self.shard.len()
     }
@@ -166,6 +168,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.insert(1, "seventeen letters");
     /// assert_eq!(cache.weight(), 17);
     /// ```
+    #[doc(alias = "weighted_size")]
     pub fn weight(&self) -> u64 {
         self.shard.weight()
     }
@@ -177,6 +180,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     ///
     /// assert_eq!(Cache::<u32, u32>::new(100).capacity(), Entries(100));
     /// ```
+    #[doc(alias = "cap")]
+    #[doc(alias = "max_capacity")]
     pub fn capacity(&self) -> F::Unit {
         self.door.capacity()
     }
@@ -190,6 +195,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// assert_eq!(builder.build_unsync()?.entry_limit(), Some(100));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "max_entries")]
     pub fn entry_limit(&self) -> Option<usize> {
         self.door.entry_limit
     }
@@ -217,6 +223,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// cache.set_capacity(Entries(10));
     /// assert_eq!(cache.len(), 10);
     /// ```
+    #[doc(alias = "resize")]
     pub fn set_capacity(&mut self, capacity: impl Into<F::Unit>) {
         let capacity = capacity.into().amount();
         self.advance_clock();
@@ -241,6 +248,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// assert!(cache.is_empty());
     /// assert_eq!(cache.stats().departures(Cause::Cleared), 1);
     /// ```
+    #[doc(alias = "invalidate_all")]
+    #[doc(alias = "purge")]
     pub fn clear(&mut self) {
         self.advance_clock();
         let mut batches = self.door.leave.batches();

@@ -31,6 +31,9 @@ where
     /// assert_eq!(cache.remove("a"), Some(1));
     /// assert_eq!(cache.remove("a"), None);
     /// ```
+    #[doc(alias = "invalidate")]
+    #[doc(alias = "pop")]
+    #[doc(alias = "delete")]
     #[track_caller]
     pub fn remove<Q>(&self, key: &Q) -> Option<V>
     where
@@ -126,6 +129,8 @@ where
     /// # Panics
     /// If `change`, or the weigher after it, calls into any brimful [`Cache`].
     /// If the weigher panics the value leaves with cause `Refused`.
+    #[doc(alias = "compute_if_present")]
+    #[doc(alias = "alter")]
     #[track_caller]
     pub fn update<Q, R>(&self, key: &Q, change: impl FnOnce(&mut V) -> R) -> Updated<R>
     where
@@ -225,6 +230,7 @@ where
     /// # Panics
     /// If `keep`, or the weigher after it, calls into any brimful [`Cache`].
     /// If `keep` panics the walk ends there.
+    #[doc(alias = "invalidate_entries_if")]
     #[track_caller]
     pub fn retain(&self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.may_be_called();

@@ -63,6 +63,10 @@ where
     /// If `decide`, or the weigher or the rule for lives after it, calls into any brimful
     /// [`Cache`]. If the weigher or the rule panics on a value that is put, that leaves with cause
     /// [`Refused`](crate::Cause::Refused).
+    #[doc(alias = "and_compute_with")]
+    #[doc(alias = "upsert")]
+    #[doc(alias = "merge")]
+    #[doc(alias = "alter")]
     #[track_caller]
     pub fn compute(&self, key: K, decide: impl FnOnce(Option<&mut V>) -> Next<V>) -> Computed<V> {
         self.compute_hashed(self.hash(&key), key, decide)

@@ -36,6 +36,8 @@ where
     /// assert_eq!(cache.insert("a", 1), None);
     /// assert_eq!(cache.insert("a", 2), Some(1));
     /// ```
+    #[doc(alias = "put")]
+    #[doc(alias = "set")]
     #[inline]
     #[track_caller]
     pub fn insert(&self, key: K, value: V) -> Option<V> {
@@ -59,6 +61,7 @@ where
     /// assert_eq!(refused.value.len(), 101);
     /// assert!(refused.to_string().contains("weight 101"));
     /// ```
+    #[doc(alias = "try_put")]
     #[track_caller]
     pub fn try_insert(&self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);

@@ -41,6 +41,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     ///
     /// # Panics
     /// If `look` calls into any brimful [`Cache`]. If `look` panics the walk ends there.
+    #[doc(alias = "scan")]
     #[track_caller]
     pub fn for_each(&self, mut look: impl FnMut(&K, &V)) {
         self.may_be_called();

@@ -276,7 +276,7 @@ where
     ) -> bool {
         F::AGED
             && self.door.expiry.refreshes()
-            && shard.is_stale(slot, self.door.expiry.refresh_after)
+            && shard.is_stale(slot, self.door.expiry.refresh_after())
             && !shard.flights.are_paused(tag, shard.now())
             && !shard.flights.are_loading(tag, is)
     }
@@ -588,7 +588,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
             offer: Offer {
                 tag,
                 weight: 1,
-                life: cache.door.expiry.to_live,
+                life: cache.door.expiry.to_live(),
                 keeps_life: refreshes,
                 pair: None,
                 only_if_absent: false,

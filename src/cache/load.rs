@@ -83,6 +83,9 @@ where
     /// assert_eq!(cache.get_or_insert_with("word", || unreachable!()), 4);
     /// # let _: Option<usize> = cache.get(&"word".to_string());
     /// ```
+    #[doc(alias = "get_with")]
+    #[doc(alias = "get_or_compute")]
+    #[doc(alias = "compute_if_absent")]
     #[inline]
     #[track_caller]
     pub fn get_or_insert_with<Q>(&self, key: &Q, load: impl FnOnce() -> V) -> V
@@ -114,6 +117,7 @@ where
     /// assert!(matches!(number("twelve"), Err(LoadError::Failed(_))));
     /// assert_eq!(numbers.len(), 1);
     /// ```
+    #[doc(alias = "try_get_with")]
     #[inline]
     pub fn try_get_or_insert_with<Q, E>(
         &self,
@@ -155,6 +159,7 @@ where
     /// assert_eq!(cache.get("word"), Some(4));
     /// # });
     /// ```
+    #[doc(alias = "get_with")]
     pub fn get_or_insert_async<Q>(
         &self,
         key: &Q,
@@ -184,6 +189,7 @@ where
     /// assert_eq!(failed, Err(LoadError::Failed("no route")));
     /// # });
     /// ```
+    #[doc(alias = "try_get_with")]
     pub fn try_get_or_insert_async<Q, E>(
         &self,
         key: &Q,
@@ -322,7 +328,7 @@ where
     /// Whether a value is not yet to be refreshed.
     #[inline]
     pub(super) fn is_fresh(&self, entry: &Entry<K, V, F>, now: Moment) -> bool {
-        !Shard::<K, V, F>::has_age(entry.extra(), self.door.expiry.refresh_after, now)
+        !Shard::<K, V, F>::has_age(entry.extra(), self.door.expiry.refresh_after(), now)
     }
 
     /// A clone of a value that is stale, or where a rule is asked about reads, unless it
@@ -658,16 +664,20 @@ pub(super) fn infallibly<V>(loaded: Result<V, LoadError<Infallible>>) -> V {
     match loaded {
         Ok(value) => value,
         Err(LoadError::Failed(never)) => match never {},
-        Err(LoadError::TimedOut) => unreachable!("no time was set"),
-        Err(LoadError::Cycle) => refuse(),
+        Err(LoadError::Cycle) => refuse(
+            "a loader asked for a key whose load waits for that loader, and would wait for ever; \
+             the `try_` forms answer LoadError::Cycle instead",
+        ),
+        // No time was set: this is a target with one thread.
+        Err(LoadError::TimedOut) => refuse(
+            "a task loads this key, and cannot go on while this thread waits for it, for ever; \
+             the `try_` forms answer LoadError::TimedOut instead, the `_async` forms wait",
+        ),
     }
 }
 
 #[cold]
 #[track_caller]
-fn refuse() -> ! {
-    panic!(
-        "brimful: a loader asked for a key whose load waits for that loader, and would wait for \
-         ever; the `try_` forms answer LoadError::Cycle instead"
-    )
+fn refuse(why: &str) -> ! {
+    panic!("brimful: {why}")
 }

@@ -87,6 +87,8 @@ where
     /// cache.extend([("a", 1), ("b", 2)]);
     /// assert_eq!(cache.get_many(["b", "c", "a"]), [Some(2), None, Some(1)]);
     /// ```
+    #[doc(alias = "get_all")]
+    #[doc(alias = "get_all_present")]
     pub fn get_many<'q, Q>(&self, keys: impl IntoIterator<Item = &'q Q>) -> Vec<Option<V>>
     where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
@@ -122,6 +124,7 @@ where
     /// });
     /// assert_eq!(found, [Some(4), Some(9), Some(16)]);
     /// ```
+    #[doc(alias = "get_all")]
     #[track_caller]
     pub fn get_or_insert_many<'q, Q, I>(
         &self,

@@ -241,6 +241,8 @@ where
     ///
     /// # Panics
     /// If `view` calls into any brimful [`Cache`].
+    #[doc(alias = "with_value")]
+    #[doc(alias = "read")]
     #[inline]
     #[track_caller]
     pub fn view<Q, R>(&self, key: &Q, view: impl FnOnce(&K, &V) -> R) -> Option<R>
@@ -303,6 +305,7 @@ where
     /// assert_eq!(cache.peek("a"), Some(1));
     /// assert_eq!(cache.stats().hits(), 0);
     /// ```
+    #[doc(alias = "get_if_present")]
     #[must_use]
     #[track_caller]
     pub fn peek<Q>(&self, key: &Q) -> Option<V>
@@ -329,6 +332,7 @@ where
     /// cache.insert("a", 1);
     /// assert!(cache.contains_key("a") && !cache.contains_key("b"));
     /// ```
+    #[doc(alias = "contains")]
     #[must_use]
     #[track_caller]
     pub fn contains_key<Q>(&self, key: &Q) -> bool

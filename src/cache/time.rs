@@ -101,6 +101,7 @@ where
     /// assert!(tokens.ttl("ann") <= Some(Duration::from_secs(301)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "set_with_expiration")]
     #[track_caller]
     pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
@@ -154,6 +155,7 @@ where
     /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(40)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "expires_in")]
     #[must_use]
     #[track_caller]
     pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
@@ -241,6 +243,51 @@ where
 }
 
 impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
+    /// Sets the time to live of values that are stored from now on; those that are there keep
+    /// their deadlines. It takes the place of [`time_to_live`](crate::Builder::time_to_live).
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60));
+    /// let cache = cache.clock(ManualClock::new()).build()?;
+    /// cache.insert("a", 1);
+    /// cache.set_time_to_live(Duration::from_secs(5));
+    /// cache.insert("b", 2);
+    /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(60)));
+    /// assert_eq!(cache.ttl("b"), Some(Duration::from_secs(5)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn set_time_to_live(&self, life: Duration) {
+        self.door.expiry.set_to_live(life);
+    }
+
+    /// Sets the age at which values are loaded anew, of all that are there and all that will be:
+    /// [`Duration::MAX`] means never. It takes the place of
+    /// [`refresh_after`](crate::Builder::refresh_after).
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::from_secs(60));
+    /// let cache = cache.clock(clock.clone()).build()?;
+    /// cache.insert(1, "old");
+    /// clock.advance(Duration::from_secs(10));
+    /// cache.get_or_insert_with(&1, || unreachable!());
+    /// cache.set_refresh_after(Duration::from_secs(10));
+    /// cache.get_or_insert_with(&1, || "new");
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn set_refresh_after(&self, age: Duration)
+    where
+        F: Form<Aged = F>,
+    {
+        self.door.expiry.set_refresh_after(age);
+    }
+
     /// How many entries are not past their deadline. It walks over all of them, one shard
     /// at a time under its lock; [`len`](Cache::len) also counts those not yet swept.
     ///
@@ -300,6 +347,9 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     ///
     /// # Panics
     /// If the listener, or the drop of a value, panicked: after all was told.
+    #[doc(alias = "run_pending_tasks")]
+    #[doc(alias = "cleanup")]
+    #[doc(alias = "flush")]
     #[track_caller]
     pub fn sweep(&self, limit: usize) -> Swept {
         self.may_be_called();

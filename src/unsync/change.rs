@@ -27,6 +27,9 @@ where
     /// assert_eq!(cache.remove("a"), Some(1));
     /// assert_eq!(cache.remove("a"), None);
     /// ```
+    #[doc(alias = "invalidate")]
+    #[doc(alias = "pop")]
+    #[doc(alias = "delete")]
     pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -116,6 +119,8 @@ where
     /// assert_eq!(cache.update("a", |n| { *n += 1; *n }), Updated::Kept(2));
     /// assert_eq!(cache.update("b", |n| *n), Updated::Absent);
     /// ```
+    #[doc(alias = "compute_if_present")]
+    #[doc(alias = "alter")]
     pub fn update<Q, R>(&mut self, key: &Q, change: impl FnOnce(&mut V) -> R) -> Updated<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -142,6 +147,10 @@ where
     /// assert_eq!(sell("cup"), Computed::Kept);
     /// assert_eq!(sell("cup"), Computed::Removed(0));
     /// ```
+    #[doc(alias = "and_compute_with")]
+    #[doc(alias = "upsert")]
+    #[doc(alias = "merge")]
+    #[doc(alias = "alter")]
     pub fn compute(
         &mut self,
         key: K,
@@ -202,6 +211,7 @@ where
     /// # Panics
     /// If `keep` panics the walk ends there; if the weigher panics its value leaves with cause
     /// [`Refused`](Cause::Refused), and the walk ends.
+    #[doc(alias = "invalidate_entries_if")]
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.advance_clock();
         let Self { shard, door, .. } = self;

@@ -24,6 +24,8 @@ where
     /// assert_eq!(cache.insert("a", 1), None);
     /// assert_eq!(cache.insert("a", 2), Some(1));
     /// ```
+    #[doc(alias = "put")]
+    #[doc(alias = "set")]
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let hashed = self.hash(&key);
@@ -46,6 +48,7 @@ where
     /// let refused = cache.try_insert("b", "seventeen letters").unwrap_err();
     /// assert_eq!(refused.value, "seventeen letters");
     /// ```
+    #[doc(alias = "try_put")]
     pub fn try_insert(&mut self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer(hashed, key, value);

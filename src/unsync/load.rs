@@ -30,6 +30,9 @@ where
     /// # let _: Option<&usize> = lengths.get(&"word".to_string());
     /// # Ok::<(), brimful::Refused<String, usize>>(())
     /// ```
+    #[doc(alias = "get_with")]
+    #[doc(alias = "get_or_compute")]
+    #[doc(alias = "compute_if_absent")]
     pub fn get_or_insert_with<Q>(
         &mut self,
         key: &Q,
@@ -57,6 +60,7 @@ where
     /// assert_eq!(numbers.try_get_or_insert_with("12", || "12".parse())?.ok(), Some(&12));
     /// # Ok::<(), std::num::ParseIntError>(())
     /// ```
+    #[doc(alias = "try_get_with")]
     pub fn try_get_or_insert_with<Q, E>(
         &mut self,
         key: &Q,
@@ -107,7 +111,7 @@ where
     fn is_due(&self, slot: Slot, tag: Tag) -> bool {
         let (expiry, shard) = (&self.door.expiry, &self.shard);
         expiry.refreshes()
-            && shard.is_stale(slot, expiry.refresh_after)
+            && shard.is_stale(slot, expiry.refresh_after())
             && !shard.flights.are_paused(tag, shard.now())
     }
 

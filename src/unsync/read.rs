@@ -38,6 +38,8 @@ where
     /// cache.insert("page".to_string(), vec![0_u8; 4096]);
     /// assert_eq!(cache.view("page", |key, bytes| key.len() + bytes.len()), Some(4100));
     /// ```
+    #[doc(alias = "with_value")]
+    #[doc(alias = "read")]
     pub fn view<Q, R>(&mut self, key: &Q, view: impl FnOnce(&K, &V) -> R) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -54,6 +56,8 @@ where
     /// cache.extend([("a", 1), ("b", 2)]);
     /// assert_eq!(cache.get_many(["b", "c", "a"]), [Some(&2), None, Some(&1)]);
     /// ```
+    #[doc(alias = "get_all")]
+    #[doc(alias = "get_all_present")]
     pub fn get_many<'q, Q>(&mut self, keys: impl IntoIterator<Item = &'q Q>) -> Vec<Option<&V>>
     where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
@@ -72,6 +76,7 @@ where
     /// assert_eq!(cache.peek("a"), Some(&1));
     /// assert_eq!(cache.stats().hits(), 0);
     /// ```
+    #[doc(alias = "get_if_present")]
     #[must_use]
     pub fn peek<Q>(&self, key: &Q) -> Option<&V>
     where
@@ -87,6 +92,7 @@ where
     /// cache.insert("a", 1);
     /// assert!(cache.contains_key("a") && !cache.contains_key("b"));
     /// ```
+    #[doc(alias = "contains")]
     #[must_use]
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where

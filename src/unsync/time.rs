@@ -4,7 +4,7 @@ use super::Cache;
 use crate::clock::{duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
-use crate::form::{Expiring, Weighed};
+use crate::form::{Expiring, Form, Weighed};
 use crate::shard::Shard;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
@@ -36,6 +36,7 @@ where
     /// assert_eq!(tokens.get("ann"), None);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "set_with_expiration")]
     pub fn insert_with_ttl(&mut self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
@@ -88,6 +89,7 @@ where
     /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(40)));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "expires_in")]
     #[must_use]
     pub fn ttl<Q>(&self, key: &Q) -> Option<Duration>
     where
@@ -170,6 +172,51 @@ where
 }
 
 impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
+    /// Sets the time to live of values that are stored from now on; those that are there keep
+    /// their deadlines. It takes the place of [`time_to_live`](crate::Builder::time_to_live).
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).time_to_live(Duration::from_secs(60));
+    /// let mut cache = cache.clock(ManualClock::new()).build_unsync()?;
+    /// cache.insert("a", 1);
+    /// cache.set_time_to_live(Duration::from_secs(5));
+    /// cache.insert("b", 2);
+    /// assert_eq!(cache.ttl("a"), Some(Duration::from_secs(60)));
+    /// assert_eq!(cache.ttl("b"), Some(Duration::from_secs(5)));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn set_time_to_live(&mut self, life: Duration) {
+        self.door.expiry.set_to_live(life);
+    }
+
+    /// Sets the age at which values are loaded anew, of all that are there and all that will be:
+    /// [`Duration::MAX`] means never. It takes the place of
+    /// [`refresh_after`](crate::Builder::refresh_after).
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::from_secs(60));
+    /// let mut cache = cache.clock(clock.clone()).build_unsync()?;
+    /// cache.insert(1, "old");
+    /// clock.advance(Duration::from_secs(10));
+    /// cache.get_or_insert_with(&1, || unreachable!());
+    /// cache.set_refresh_after(Duration::from_secs(10));
+    /// cache.get_or_insert_with(&1, || "new").unwrap();
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn set_refresh_after(&mut self, age: Duration)
+    where
+        F: Form<Aged = F>,
+    {
+        self.door.expiry.set_refresh_after(age);
+    }
+
     /// How many entries are not past their deadline. O(entries).
     ///
     /// ```
@@ -208,6 +255,9 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     /// assert_eq!(cache.sweep(100).expired, 1);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[doc(alias = "run_pending_tasks")]
+    #[doc(alias = "cleanup")]
+    #[doc(alias = "flush")]
     pub fn sweep(&mut self, limit: usize) -> Swept {
         self.advance_clock();
         let Self { shard, door, .. } = self;

@@ -13,8 +13,8 @@ use crate::world::watchdog::{patience, sweepers_alone};
 use crate::world::{Random, count, done};
 use brimful::policy::{Duel, Fifo, Gdsf, Lru, Policy, S3Fifo, Sieve};
 use brimful::{
-    Aged, BuildError, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, ManualClock,
-    Reason, Swept, Timed, Units, Updated, Weighed, Weight, unsync,
+    Aged, Builder, Cache, Cause, Clock, Departed, Entries, Expiring, ManualClock, Reason, Swept,
+    Timed, Units, Updated, Weighed, Weight, unsync,
 };
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -532,16 +532,6 @@ fn policies_weights_and_lives_compose_in_any_order_of_calls() {
         .unwrap();
     named.insert(1, 1);
     assert_eq!(named.ttl(&1), Some(Duration::MAX));
-}
-
-#[test]
-fn a_clock_that_nobody_would_read_is_refused() {
-    let built = Cache::<u32, u32>::builder(Entries(1))
-        .clock(ManualClock::new())
-        .build();
-    assert_eq!(built.err(), Some(BuildError::NoDeadlines));
-    let built = Cache::<u32, u32>::builder(Entries(1)).clock(ManualClock::new());
-    assert_eq!(built.build_unsync().err(), Some(BuildError::NoDeadlines));
 }
 
 // --- past the end ------------------------------------------------------------
@@ -2046,4 +2036,46 @@ fn a_builder_without_lives_is_of_the_type_it_was() {
     let builder: Builder<u32, u32> = Cache::builder(Entries(1));
     let cache: Cache<u32, u32> = builder.build().unwrap();
     assert_eq!(cache.len(), 0);
+}
+
+// --- lives that change while the cache runs -----------------------------------
+
+#[test]
+fn the_time_to_live_and_the_age_of_refreshes_change_while_the_cache_runs() {
+    let clock = ManualClock::new();
+    let build = || {
+        Cache::builder(Entries(100))
+            .time_to_live(secs(100))
+            .ttl_with(|key: &u32, _: &u32, _| (*key == 9).then_some(secs(9)))
+            .refresh_after(Duration::MAX)
+            .clock(clock.clone())
+    };
+    let (cache, mut alone) = (build().build().unwrap(), build().build_unsync().unwrap());
+    cache.insert(1, 1);
+    alone.insert(1, 1);
+    cache.set_time_to_live(secs(10));
+    alone.set_time_to_live(secs(10));
+    for key in [2, 9] {
+        cache.insert(key, 0);
+        alone.insert(key, 0);
+    }
+    cache.get_or_insert_with(&3, || 0);
+    alone.get_or_insert_with(&3, || 0).unwrap();
+    let left = [100, 10, 10, 9].map(|left| Some(secs(left)));
+    assert_eq!([1, 2, 3, 9].map(|key| cache.ttl(&key)), left);
+    assert_eq!([1, 2, 3, 9].map(|key| alone.ttl(&key)), left);
+    clock.advance(secs(5));
+    assert_eq!(cache.get_or_insert_with(&1, || unreachable!()), 1);
+    cache.set_refresh_after(secs(5));
+    alone.set_refresh_after(secs(5));
+    assert_eq!(cache.get_or_insert_with(&1, || 2), 2);
+    assert_eq!(alone.get_or_insert_with(&1, || 2).unwrap(), &2);
+    assert_eq!(cache.stats().refreshes(), 1);
+    cache.set_refresh_after(Duration::MAX);
+    clock.advance(secs(50));
+    assert_eq!(cache.get_or_insert_with(&1, || unreachable!()), 2);
+    cache.set_time_to_live(Duration::ZERO);
+    assert_eq!(cache.try_insert(4, 4).unwrap_err().reason, Reason::ZeroTtl);
+    cache.check();
+    alone.check();
 }

@@ -3,7 +3,7 @@
 
 use crate::world::flights::{Task, block_on, go};
 use crate::world::{ends, until};
-use brimful::{Aged, Cache, Entries, LoadError, ManualClock, Timed, Weight};
+use brimful::{Aged, Cache, Clock, Entries, LoadError, ManualClock, Timed, Weight};
 use std::convert::Infallible;
 use std::hash::{Hash, Hasher};
 use std::pin::pin;
@@ -245,6 +245,39 @@ fn load_times_are_read_from_the_cache_s_clock() {
     cache.load(&6).with(back).unwrap();
     assert_eq!(cache.stats().load_time(), 5 * second);
     cache.check();
+}
+
+#[test]
+fn the_clock_of_a_cache_without_lives_times_its_loads_and_nothing_else() {
+    struct Asked(ManualClock, AtomicUsize);
+    impl Clock for Asked {
+        fn now(&self) -> Duration {
+            self.1.fetch_add(1, SeqCst);
+            self.0.now()
+        }
+    }
+    let second = Duration::from_secs(1);
+    let clock = Arc::new(Asked(ManualClock::new(), AtomicUsize::new(0)));
+    let load = || {
+        clock.0.advance(second);
+        1
+    };
+    let asked = || clock.1.load(SeqCst);
+    let built = || Cache::<u32, u32>::builder(Entries(2)).clock(clock.clone());
+
+    let cache = built().build().unwrap();
+    assert_eq!(cache.get_or_insert_with(&1, load), 1);
+    assert_eq!((cache.stats().load_time(), asked()), (second, 2));
+    cache.extend([(2, 2), (3, 3), (4, 4)]);
+    cache.get_or_insert_with(&4, || unreachable!("it is there"));
+    cache.retain(|_, _| false);
+    assert_eq!(asked(), 2);
+
+    let mut cache = built().build_unsync().unwrap();
+    assert_eq!(cache.get_or_insert_with(&1, load).unwrap(), &1);
+    assert_eq!((cache.stats().load_time(), asked()), (second, 4));
+    cache.extend([(2, 2), (3, 3), (4, 4)]);
+    assert_eq!((cache.get(&4), asked()), (Some(&4), 4));
 }
 
 #[test]

@@ -28,6 +28,8 @@ mod load;
 #[cfg(not(brimful_full))]
 mod load_cost;
 mod load_model;
+#[cfg(not(brimful_full))]
+mod locked;
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod own_policy;
 mod panics;

@@ -13,13 +13,12 @@
 //! are spawned last, and so run last in the first schedule.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg brimful_loom" cargo test --release --test loom -- --nocapture
+//! cargo test --release -p interleavings --test loom -- --nocapture
 //! ```
 //!
 //! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound; `--cfg brimful_full` raises those of
 //! three threads. Models of lives are in
 //! `time.rs`. Covers faults 21, 23, 25, 27, 30, 38, 49, 50, 52, 66 to 71 of `tests/FAULTS.md`.
-#![cfg(brimful_loom)]
 
 mod refresh;
 mod time;
@@ -528,7 +527,7 @@ fn a_lowered_and_a_raised_capacity() {
         let ([a], [b, c]) = (keys(&cache, 0), keys(&cache, 1));
         cache.insert(a, 1);
         cache.insert(b, 1);
-        let raiser = go(&cache, |cache| resize(&cache, 3));
+        let raiser = go(&cache, |cache| resize(cache, 3));
         let writer = go(&cache, move |cache| {
             cache.insert(c, 1);
             within(cache, 3);

@@ -6,11 +6,10 @@
 //! the write.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg brimful_loom --cfg brimful_lanes" cargo test --release --test lanes -- --nocapture
+//! cargo test --release -p interleavings --features lanes --test lanes -- --nocapture
 //! ```
 //!
 //! `LOOM_MAX_PREEMPTIONS` overrides every model's own bound.
-#![cfg(all(brimful_loom, brimful_lanes))]
 
 use brimful::policy::{Fifo, Lru};
 use brimful::{Cache, Entries, Updated};

@@ -1,7 +1,7 @@
 //! Walks over all entries: what one does to the cache meanwhile, and what others' writes do to it.
 
 use crate::world::panics::{quietly, stop};
-use crate::world::{Threaded, ends, until};
+use crate::world::{Threaded, done, ends, until};
 use brimful::policy::Lru;
 use brimful::{Cache, Entries, ManualClock, unsync};
 use std::cell::Cell;
@@ -38,9 +38,9 @@ fn fault_118_a_walk_clones_a_few_entries_at_a_time_or_none() {
         let cache = Cache::builder(Entries(10_000)).shards(shards).build();
         let cache: Cache<Costly, Costly> = cache.unwrap();
         cache.extend((0..10_000).map(|n| (Costly(n), Costly(n))));
-        assert!((2..=128).contains(&clones_of(|| drop(cache.iter().next()))));
-        assert!((1..=64).contains(&clones_of(|| drop(cache.keys().next()))));
-        assert!((1..=64).contains(&clones_of(|| drop(cache.values().next()))));
+        assert!((2..=128).contains(&clones_of(|| done(cache.iter().next()))));
+        assert!((1..=64).contains(&clones_of(|| done(cache.keys().next()))));
+        assert!((1..=64).contains(&clones_of(|| done(cache.values().next()))));
         assert_eq!(
             clones_of(|| assert_eq!(cache.iter().count(), 10_000)),
             20_000
@@ -121,11 +121,11 @@ fn a_walk_meets_what_stays_once_beside_writers_that_rebuild_the_tables() {
         let cache = Cache::builder(Entries(100_000)).shards(shards).build();
         let cache: Cache<u64, u64> = cache.unwrap();
         cache.extend((0..STAY).map(|n| (n, n)));
-        let done = AtomicBool::new(false);
+        let ended = AtomicBool::new(false);
         let rounds = AtomicUsize::new(0);
         scope(|scope| {
             scope.spawn(|| {
-                while !done.load(SeqCst) {
+                while !ended.load(SeqCst) {
                     let round = rounds.fetch_add(1, SeqCst) as u64;
                     let passing = STAY..STAY + 1_000 * (1 + round % 8);
                     cache.extend(passing.clone().map(|n| (n, n)));
@@ -141,7 +141,7 @@ fn a_walk_meets_what_stays_once_beside_writers_that_rebuild_the_tables() {
                     walks_in_every_way(&cache);
                 }
             }
-            done.store(true, SeqCst);
+            ended.store(true, SeqCst);
         });
         cache.check();
     }

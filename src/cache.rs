@@ -88,8 +88,8 @@ const A_BATCH: usize = 256;
 /// [`get_many`](Cache::get_many), loading calls that hit, and others): a thread that reads writes
 /// a line of its own and no other, unless the entry's count of hits rises. Reads are
 /// linearizable: a key that is only being replaced is never absent. They look under the shard's
-/// lock where the value is being changed in place or the shard's table rebuilt, walked or
-/// emptied at that moment; with a rule for reads; at a thread's first reads, while others hold locks; and in
+/// lock where the value is being changed in place or the shard's table rebuilt, emptied, swept or
+/// walked by `retain` at that moment; with a rule for reads; at a thread's first reads, while others hold locks; and in
 /// threads beyond twice as many as there are processors (16 at least, 128 at most). Hits that
 /// change a policy's order ([`Lru`](crate::policy::Lru)) are noted in the thread's line, and the order
 /// hears of them before it is next asked for a victim.
@@ -103,7 +103,7 @@ const A_BATCH: usize = 256;
 /// values run without any lock and may call back into this or any other cache. In a read, `Eq` of
 /// keys and `Clone` of the value may call other caches; if they call this one they panic. Under the
 /// lock of one shard run `Eq` of keys in writes, and the closures of
-/// [`update`](Cache::update), [`remove_if`](Cache::remove_if),
+/// [`update`](Cache::update), [`remove_if`](Cache::remove_if), [`for_each`](Cache::for_each),
 /// [`retain`](Cache::retain) and [`Entry::and_modify`], with the weigher and the rule
 /// that follow a change, and the rule for reads; these, and the closure of `view`, must not call
 /// into any brimful cache. Under the lock of one load runs `Clone` of what was loaded, for the callers
@@ -582,6 +582,11 @@ struct CachePadded<K, V, F: Form> {
 }
 
 impl<K, V, F: Form> CachePadded<K, V, F> {
+    /// How many entries are in it, where nobody else has it.
+    fn len(&mut self) -> usize {
+        self.shard.get_mut().len()
+    }
+
     /// Room for a call that holds this shard's lock: to be dropped before it.
     #[inline]
     fn reserve<'a>(&'a self, locked: &Shard<K, V, F>, budget: &'a Budget) -> Reservation<'a> {

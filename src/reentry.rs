@@ -1,7 +1,7 @@
 //! A mark on the thread while a user's closure runs under a shard's lock, or in a visit without
 //! one.
 //!
-//! Such a closure (of `view`, `update`, `compute`, `remove_if`, `retain`, `and_modify`, `valid_if`,
+//! Such a closure (of `view`, `update`, `compute`, `remove_if`, `for_each`, `retain`, `and_modify`, `valid_if`,
 //! the weigher and the rule called after them, and the rule for reads) must not call into any brimful cache:
 //! with the lock held, that is a deadlock sooner or later. Every door checks
 //! the mark first and panics with a sentence that says so.
@@ -60,7 +60,7 @@ pub(crate) fn may_lock_while_dropping(inside: bool) -> bool {
 pub(crate) fn refuse() -> ! {
     panic!(
         "brimful: a cache was called from code that runs under a cache's lock (a closure given to \
-         view, update, compute, remove_if, retain, and_modify or valid_if, a weigher or rule called after one of these, \
+         view, update, compute, remove_if, for_each, retain, and_modify or valid_if, a weigher or rule called after one of these, \
          a rule for reads, or Eq or Clone of a key or value); collect what you need and make the call after it returns"
     )
 }

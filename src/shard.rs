@@ -49,7 +49,7 @@ use crate::policy::{Policy, Slot, Tag, Touch};
 use crate::room::Room;
 use crate::stats::{Counts, Snapshot};
 use crate::sync::Arc;
-use crate::table::{Entry, Owned, Shelves, Table};
+use crate::table::{Cursor, Entry, Owned, Shelves, Table};
 use crate::unwind::Panics;
 
 /// Of its share a shard keeps one part in so many for its next entries, and of its entries it
@@ -381,11 +381,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
         room
     }
 
-    /// The entries that have not expired at `now`.
-    pub(crate) fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, &V)> {
-        let live = move |entry: &&Entry<K, V, F>| !deadline::is_expired(entry.extra(), now);
-        let entries = self.table.iter().filter(live);
-        entries.map(|entry| (entry.key(), entry.value()))
+    /// Makes a step of a walk: the entries that it meets and that have not expired.
+    pub(crate) fn step(
+        &self,
+        cursor: &mut Cursor,
+    ) -> impl Iterator<Item = (&K, &V)> + use<'_, K, V, F> {
+        let slots = self.table.step(cursor).into_iter();
+        let entries = slots.filter_map(|slot| self.table.get(slot));
+        let live = entries.filter(|entry| !self.is_expired(entry));
+        live.map(|entry| (entry.key(), entry.value()))
     }
 
     /// Empties the shard; hands out its entries, already counted as `cause`. Those that have

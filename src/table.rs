@@ -31,6 +31,7 @@
 //! | `label` | an entry's tag and its hits |
 //! | `cells` | the memory, and the search in it |
 //! | `shelf` | where readers find it |
+//! | `cursor` | where a walk is, whatever is rebuilt meanwhile |
 //!
 //! Invariants
 //! 1. Every entry lies in its home group or beyond, in a slot that has its tag's fingerprint;
@@ -60,11 +61,13 @@
 )]
 
 mod cells;
+mod cursor;
 mod group;
 mod label;
 mod shelf;
 
 pub(crate) use cells::{Entry, Look, Owned};
+pub(crate) use cursor::Cursor;
 pub(crate) use shelf::{Shelves, Visit};
 
 use crate::form::{Form, extra::Extra};
@@ -820,6 +823,71 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Steps through the table; before each, something is done to it.
+    fn walk(
+        table: &mut Table<u64, u64, Fifo>,
+        mut before: impl FnMut(&mut Table<u64, u64, Fifo>),
+    ) -> Vec<u64> {
+        let (mut cursor, mut met) = (Cursor::START, Vec::new());
+        while !cursor.is_at_end() {
+            before(table);
+            let step = table.step(&mut cursor);
+            assert!(step.len() <= 64, "{} at once", step.len());
+            met.extend(step.iter().map(|&slot| *table.get(slot).unwrap().key()));
+        }
+        met
+    }
+
+    #[test]
+    fn a_walk_meets_what_stays_once_and_nothing_twice_whatever_is_rebuilt() {
+        let mut dice = 11_u64;
+        let mut roll = |sides: u64| {
+            dice = dice.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            (dice >> 33) % sides
+        };
+        for stay in [0, 1, 7, 32, 33, 500, 3_000] {
+            let mut table = table();
+            (0..stay).for_each(|n| _ = put(&mut table, tag(n), n, 6_000));
+            let (mut from, mut to, mut rebuilt) = (stay, stay, 0);
+            let mut met = walk(&mut table, |table| {
+                for _ in 0..roll(100) {
+                    put(table, tag(to), to, 6_000);
+                    to += 1;
+                }
+                for _ in 0..roll(100).min(to - from) {
+                    take(table, tag(from), from);
+                    from += 1;
+                }
+                let slots = table.slot_count();
+                match roll(3) {
+                    0 => table.shrink_to_fit(),
+                    1 => table.rebuild(roll(6_000) as usize),
+                    _ => {}
+                }
+                rebuilt += u32::from(table.slot_count() != slots);
+            });
+            assert!(stay < 500 || rebuilt > 5, "only {rebuilt} rebuilds");
+            met.sort_unstable();
+            assert!(met.windows(2).all(|pair| pair[0] < pair[1]), "met twice");
+            assert!(met.into_iter().take(stay as usize).eq(0..stay), "left out");
+        }
+    }
+
+    #[test]
+    fn a_walk_meets_what_lies_beyond_its_home_and_all_of_one_tag_at_once() {
+        let mut table = table();
+        (0..1_000).for_each(|n| _ = put(&mut table, tag(n), n, 3_000));
+        // The last group overflows into the first.
+        let last = |n| Tag::of(u64::MAX - n / 50);
+        (1_000..1_600).for_each(|n| _ = put(&mut table, last(n), n, 3_000));
+        let mut met = walk(&mut table, |_| ());
+        met.sort_unstable();
+        assert!(met.into_iter().eq(0..1_600));
+        (2_000..2_200).for_each(|n| _ = put(&mut table, Tag::of(0), n, 3_000));
+        // The key 0 has this tag too.
+        assert_eq!(table.step(&mut Cursor::START.clone()).len(), 201);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Cache, lock_at};
 use crate::cause::Cause;
+use crate::clock::Moment;
 use crate::error::Updated;
 use crate::form::Form;
 use crate::hash::Hashed;
@@ -10,6 +11,8 @@ use crate::leave::outbox::Outbox;
 use crate::policy::Slot;
 use crate::reentry::Mark;
 use crate::shard::{Changed, Means, Shard};
+use crate::table::Cursor;
+use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
@@ -207,9 +210,15 @@ where
     /// cause [`Removed`](Cause::Removed), and those past their deadline, which
     /// are not shown to `keep`, as [`Expired`](Cause::Expired).
     ///
-    /// Runs now, one shard at a time under its lock; values may be changed and
-    /// are weighed again, as by [`update`](Cache::update). Entries written meanwhile in shards already
-    /// passed are not seen. O(entries).
+    /// Runs now, a step at a time under the lock of one shard: a step looks at 64 entries at
+    /// most (more only where keys agree in 28 bits of their hash). Values may be changed and
+    /// are weighed again, as by [`update`](Cache::update). Whatever others do meanwhile, no key is
+    /// shown twice, and each that is there all the time once; what is written behind the walk is
+    /// not seen. Does not count as a use. O(entries).
+    ///
+    /// This is a write of every key, also if all are kept: a load that has begun goes to its
+    /// callers and is not stored, since `keep` can't be asked about what is not there yet. To look
+    /// without such an effect, see [`for_each`](Cache::for_each).
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
@@ -227,25 +236,38 @@ where
         self.may_be_called();
         let now = self.now();
         let mut batches = self.door.leave.batches();
-        for (index, shard) in self.shards.iter().enumerate() {
-            let whole = batches.run(|out, panics| {
-                let mut locked = lock_at(shard, now);
-                let mut means = Means {
-                    reservation: &mut shard.reserve(&locked, &self.door.budget),
-                    elsewhere: &mut |need, reservation, out| {
-                        self.gather_beside(index, need, now, reservation, out);
-                    },
-                };
-                let _mark = Mark::set();
-                let walked = locked.retain(&self.door.scale, &mut keep, &mut means, out);
-                let whole = walked.is_none();
-                panics.add(walked);
-                whole
-            });
-            if !whole {
-                break;
+        let mut whole = true;
+        for shard in 0..self.shards.len() {
+            let mut cursor = Cursor::START;
+            while whole && !cursor.is_at_end() {
+                whole = batches.run(|out, panics| {
+                    let walked = self.retain_some((shard, &mut cursor), now, &mut keep, out);
+                    let whole = walked.is_none();
+                    panics.add(walked);
+                    whole
+                });
             }
         }
         batches.end();
+    }
+
+    /// One step of `retain`, in this shard; answers with the panic that ends the walk.
+    fn retain_some(
+        &self,
+        (index, cursor): (usize, &mut Cursor),
+        now: Moment,
+        keep: &mut impl FnMut(&K, &mut V) -> bool,
+        out: &mut Outbox<K, V>,
+    ) -> Panics {
+        let shard = &self.shards[index];
+        let mut locked = lock_at(shard, now);
+        let mut means = Means {
+            reservation: &mut shard.reserve(&locked, &self.door.budget),
+            elsewhere: &mut |need, reservation, out| {
+                self.gather_beside(index, need, now, reservation, out);
+            },
+        };
+        let _mark = Mark::set();
+        locked.retain(cursor, &self.door.scale, keep, &mut means, out)
     }
 }

@@ -1,21 +1,68 @@
-//! Iteration, shard by shard, without a lock between the items.
+//! Walks over all entries, in steps.
 //!
-//! An iterator clones one shard's entries at a time under its lock and
-//! then yields them without any. What is written meanwhile is seen or not; an
-//! entry that stays throughout is seen exactly once.
+//! A walk holds the lock of one shard for one step at a time: `for_each` shows the entries that a
+//! step meets, and an iterator clones them and then yields them without a lock. Where a walk is says
+//! its [`Cursor`], which outlives what is written and rebuilt between two steps.
+//!
+//! Why `for_each` takes the lock, where a read could do without: writers wait for either, and
+//! readers, who do not take it, for neither.
 
-use super::{Cache, lock_at};
+use super::{Cache, CachePadded, lock_at};
 use crate::cause::Cause;
-use crate::form::Form;
+use crate::form::{Form, Weighed};
+use crate::policy::Policy;
 use crate::reentry::{self, Mark};
 use crate::shard::Tally;
+use crate::table::Cursor;
 use crate::unwind::Panics;
 use std::fmt;
 use std::iter::FusedIterator;
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
-    /// Clones of all entries, in no particular order, one shard's at a time. An
-    /// iteration is not one instant. Does not count as a use.
+    /// Shows every entry to `look`. Clones nothing, does not count as a use, and leaves what is
+    /// being loaded alone. Entries that are past their deadline when the call begins are not shown.
+    ///
+    /// Runs now, a step at a time under the lock of one shard: a step looks at 64 entries at
+    /// most (more only where keys agree in 28 bits of their hash), and writers of that shard wait
+    /// for it; readers do not. Whatever others do meanwhile, no key is shown twice, and each that is
+    /// there all the time, also with changing values, once. What is written behind the walk is not
+    /// seen, so all that is shown was never there at one instant. O(entries).
+    ///
+    /// The order follows the keys' hashes, a shard's after another's: it is not that of inserts or
+    /// uses, and by the seeds of the hasher another one in each cache.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.extend([("a", 1), ("b", 2)]);
+    /// let mut sum = 0;
+    /// cache.for_each(|_, value| sum += value);
+    /// assert_eq!(sum, 3);
+    /// ```
+    ///
+    /// # Panics
+    /// If `look` calls into any brimful [`Cache`]. If `look` panics the walk ends there.
+    #[doc(alias = "scan")]
+    #[track_caller]
+    pub fn for_each(&self, mut look: impl FnMut(&K, &V)) {
+        self.may_be_called();
+        let now = self.now();
+        for shard in &self.shards {
+            let mut cursor = Cursor::START;
+            while !cursor.is_at_end() {
+                let locked = lock_at(shard, now);
+                let _mark = Mark::set();
+                let met = locked.step(&mut cursor);
+                met.for_each(|(key, value)| look(key, value));
+            }
+        }
+    }
+
+    /// Clones of all entries. Does not count as a use, and leaves what is being loaded alone.
+    ///
+    /// At most 64 entries are cloned at a time (more only where keys agree in 28 bits of their
+    /// hash), under the lock of their shard, and then yielded without any. What is yielded had not
+    /// expired when it was cloned. Otherwise as [`for_each`](Cache::for_each), which clones
+    /// nothing: what others do meanwhile, and the order, are the same.
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
@@ -60,7 +107,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         Values(Walk::new(self))
     }
 
-    /// Takes every entry out, one shard's at a time, with cause
+    /// Takes every entry out, one shard's at a time in O(1) under its lock, with cause
     /// [`Removed`](Cause::Removed); those past their deadline are not yielded
     /// and leave as [`Expired`](Cause::Expired). What the iterator has not yielded when it
     /// is dropped leaves too.
@@ -79,28 +126,26 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         }
     }
 
-    /// Copies of the entries of one shard, as far as `copy` makes them.
+    /// Makes a step of a walk: copies of what it meets, as far as `copy` makes them.
     ///
     /// They are put into what was made before the lock, piece by piece: if a
     /// clone panics, the others are dropped after it.
-    fn copy_shard(
+    fn copy_some(
         &self,
-        shard: usize,
+        shard: &CachePadded<K, V, F>,
+        cursor: &mut Cursor,
         copy: impl Fn(&mut Copied<K, V>, &K, &V),
-    ) -> Option<Vec<Copied<K, V>>> {
-        self.may_be_called();
-        let now = self.now();
+    ) -> Vec<Copied<K, V>> {
         let mut copied = Vec::new();
-        let shard = lock_at(self.shards.get(shard)?, now);
+        let now = self.now();
+        let shard = lock_at(shard, now);
         let _mark = Mark::set_in_debug();
-        copied.resize_with(shard.len(), || (None, None));
-        let mut live = 0;
-        for (copied, (key, value)) in copied.iter_mut().zip(shard.iter(shard.now())) {
-            copy(copied, key, value);
-            live += 1;
+        for (key, value) in shard.step(cursor) {
+            copied.push((None, None));
+            let last = copied.len() - 1;
+            copy(&mut copied[last], key, value);
         }
-        copied.truncate(live);
-        Some(copied)
+        copied
     }
 
     /// Takes out one shard's entries and tells of them.
@@ -122,10 +167,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 /// A key, a value, or both.
 type Copied<K, V> = (Option<K>, Option<V>);
 
-/// A walk over the shards.
+/// A walk over the shards, by clones.
 struct Walk<'a, K, V, F: Form, S> {
     cache: &'a Cache<K, V, F, S>,
-    next_shard: usize,
+    shard: usize,
+    /// Where it is in that shard.
+    cursor: Cursor,
     copied: std::vec::IntoIter<Copied<K, V>>,
 }
 
@@ -133,7 +180,8 @@ impl<'a, K, V, F: Form, S> Walk<'a, K, V, F, S> {
     fn new(cache: &'a Cache<K, V, F, S>) -> Self {
         Self {
             cache,
-            next_shard: 0,
+            shard: 0,
+            cursor: Cursor::START,
             copied: Vec::new().into_iter(),
         }
     }
@@ -143,9 +191,24 @@ impl<'a, K, V, F: Form, S> Walk<'a, K, V, F, S> {
             if let Some(item) = self.copied.next() {
                 return Some(item);
             }
-            self.copied = self.cache.copy_shard(self.next_shard, &copy)?.into_iter();
-            self.next_shard += 1;
+            self.cache.may_be_called();
+            let shard = self.cache.shards.get(self.shard)?;
+            // After a panic it takes this step again.
+            let mut cursor = self.cursor;
+            self.copied = (self.cache.copy_some(shard, &mut cursor, &copy)).into_iter();
+            self.cursor = cursor;
+            if cursor.is_at_end() {
+                self.shard += 1;
+                self.cursor = Cursor::START;
+            }
         }
+    }
+
+    /// What is cloned is yielded; what else, others may still write.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let has_ended = self.shard == self.cache.shards.len();
+        let cloned = self.copied.len();
+        (cloned, has_ended.then_some(cloned))
     }
 }
 
@@ -182,6 +245,10 @@ macro_rules! walking {
 
             fn next(&mut self) -> Option<$item> {
                 self.0.next($copy).and_then($take)
+            }
+
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                self.0.size_hint()
             }
         }
 
@@ -228,6 +295,13 @@ impl<K, V, F: Form, S> Iterator for Drain<'_, K, V, F, S> {
             self.taken = self.cache.take_shard(shard)?.into_iter();
         }
     }
+
+    /// What is taken is yielded; to the other shards others may still write.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let has_ended = self.next_shard >= self.cache.shards.len();
+        let taken = self.taken.len();
+        (taken, has_ended.then_some(taken))
+    }
 }
 
 impl<K, V, F: Form, S> FusedIterator for Drain<'_, K, V, F, S> {}
@@ -254,6 +328,8 @@ impl<K, V, F: Form, S> Drop for Drain<'_, K, V, F, S> {
 pub struct IntoIter<K, V, F: Form, S> {
     cache: Cache<K, V, F, S>,
     next_shard: usize,
+    /// How many entries are in that shard and in those after it.
+    left: usize,
     taken: std::vec::IntoIter<(K, V)>,
 }
 
@@ -271,13 +347,28 @@ impl<K, V, F: Form, S> Iterator for IntoIter<K, V, F, S> {
             if let Some(entry) = self.taken.next() {
                 return Some(entry);
             }
+            let shard = self.cache.shards.get_mut(self.next_shard)?;
+            self.left -= shard.len();
             self.taken = self.cache.take_shard(self.next_shard)?.into_iter();
             self.next_shard += 1;
         }
     }
+
+    /// Exact where entries have no deadlines.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let taken = self.taken.len();
+        let least = if F::TIMED { taken } else { taken + self.left };
+        (least, Some(taken + self.left))
+    }
 }
 
 impl<K, V, F: Form, S> FusedIterator for IntoIter<K, V, F, S> {}
+
+/// Where entries have no deadlines, all that are resident are yielded.
+impl<K, V, P: Policy, S> ExactSizeIterator for IntoIter<K, V, P, S> {}
+
+/// Where entries have no deadlines, all that are resident are yielded.
+impl<K, V, P: Policy, S> ExactSizeIterator for IntoIter<K, V, Weighed<P>, S> {}
 
 impl<K, V, F: Form, S> Drop for IntoIter<K, V, F, S> {
     fn drop(&mut self) {
@@ -293,10 +384,12 @@ impl<K, V, F: Form, S> IntoIterator for Cache<K, V, F, S> {
 
     /// Takes every entry out, with cause [`Removed`](Cause::Removed); what is
     /// not yielded leaves with [`CacheDropped`](Cause::CacheDropped).
-    fn into_iter(self) -> IntoIter<K, V, F, S> {
+    fn into_iter(mut self) -> IntoIter<K, V, F, S> {
+        let left = self.shards.iter_mut().map(CachePadded::len).sum();
         IntoIter {
             cache: self,
             next_shard: 0,
+            left,
             taken: Vec::new().into_iter(),
         }
     }
@@ -311,6 +404,7 @@ where
     type Item = (K, V);
     type IntoIter = Iter<'a, K, V, F, S>;
 
+    /// Clones of all entries: [`iter`](Cache::iter).
     fn into_iter(self) -> Iter<'a, K, V, F, S> {
         self.iter()
     }

@@ -59,15 +59,15 @@ where
     /// | `remove`, `remove_entry`, `remove_if` of the key | what it loads | nothing | load again |
     /// | `update` of the key, whose [stale](crate::Builder::refresh_after) value was there | what it loads | what was updated | find that |
     /// | `clear`, `drain`, `retain` | what it loads | nothing | load again |
-    /// | other keys are evicted or removed | what it loads | what it loads | find it |
+    /// | other keys are evicted or removed; `for_each`, `iter` | what it loads | what it loads | find it |
     /// | `set_capacity`, and the value fits | what it loads | what it loads | find it |
     /// | `set_capacity`, and it is too heavy now | what it loads | nothing: refused | load again |
     /// | the load fails, and the key was not written | one loads in its stead, the others wait for that one | | |
     /// | the load fails, and the key was written | start over from the look-up | | |
     ///
     /// `remove_if` and `retain` can't ask their condition of a value that is not there
-    /// yet, so they too keep what is being loaded from being stored; but `remove_if` leaves
-    /// the load of a stale value alone that it does not remove.
+    /// yet, so they too keep what is being loaded from being stored, whatever they answer for
+    /// others; but `remove_if` leaves the load of a stale value alone that it does not remove.
     ///
     /// # Panics
     /// If `load` panics: that panic reaches its own caller only. If the call is

@@ -13,6 +13,7 @@ use crate::leave::Leaving;
 use crate::leave::outbox::Outbox;
 use crate::policy::{Policy, Slot};
 use crate::room::{Room, Scale};
+use crate::table::Cursor;
 use crate::unwind::Panics;
 use std::ops::{Deref, DerefMut};
 
@@ -195,19 +196,27 @@ impl<K, V, F: Form> Shard<K, V, F> {
         fits
     }
 
-    /// Calls `keep` for every entry, until one panics: entries for which it
-    /// answers `false` leave as removed, the others are charged what they weigh then.
-    /// What is being loaded can't be asked about: it is not stored. Readers wait meanwhile.
+    /// Makes a step of a walk. Calls `keep` for each entry that it meets, until one panics:
+    /// entries for which it answers `false` leave as removed, the others are charged what they
+    /// weigh then. Readers wait meanwhile.
+    ///
+    /// The first step detaches all flights, even if `keep` answers `true` to all that it is shown.
+    /// It may be about keys whose old values must not be served any more, and can't be asked of one
+    /// that is still being loaded; and what it changed must not be overwritten by a refresh that
+    /// began before.
     pub(crate) fn retain(
         &mut self,
+        cursor: &mut Cursor,
         scale: &Scale<K, V>,
         keep: &mut impl FnMut(&K, &mut V) -> bool,
         means: &mut Means<'_, '_, K, V>,
         out: &mut Outbox<K, V>,
     ) -> Panics {
-        self.flights.detach_all();
+        if *cursor == Cursor::START {
+            self.flights.detach_all();
+        }
         let mut shard = Closed::new(self);
-        for slot in shard.table.every_slot() {
+        for slot in shard.table.step(cursor) {
             let budget = means.reservation.budget();
             if shard.unless_expired(Some(slot), budget, out).is_none() {
                 continue;

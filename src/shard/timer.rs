@@ -518,6 +518,13 @@ impl<K, V, F: Form> Shard<K, V, F> {
         Some(moment_of(self.timer.as_ref()?.wheel.next()?))
     }
 
+    /// Whether an entry may have expired at `now`. An item comes up a beat after its entry's
+    /// deadline at most.
+    pub(crate) fn may_have_expired(&self, now: Moment) -> bool {
+        let next = self.timer.as_ref().and_then(|timer| timer.wheel.next());
+        F::TIMED && next.is_some_and(|next| next <= beat_of(now) + 1)
+    }
+
     /// How many entries have not expired. O(entries).
     pub(crate) fn len_live(&self, now: Moment) -> usize {
         let live = |entry: &&Entry<K, V, F>| !is_expired(entry.extra(), now);

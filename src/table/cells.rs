@@ -34,6 +34,7 @@ use crate::sync::cells::{
 use crate::tag::Tag;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 /// An entry outside of a table: a key, its value, what its policy keeps with it, and what its
@@ -223,6 +224,29 @@ impl<K, V, F: Form> Cells<K, V, F> {
     #[inline]
     fn home(&self, tag: Tag) -> usize {
         ((u64::from(tag.bits()) * self.groups.len() as u64) >> 32) as usize
+    }
+
+    /// The homes of the tags from this one on, as a number, but so many groups at most; and the
+    /// first tag that is at home beyond them.
+    pub(super) fn homes_from(&self, tag: u64, most: usize) -> (Range<usize>, u64) {
+        let groups = self.groups.len() as u64;
+        let first = (tag * groups) >> u32::BITS;
+        let end = (first + most as u64).min(groups);
+        let beyond = if end < groups {
+            (end << u32::BITS).div_ceil(groups)
+        } else {
+            1 << u32::BITS
+        };
+        (first as usize..end as usize, beyond)
+    }
+
+    /// The slots in which those lie that are at home in these groups, and some others.
+    pub(super) fn slots_from(&self, homes: Range<usize>) -> impl Iterator<Item = usize> {
+        let groups = self.groups.len();
+        let looked_at = (homes.start..homes.start + groups).take_while(move |&group| {
+            homes.contains(&group) || self.has_overflowed((group - 1) % groups)
+        });
+        looked_at.flat_map(move |group| (0..WAYS).map(move |way| group % groups * WAYS + way))
     }
 
     #[inline]

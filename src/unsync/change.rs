@@ -7,6 +7,7 @@ use crate::form::Form;
 use crate::leave::Leaving;
 use crate::policy::Slot;
 use crate::shard::{Computation, Means, Terms};
+use crate::table::Cursor;
 use hashbrown::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -191,14 +192,25 @@ where
     }
 
     /// Keeps the entries for which `keep` answers `true`; the others leave with
-    /// cause [`Removed`](Cause::Removed). Values may be changed and are weighed again.
+    /// cause [`Removed`](Cause::Removed). Values may be changed and are weighed again: where
+    /// `keep` answers `true` to all it is a walk that changes values (an `iter_mut` could not
+    /// weigh what was changed by its references). Does not count as a use. O(entries).
     ///
     /// ```
     /// let mut cache = brimful::unsync::Cache::new(100);
     /// cache.extend((0..10).map(|n| (n, n)));
     /// cache.retain(|key, _| key % 2 == 0);
     /// assert_eq!(cache.len(), 5);
+    /// cache.retain(|_, value| {
+    ///     *value += 1;
+    ///     true
+    /// });
+    /// assert_eq!(cache.peek(&8), Some(&9));
     /// ```
+    ///
+    /// # Panics
+    /// If `keep` panics the walk ends there; if the weigher panics its value leaves with cause
+    /// [`Refused`](Cause::Refused), and the walk ends.
     #[doc(alias = "invalidate_entries_if")]
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.advance_clock();
@@ -208,7 +220,10 @@ where
                 reservation: &mut door.budget.reserve(),
                 elsewhere: &mut |_, _, _| (),
             };
-            panics.add(shard.retain(&door.scale, &mut keep, &mut means, out));
+            let mut cursor = Cursor::START;
+            while panics.is_none() && !cursor.is_at_end() {
+                panics.add(shard.retain(&mut cursor, &door.scale, &mut keep, &mut means, out));
+            }
         });
     }
 }

@@ -14,7 +14,12 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
-    /// All entries, in no particular order. Does not count as a use.
+    /// All entries. Does not count as a use. O(1), and O(entries) in all for the items.
+    ///
+    /// The order follows the keys' hashes: it is not that of inserts or uses, and by the seeds of the
+    /// hasher another one in each cache; the same each time while nothing is written. `len` of the
+    /// iterator is exact; where entries have deadlines there is none, and `size_hint` is exact
+    /// while none of them has passed.
     ///
     /// ```
     /// let mut cache = brimful::unsync::Cache::new(100);
@@ -27,7 +32,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         Iter(Walk::new(&self.shard, self.now()))
     }
 
-    /// All keys, in no particular order. Does not count as a use.
+    /// All keys; otherwise as [`iter`](Cache::iter).
     ///
     /// ```
     /// let mut cache = brimful::unsync::Cache::new(100);
@@ -38,7 +43,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         Keys(self.iter())
     }
 
-    /// All values, in no particular order. Does not count as a use.
+    /// All values; otherwise as [`iter`](Cache::iter). To change them, see [`retain`](Cache::retain).
     ///
     /// ```
     /// let mut cache = brimful::unsync::Cache::new(100);
@@ -82,6 +87,8 @@ struct Walk<'a, K, V, F: Form> {
     next: usize,
     /// How many entries it has yet to meet.
     left: usize,
+    /// Whether some of them may be past their deadline.
+    may_skip: bool,
 }
 
 impl<'a, K, V, F: Form> Walk<'a, K, V, F> {
@@ -91,6 +98,7 @@ impl<'a, K, V, F: Form> Walk<'a, K, V, F> {
             now,
             next: 0,
             left: shard.len(),
+            may_skip: shard.may_have_expired(now),
         }
     }
 
@@ -101,7 +109,7 @@ impl<'a, K, V, F: Form> Walk<'a, K, V, F> {
             let Some(entry) = entry else { continue };
             self.left -= 1;
             let is_live = || Shard::<K, V, F>::time_left(entry.extra(), self.now) > 0;
-            if !F::TIMED || is_live() {
+            if !self.may_skip || is_live() {
                 return Some((entry.key(), entry.value()));
             }
         }
@@ -109,7 +117,7 @@ impl<'a, K, V, F: Form> Walk<'a, K, V, F> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let least = if F::TIMED { 0 } else { self.left };
+        let least = if self.may_skip { 0 } else { self.left };
         (least, Some(self.left))
     }
 }
@@ -263,6 +271,11 @@ mod tests {
         let mut cache = cache.clock(clock.clone()).build_unsync().unwrap();
         cache.extend([(1, 1), (2, 2)]);
         cache.insert_with_ttl(3, 3, Duration::from_secs(9));
+        let mut entries = cache.iter();
+        assert_eq!(
+            (entries.next().is_some(), entries.size_hint()),
+            (true, (2, Some(2)))
+        );
         clock.advance(Duration::from_secs(2));
         assert_eq!(cache.iter().size_hint(), (0, Some(3)));
         assert_eq!(cache.keys().collect::<Vec<_>>(), [&3]);

@@ -60,6 +60,8 @@ enum Step {
     Clear,
     Drain,
     Retain,
+    /// Looks at all entries, in two ways.
+    Look,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -82,6 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Clear),
         1 => Just(Step::Drain),
         1 => Just(Step::Retain),
+        1 => Just(Step::Look),
     ]
 }
 
@@ -483,6 +486,11 @@ where
             Step::Retain => {
                 self.model.detach_all();
                 self.cache.retain(|_, _| true);
+            }
+            Step::Look => {
+                let mut shown = 0;
+                self.cache.for_each(|_, _| shown += 1);
+                assert_eq!(self.cache.iter().count(), shown);
             }
         }
         self.agree();

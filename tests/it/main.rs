@@ -42,3 +42,5 @@ mod refresh;
 mod sweeper;
 #[cfg(not(brimful_full))]
 mod traits;
+#[cfg(not(brimful_full))]
+mod walk;

@@ -131,7 +131,7 @@ impl Hand {
 
 listed! {
     Op {
-        Get, View, Peek, ContainsKey, WeightOf, Iter, Keys, Values,
+        Get, View, Peek, ContainsKey, WeightOf, Iter, Keys, Values, ForEach,
         Insert, TryInsert, InsertWeighted, Extend,
         GetOrInsertWith, OrInsert, OrInsertWith, OrDefault, AndModify,
         Remove, RemoveEntry, RemoveIf, Update, GetMut, Compute, Retain,
@@ -242,6 +242,7 @@ impl Door {
             Op::Iter => cache.entries(call.n, &mut hand.entries),
             Op::Keys => cache.keys(call.n, &mut hand.keys),
             Op::Values => cache.values(call.n, &mut hand.values),
+            Op::ForEach => cache.for_each(&mut |_, _| in_closure()),
             _ => self.write(call, hand),
         }
     }

@@ -153,6 +153,7 @@ fn reads<P: Policy>() -> Vec<Call<P>> {
         ("&cache", |cache| (cache.into_iter()).for_each(drop)),
         ("keys", |cache| done(cache.keys().count())),
         ("values", |cache| done(cache.values().count())),
+        ("for_each", |cache| cache.for_each(|_, _| ())),
         ("len", |cache| done(cache.len())),
         ("is_empty", |cache| done(cache.is_empty())),
         ("weight", |cache| done(cache.weight())),
@@ -496,6 +497,9 @@ fn locked_closures<P: Policy>() -> Vec<Moment<P>> {
         }),
         moment("remove_if", closures, |c| {
             done(c.remove_if(&Key(9), |_, _| closure()));
+        }),
+        moment("for_each", closures, |c| {
+            c.for_each(|_, _| done(closure()));
         }),
         moment("retain", closures, |c| c.retain(|_, _| closure())),
         moment("and_modify", closures, |c| {

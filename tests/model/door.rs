@@ -238,6 +238,14 @@ impl Face {
         all_seen(&self.0.all())
     }
 
+    /// The entries, by reference.
+    pub(crate) fn shown(&self) -> Vec<Seen> {
+        let mut shown = Vec::new();
+        self.0
+            .for_each(&mut |key, value| shown.push(seen(key, value)));
+        shown
+    }
+
     pub(crate) fn keys_and_values(&self) -> (Vec<(u32, u32)>, Vec<u64>) {
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         self.0.keys(usize::MAX, &mut keys);

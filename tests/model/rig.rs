@@ -591,6 +591,7 @@ impl Rig {
         self.model.tell_all();
         let expected = sorted(self.model.entries());
         assert_eq!(sorted(self.door.entries()), expected);
+        assert_eq!(sorted(self.door.shown()), expected);
         let (keys, values) = self.door.keys_and_values();
         let key_of = |&(id, stamp, _): &Seen| (id, stamp);
         assert_eq!(

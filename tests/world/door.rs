@@ -70,6 +70,7 @@ pub(crate) trait Door<K, V, Q = K> {
     fn entries(&self, take: usize, to: &mut Vec<(K, V)>);
     fn keys(&self, take: usize, to: &mut Vec<K>);
     fn values(&self, take: usize, to: &mut Vec<V>);
+    fn for_each(&self, look: Look<'_, K, V>);
     fn drain(&mut self, take: usize, to: &mut Vec<(K, V)>);
     fn into_entries(self: Box<Self>, take: usize, to: &mut Vec<(K, V)>);
     fn clear(&mut self);
@@ -435,6 +436,9 @@ doors! { Cache:
     fn values(&self, take: usize, to: &mut Vec<V>) {
         to.extend(self.cache.values().take(take));
     }
+    fn for_each(&self, look: Look<'_, K, V>) {
+        self.cache.for_each(look);
+    }
     fn shard_of(&self, key: &Q) -> usize {
         self.cache.shard_of(key)
     }
@@ -508,6 +512,9 @@ doors! { unsync::Cache:
     }
     fn values(&self, take: usize, to: &mut Vec<V>) {
         to.extend(self.cache.values().take(take).cloned());
+    }
+    fn for_each(&self, look: Look<'_, K, V>) {
+        self.cache.iter().for_each(|(key, value)| look(key, value));
     }
     fn shard_of(&self, _: &Q) -> usize {
         0

@@ -77,11 +77,10 @@ where
     /// # Example
     ///
     /// ```
-    /// let cache = brimful::Cache::new(100);
+    /// let cache = brimful::Cache::<String, usize>::new(100);
     /// let length = cache.get_or_insert_with("word", || 4);
     /// assert_eq!(length, 4);
     /// assert_eq!(cache.get_or_insert_with("word", || unreachable!()), 4);
-    /// # let _: Option<usize> = cache.get(&"word".to_string());
     /// ```
     #[doc(alias = "get_with")]
     #[doc(alias = "get_or_compute")]

@@ -608,6 +608,8 @@ impl Model {
         let found = self.look_up(id);
         if found {
             self.work_before_change(id);
+        } else {
+            self.gather_for_one(id);
         }
         let stayed = found && self.change(id, change);
         match then {
@@ -624,6 +626,22 @@ impl Model {
             Then::Remove if stayed => Computed::Removed(self.leave(id, Cause::Removed).value),
             Then::Keep if stayed && self.renew(id) => Computed::Kept,
             Then::Keep | Then::Remove => Computed::Refused,
+        }
+    }
+
+    /// Room for one entry, if its shard has none, before it is decided whether there is to be one.
+    pub(crate) fn gather_for_one(&mut self, id: u32) {
+        let home = self.homes[id as usize];
+        let need = Need {
+            weight: 1,
+            entries: 1,
+            home,
+            keep: None,
+            payer: Payer::Any,
+        };
+        let pays = !self.piles[home].items.is_empty() && self.may_pay(home);
+        if self.piles.len() > 1 && self.lacks(need) && !pays && !self.refuses(1) {
+            assert!(self.make_room(need), "no room was gathered for one");
         }
     }
 

@@ -457,7 +457,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         batches: &mut Batches<'_, K, V>,
     ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F, S> {
         let budget = &self.door.budget;
-        let mut locked = lock_at(shard, now);
+        let mut locked = self.lock_in_time(shard, now);
         budget.give_spare(&shard.spare);
         locked.empty(cause, budget, batches.panics())
     }
@@ -500,6 +500,42 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[inline]
     fn now(&self) -> Moment {
         self.door.now()
+    }
+
+    /// Locks a shard and tells it this time, or, if the lock was not free, what time it is by then:
+    /// what has ended while the call waited is not returned, and what it stores begins its life now.
+    #[inline]
+    fn lock_in_time<'a>(
+        &self,
+        shard: &'a Mutex<Shard<K, V, F>>,
+        now: Moment,
+    ) -> MutexGuard<'a, Shard<K, V, F>> {
+        if !F::TIMED {
+            return shard.lock();
+        }
+        match shard.try_lock() {
+            Some(mut locked) => {
+                locked.advance_clock(now);
+                locked
+            }
+            None => self.lock_late(shard),
+        }
+    }
+
+    /// Waits for a shard's lock. A clock of the user's is read while it is not held: right
+    /// before it is taken once more.
+    #[cold]
+    #[inline(never)]
+    fn lock_late<'a>(&self, shard: &'a Mutex<Shard<K, V, F>>) -> MutexGuard<'a, Shard<K, V, F>> {
+        let mut locked = shard.lock();
+        if self.door.expiry.runs_user_code() {
+            drop(locked);
+            let now = self.now();
+            locked = lock_at(shard, now);
+        } else {
+            locked.advance_clock(self.now());
+        }
+        locked
     }
 
     /// Gives unused memory of the tables back to the allocator. O(entries),
@@ -603,7 +639,8 @@ impl<K, V, F: Form> std::ops::Deref for CachePadded<K, V, F> {
     }
 }
 
-/// Locks a shard and tells it what time it is.
+/// Locks a shard and tells it this time, for calls that hold the gatherer's lock: under that no
+/// clock is read. All others take [`Cache::lock_in_time`].
 #[inline]
 fn lock_at<K, V, F: Form>(
     shard: &Mutex<Shard<K, V, F>>,
@@ -652,7 +689,7 @@ where
     #[track_caller]
     fn lock(&self, hashed: Hashed) -> MutexGuard<'_, Shard<K, V, F>> {
         let shard = self.shard(hashed);
-        lock_at(shard, self.now())
+        self.lock_in_time(shard, self.now())
     }
 
     /// The shard that this key belongs to, from 0 up to [`shards`](Cache::shards).

@@ -1,6 +1,6 @@
 //! Removing, and changing values where they stand.
 
-use super::{Cache, lock_at};
+use super::Cache;
 use crate::cause::Cause;
 use crate::clock::Moment;
 use crate::error::Updated;
@@ -152,7 +152,7 @@ where
         let mut leaving = self.door.leave.open();
         let changed = {
             let (home, now) = (self.shard(hashed), self.now());
-            let mut shard = lock_at(home, now);
+            let mut shard = self.lock_in_time(home, now);
             let mut reservation = home.reserve(&shard, &self.door.budget);
             let marked = Mark::set_in_debug();
             let out = leaving.outbox();
@@ -260,7 +260,7 @@ where
         out: &mut Outbox<K, V>,
     ) -> Panics {
         let shard = &self.shards[index];
-        let mut locked = lock_at(shard, now);
+        let mut locked = self.lock_in_time(shard, now);
         let mut means = Means {
             reservation: &mut shard.reserve(&locked, &self.door.budget),
             elsewhere: &mut |need, reservation, out| {

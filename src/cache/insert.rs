@@ -1,7 +1,7 @@
 //! Inserting: weigh and hash without a lock, place under one, gather if need be.
 
+use super::Cache;
 use super::entry::Same;
-use super::{Cache, lock_at};
 use crate::door;
 use crate::error::Refused;
 use crate::form::{Form, Weighed};
@@ -123,7 +123,7 @@ where
         let now = self.now();
         let placed = {
             let home = self.shard(hashed);
-            let mut shard = lock_at(home, now);
+            let mut shard = self.lock_in_time(home, now);
             // Declared after the shard, so dropped before its lock is left: only a gatherer
             // may hold room without a lock.
             let mut reservation = home.reserve(&shard, &self.door.budget);

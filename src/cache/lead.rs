@@ -25,7 +25,7 @@
 //!
 //! The room `flight` tells the rest.
 
-use super::{Cache, lock_at};
+use super::Cache;
 use crate::budget::Reservation;
 use crate::clock::Reading;
 use crate::error::LoadError;
@@ -300,7 +300,7 @@ where
         };
         let placed = {
             let home = self.shard(hashed);
-            let mut shard = lock_at(home, now);
+            let mut shard = self.lock_in_time(home, now);
             count(shard.flights.loads(), ended);
             // Declared after `shard`, so dropped before the lock is released: only a gatherer
             // may hold room without a lock.

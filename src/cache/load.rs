@@ -12,8 +12,8 @@
 //! last polled with, and a call that leads polls its caller's future itself, in a box. They
 //! allocate nothing on a hit, and are little larger than the load that they are given.
 
+use super::Cache;
 use super::lead::{How, Sharing, Sought, Valid};
-use super::{Cache, lock_at};
 use crate::clock::{Glance, Moment};
 use crate::error::LoadError;
 use crate::form::Form;
@@ -314,7 +314,7 @@ where
                 (Look::Here(_) | Look::Unclear, _) => (),
             }
         }
-        let mut shard = lock_at(self.shard(hashed), self.exact(glance));
+        let mut shard = self.lock_in_time(self.shard(hashed), self.exact(glance));
         let _mark = self.mark_read();
         let is = |found: &K| key.equivalent(found);
         let now = shard.now();

@@ -100,7 +100,8 @@ const A_BATCH: usize = 256;
 /// them leave; nothing is deferred.
 ///
 /// Weighers and rules for times to live (at insert), loaders, listeners and the drop of keys and
-/// values run without any lock and may call back into this or any other cache. In a read, `Eq` of
+/// values run without any lock and may call back into this or any other cache; listeners inside of
+/// listeners [16 deep](crate::Builder::on_departure#calling-a-cache) at most. In a read, `Eq` of
 /// keys and `Clone` of the value may call other caches; if they call this one they panic. Under the
 /// lock of one shard run `Eq` of keys in writes, and the closures of
 /// [`update`](Cache::update), [`remove_if`](Cache::remove_if), [`for_each`](Cache::for_each),
@@ -156,6 +157,8 @@ pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     door: Door<K, V, F, S>,
     /// The shard with which the next sweep begins.
     next_swept: AtomicU64,
+    /// The shard that a caller next asks for a victim.
+    next_asked: AtomicU64,
     bells: sweeper::Bells,
 }
 
@@ -189,6 +192,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             shelves,
             door,
             next_swept: AtomicU64::new(0),
+            next_asked: AtomicU64::new(0),
             bells: sweeper::Bells::none(),
         }
     }
@@ -441,10 +445,10 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     ) {
         let taken = self.empty(shard, now, cause, batches);
         if !F::TIMED {
-            return batches.drop_all(taken);
+            return batches.discard_all(taken);
         }
         let mut tally = Tally::default();
-        batches.drop_all(taken.inspect(|left| tally.note(left)));
+        batches.discard_all(taken.inspect(|left| tally.note(left)));
         shard.lock().recount(&tally, cause);
     }
 

@@ -1,7 +1,7 @@
 //! Statistics: always on, counted per shard, read as a [`Snapshot`].
 //!
 //! A count costs a plain addition under the lock that the call holds anyway. All of them take
-//! 150 bytes a shard, and 300 more ([`Loads`]) once something was loaded there. Hits and misses
+//! 150 bytes a shard, and 310 more ([`Loads`]) once something was loaded there. Hits and misses
 //! of reads without a lock are counted by thread, in its lane (`lanes`).
 //!
 //! Invariant, when no thread is writing: `inserts - departures = len` and
@@ -111,6 +111,11 @@ impl Counts {
     pub(crate) fn left(&mut self, weight: u64, cause: Cause) {
         self.departures[cause as usize] += 1;
         self.weight_out = self.weight_out.wrapping_add(weight);
+    }
+
+    /// How many have left for this cause.
+    pub(crate) fn departed(&self, cause: Cause) -> u64 {
+        self.departures[cause as usize]
     }
 
     pub(crate) fn left_at_once(&mut self, entries: u64, weight: u64, cause: Cause) {
@@ -634,8 +639,8 @@ impl Snapshot {
         self.ages.as_deref()
     }
 
-    /// Panics of the listener, each of which was also passed on to its caller
-    /// unless that one was already unwinding.
+    /// Panics of the listener, and of what [`on_discard`](crate::Builder::on_discard) calls, each of which
+    /// was also passed on to its caller unless that one was already unwinding.
     ///
     /// ```
     /// use brimful::{Cache, Cause, Entries};

@@ -542,7 +542,7 @@ where
             Some(flight) => flight.land(|| copy.clone()),
             None => Panics::none(),
         };
-        panics.add(leaving.tell_and_drop());
+        panics.add(leaving.tell_and_discard());
         panics.add(landing.let_go());
         panics.drop(self.flight.take());
         panics.hand(copy)

@@ -106,7 +106,7 @@ where
     pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
-        self.insert_or_drop(hashed, &mut offer)
+        self.insert_or_discard(hashed, &mut offer)
     }
 
     /// Stores a value that lives for so long, as
@@ -238,7 +238,7 @@ where
         let mut offer = self
             .door
             .offer_weighted_with_ttl(hashed, key, value, weight, ttl);
-        self.insert_or_drop(hashed, &mut offer)
+        self.insert_or_discard(hashed, &mut offer)
     }
 }
 

@@ -592,6 +592,11 @@ fn fault_50_no_call_returns_what_is_past_its_end() {
         ("remove", |c| c.remove(&1).is_some(), true),
         ("remove_entry", |c| c.remove_entry(&1).is_some(), true),
         (
+            "evict",
+            |c| c.evict().is_some_and(|(key, _)| key == 1),
+            true,
+        ),
+        (
             "remove_if",
             |c| c.remove_if(&1, |_, _| true).is_some(),
             true,
@@ -711,6 +716,11 @@ fn fault_50_nor_does_a_cache_for_one_owner() {
         ),
         ("remove", |c| c.remove(&1).is_some(), true),
         ("remove_entry", |c| c.remove_entry(&1).is_some(), true),
+        (
+            "evict",
+            |c| c.evict().is_some_and(|(key, _)| key == 1),
+            true,
+        ),
         (
             "remove_if",
             |c| c.remove_if(&1, |_, _| true).is_some(),
@@ -1304,7 +1314,7 @@ fn while_the_lock_is_held<R: Send>(
 /// Calls that wait for a lock while the value under it comes to its end.
 type Waiting = (&'static str, fn(&Cache<u32, u32, Timed>) -> Option<u32>);
 
-const WAITING: [Waiting; 5] = [
+const WAITING: [Waiting; 6] = [
     ("insert", |c| c.insert(1, 7)),
     ("try_insert", |c| c.try_insert(1, 7).unwrap()),
     ("get", |c| c.get(&1)),
@@ -1313,6 +1323,7 @@ const WAITING: [Waiting; 5] = [
         Updated::Kept(value) => Some(value),
         _ => None,
     }),
+    ("evict", |c| c.evict().map(|(_, value)| value)),
 ];
 
 #[test]

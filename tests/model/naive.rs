@@ -56,6 +56,8 @@ pub(crate) struct Model {
     pub(crate) lie: Option<u64>,
     pub(crate) lives: Option<Lives>,
     pub(crate) records: bool,
+    /// The shard that is asked next for a victim.
+    pub(crate) asked: usize,
     /// What the clock shows.
     pub(crate) clock: u64,
     /// Whether it can't be said which shards were told the time in this call.
@@ -103,6 +105,7 @@ impl Model {
             lie: None,
             lives: config.lives,
             records: matches!(config.form(), Extras::Idles | Extras::WeighedRecords),
+            asked: 0,
             clock: 0,
             some_told: false,
             some_left: false,
@@ -298,6 +301,12 @@ impl Model {
         assert!(due.is_none(), "{id} was evicted before {due:?}");
         self.check_payer(shard, need);
         let keep = need.keep.filter(|keep| self.homes[*keep as usize] == shard);
+        self.leave_as_victim(id, keep);
+    }
+
+    /// Takes out who was evicted: he must be whom the order names, but for `keep`.
+    pub(crate) fn leave_as_victim(&mut self, id: u32, keep: Option<u32>) -> Item {
+        let shard = self.homes[id as usize];
         // Whoever may have been named and become a ghost.
         for id in keep.into_iter().chain([id]) {
             let mixed = self.mixed(id);
@@ -314,6 +323,7 @@ impl Model {
         }
         let item = self.leave(id, Cause::Evicted);
         self.unhit += u64::from(!item.hit);
+        item
     }
 
     pub(crate) fn check_payer(&self, shard: usize, need: Need) {

@@ -130,6 +130,7 @@ impl Rig {
             Op::Remove(key) => self.remove(self.id(key)),
             Op::RemoveEntry(key) => self.remove_entry(self.id(key)),
             Op::RemoveIf(key, n) => self.remove_if(self.id(key), n % 2 == 0),
+            Op::Evict => self.evict(),
             Op::Extend(key, n, m) => self.extend(key, n, m),
             Op::SetCapacity(n) => self.set_capacity(n),
             Op::Retain(n, m) => self.retain(n, m),
@@ -453,6 +454,12 @@ impl Rig {
         assert_eq!(asked, model.seen(id));
         let expected = if condition { model.remove(id) } else { None };
         assert_eq!(got, expected.map(|item| item.value));
+    }
+
+    pub(crate) fn evict(&mut self) {
+        let got = self.once(|door| door.evict());
+        let expected = self.hear().evict_next();
+        assert_eq!(got, expected.map(|item| (item.id, item.stamp, item.value)));
     }
 
     pub(crate) fn extend(&mut self, key: u16, n: u16, m: u16) {

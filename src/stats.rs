@@ -38,6 +38,7 @@ pub(crate) struct Loads {
     failed: u64,
     waits: u64,
     refreshed: u64,
+    unstored: u64,
     nanos: u64,
     /// By the number of bits of the time in microseconds.
     by_time: [u64; CLASSES],
@@ -71,11 +72,17 @@ impl Loads {
         }
     }
 
+    /// What a loader has brought is not stored: its key was written meanwhile.
+    pub(crate) fn unstored(&mut self) {
+        self.unstored += 1;
+    }
+
     fn add(&mut self, other: &Self) {
         self.ended += other.ended;
         self.failed += other.failed;
         self.waits += other.waits;
         self.refreshed += other.refreshed;
+        self.unstored += other.unstored;
         self.nanos = self.nanos.saturating_add(other.nanos);
         for (sum, more) in self.by_time.iter_mut().zip(other.by_time) {
             *sum += more;
@@ -558,6 +565,26 @@ impl Snapshot {
         self.loaded.refreshed
     }
 
+    /// Values that loaders have brought and that were not stored, since their key was
+    /// [written or removed](crate::Cache::get_or_insert_with#what-other-calls-do-meanwhile) after the
+    /// load had begun: their callers have them, and no listener hears of them. Those that
+    /// were refused are not counted here: they are departures.
+    ///
+    /// Many of them say that writes and loads of one key race: work that is done twice.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// let loaded = cache.get_or_insert_with(&1, || {
+    ///     cache.insert(1, "newer");
+    ///     "older"
+    /// });
+    /// assert_eq!((loaded, cache.get(&1)), ("older", Some("newer")));
+    /// assert_eq!(cache.stats().loads_unstored(), 1);
+    /// ```
+    pub fn loads_unstored(&self) -> u64 {
+        self.loaded.unstored
+    }
+
     /// Entries evicted that were never hit: room spent for nothing.
     ///
     /// ```
@@ -705,6 +732,7 @@ impl Snapshot {
             ("load failures", Counter, self.loaded.failed),
             ("load waits", Counter, self.loaded.waits),
             ("refreshes", Counter, self.loaded.refreshed),
+            ("loads unstored", Counter, self.loaded.unstored),
             ("late nanoseconds", Counter, self.lateness.sum),
             ("most late", Maximum, self.lateness.most),
             ("listener panics", Counter, self.listener_panics),

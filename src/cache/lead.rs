@@ -635,6 +635,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
         };
         let Some(key) = shard.flights.lift(self.offer.tag, flight) else {
             self.value = Some(value);
+            shard.flights.loads().unstored();
             return Inserted::Present;
         };
         self.offer.pair = Some((key, value));

@@ -141,6 +141,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     {
         let tag = offer.tag;
         if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
+            self.flights.loads().unstored();
             return Inserted::Present;
         }
         let placed = self.insert(offer, reservation, out);

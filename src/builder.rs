@@ -4,7 +4,7 @@
 use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::capacity::{Capacity, HeapSize, Limits, default_shards};
-use crate::cause::{Cause, Departed, Listener};
+use crate::cause::{Cause, Departed, Discard, Listener};
 use crate::clock::{Clock, Source};
 use crate::door::Door;
 use crate::error::{BuildError, MOST_SHARDS};
@@ -45,6 +45,7 @@ pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     entry_limit: Option<usize>,
     shards: Option<usize>,
     listener: Option<Listener<K, V>>,
+    discard: Option<Discard<K, V>>,
     told: Told<K, V>,
     hasher: S,
     form: PhantomData<fn() -> F>,
@@ -57,6 +58,7 @@ impl<K, V, F: Form> Builder<K, V, F> {
             entry_limit: None,
             shards: None,
             listener: None,
+            discard: None,
             told: Told::nothing(),
             hasher: RandomState::default(),
             form: PhantomData,
@@ -89,6 +91,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             entry_limit: self.entry_limit,
             shards: self.shards,
             listener: self.listener,
+            discard: self.discard,
             told: self.told,
             hasher: self.hasher,
             form: PhantomData,
@@ -113,19 +116,15 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             entry_limit: self.entry_limit,
             shards: self.shards,
             listener: self.listener,
+            discard: self.discard,
             told: self.told,
             hasher,
             form: self.form,
         }
     }
 
-    /// Sets the listener, which is called exactly once for every value that leaves, with its
-    /// cause: after the locks are released, and before the value is returned or dropped. It
-    /// runs on the thread whose call made the value leave, may call into any
-    /// cache, and clones what it wants to keep.
-    ///
-    /// If it panics, the panic reaches the caller of that call after all its
-    /// other departures were told; the listener stays on.
+    /// Sets a listener for keys, values and causes:
+    /// [`on_departure`](Builder::on_departure) for short, which says more.
     ///
     /// ```
     /// use brimful::{Cache, Cause, Entries};
@@ -144,16 +143,18 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// assert_eq!(*gone.lock().unwrap(), [("a", 1, Cause::Evicted), ("b", 2, Cause::Removed)]);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn listener(mut self, listener: impl Fn(&K, &V, Cause) + Send + Sync + 'static) -> Self {
-        let hear = move |left: Departed<'_, K, V>| listener(left.key, left.value, left.cause);
-        self.listener = Some(Box::new(hear));
-        self
+    pub fn listener(self, listener: impl Fn(&K, &V, Cause) + Send + Sync + 'static) -> Self {
+        self.on_departure(move |left| listener(left.key, left.value, left.cause))
     }
 
-    /// Sets a listener that also hears of time: how late the removal of an expired
-    /// value came, and the age of a value where that is
-    /// [recorded](Builder::record_ages). Otherwise it is as [`listener`](Builder::listener); a
-    /// cache has one, the one given last.
+    /// Sets the listener, which is called exactly once for every value that leaves: with its key,
+    /// its cause, how late the removal of an expired value came, and the age of a value where
+    /// that is [recorded](Builder::record_ages). A cache has one listener, the one given last.
+    ///
+    /// It is called after the locks are released, and before the value is returned, or
+    /// [discarded](Builder::on_discard), or dropped. It runs on the thread whose call made the value
+    /// leave, and clones what it wants to keep. If it panics, the panic reaches the caller
+    /// of that call after all its other departures were told; the listener stays on.
     ///
     /// ```
     /// use brimful::{Cache, Cause, Departed, Entries, ManualClock};
@@ -173,6 +174,47 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// assert_eq!(cache.sweep(100).expired, 1);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    ///
+    /// # In which order
+    ///
+    /// One call tells of its departures in the order in which they left. Calls of several threads
+    /// tell in any order, also of one key: no lock is held, so of two threads that replace a value one
+    /// after the other the second may be the first to tell. Each value is told once all the same.
+    /// Where the order matters give the values a number, and let the larger one win.
+    ///
+    /// # Calling a cache
+    ///
+    /// It may call any cache, also its own: read, remove, insert something else. What that lets go
+    /// is told at once, inside of the listener that made the call. So listeners run inside of one
+    /// another, 16 of them on a thread at most. The innermost must call no cache: such a call panics
+    /// before it has done anything, and that panic goes on as any of a listener's does.
+    ///
+    /// One that puts back what was evicted comes to that at once, since each insert evicts
+    /// another. Collect what is to come back, and insert it after the call that evicted it.
+    ///
+    /// A listener that owns an [`Arc`](std::sync::Arc) of its cache keeps that alive for ever, as the
+    /// cache owns the listener. A [`Weak`](std::sync::Weak) does not; when the cache itself is
+    /// dropped it is not there any more:
+    ///
+    /// ```
+    /// use brimful::{Cache, Departed, Entries};
+    /// use std::sync::{Arc, Weak};
+    ///
+    /// // Pages go with the index that names them.
+    /// let cache = Arc::new_cyclic(|own: &Weak<Cache<String, u32>>| {
+    ///     let own = own.clone();
+    ///     let builder = Cache::builder(Entries(100));
+    ///     let builder = builder.on_departure(move |left: Departed<'_, String, u32>| {
+    ///         if let (Some(cache), Some(site)) = (own.upgrade(), left.key.strip_suffix("/index")) {
+    ///             cache.retain(|key, _| !key.starts_with(site));
+    ///         }
+    ///     });
+    ///     builder.build().expect("this configuration makes sense")
+    /// });
+    /// cache.extend([("a/index", 1), ("a/1", 2), ("b/index", 3)].map(|(key, n)| (key.to_owned(), n)));
+    /// cache.remove("a/index");
+    /// assert_eq!(cache.len(), 1);
+    /// ```
     #[doc(alias = "eviction_listener")]
     #[doc(alias = "removal_listener")]
     #[doc(alias = "lifecycle")]
@@ -181,6 +223,55 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         listener: impl Fn(Departed<'_, K, V>) + Send + Sync + 'static,
     ) -> Self {
         self.listener = Some(Box::new(listener));
+        self
+    }
+
+    /// Gives away what the cache would drop: each entry that leaves and that no call
+    /// returns, by value, with the cause for which it left. For a second tier, on disk or in memory;
+    /// to use buffers again; to drop what is large on a thread of its own.
+    ///
+    /// These are, whatever call lets them go, the values that are evicted or expire, are cleared, or
+    /// dropped with the cache; what [`insert`](Cache::insert) refuses; what `retain` removes; and
+    /// what a load or `extend` replaces. What a call returns belongs to its caller: what
+    /// [`remove`](Cache::remove) and [`evict`](Cache::evict) take out, an older value that
+    /// `insert` returns, what [`try_insert`](Cache::try_insert) hands back. What a `drain` has taken
+    /// out belongs to it, and is dropped with it; in shards that it has not come to all is given away.
+    ///
+    /// It is called where the value would be dropped, so after [the listener](Builder::on_departure), if
+    /// there is one, has heard of it. All that is said there is true here too: the thread, panics, the
+    /// order, how deep such calls may be nested.
+    ///
+    /// ```
+    /// use brimful::{Cache, Cause, Entries};
+    /// use std::collections::HashMap;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let second = Arc::new(Mutex::new(HashMap::new()));
+    /// let tier = second.clone();
+    /// let first = Cache::builder(Entries(2))
+    ///     .on_discard(move |key: u32, page: Vec<u8>, cause| {
+    ///         if cause == Cause::Evicted {
+    ///             tier.lock().unwrap().insert(key, page);
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// let page = |n: u32| {
+    ///     first.get_or_insert_with(&n, || {
+    ///         let kept = second.lock().unwrap().remove(&n);
+    ///         kept.unwrap_or_else(|| format!("page {n}").into_bytes())
+    ///     })
+    /// };
+    /// (1..=5).for_each(|n| drop(page(n)));
+    /// assert_eq!((first.len(), second.lock().unwrap().len()), (2, 3));
+    /// // Read again: what the first tier lacks moves there, for another.
+    /// (1..=5).for_each(|n| assert_eq!(page(n), format!("page {n}").into_bytes()));
+    /// assert_eq!((first.len(), second.lock().unwrap().len()), (2, 3));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[doc(alias = "on_evict")]
+    #[doc(alias = "second_tier")]
+    pub fn on_discard(mut self, discard: impl Fn(K, V, Cause) + Send + Sync + 'static) -> Self {
+        self.discard = Some(Box::new(discard));
         self
     }
 
@@ -567,7 +658,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             ),
             scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
             expiry: self.told.expiry(),
-            leave: Leave::new(self.listener),
+            leave: Leave::new(self.listener, self.discard),
             entry_limit: self.entry_limit,
             hasher: self.hasher,
             form: PhantomData,
@@ -757,6 +848,7 @@ impl<K, V, F: Form, S> fmt::Debug for Builder<K, V, F, S> {
             .field("entry_limit", &self.entry_limit)
             .field("shards", &self.shards)
             .field("listens", &self.listener.is_some())
+            .field("discards", &self.discard.is_none())
             .field("time_to_live", &self.told.to_live)
             .field("time_to_idle", &self.told.to_idle)
             .field("refresh_after", &self.told.refresh_after)

@@ -100,7 +100,8 @@ const A_BATCH: usize = 256;
 /// them leave; nothing is deferred.
 ///
 /// Weighers and rules for times to live (at insert), loaders, listeners and the drop of keys and
-/// values run without any lock and may call back into this or any other cache. In a read, `Eq` of
+/// values run without any lock and may call back into this or any other cache; listeners inside of
+/// listeners [16 deep](crate::Builder::on_departure#calling-a-cache) at most. In a read, `Eq` of
 /// keys and `Clone` of the value may call other caches; if they call this one they panic. Under the
 /// lock of one shard run `Eq` of keys in writes, and the closures of
 /// [`update`](Cache::update), [`remove_if`](Cache::remove_if), [`for_each`](Cache::for_each),
@@ -156,6 +157,8 @@ pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     door: Door<K, V, F, S>,
     /// The shard with which the next sweep begins.
     next_swept: AtomicU64,
+    /// The shard that a caller next asks for a victim.
+    next_asked: AtomicU64,
     bells: sweeper::Bells,
 }
 
@@ -189,6 +192,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             shelves,
             door,
             next_swept: AtomicU64::new(0),
+            next_asked: AtomicU64::new(0),
             bells: sweeper::Bells::none(),
         }
     }
@@ -441,10 +445,10 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     ) {
         let taken = self.empty(shard, now, cause, batches);
         if !F::TIMED {
-            return batches.drop_all(taken);
+            return batches.discard_all(taken);
         }
         let mut tally = Tally::default();
-        batches.drop_all(taken.inspect(|left| tally.note(left)));
+        batches.discard_all(taken.inspect(|left| tally.note(left)));
         shard.lock().recount(&tally, cause);
     }
 
@@ -457,7 +461,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         batches: &mut Batches<'_, K, V>,
     ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F, S> {
         let budget = &self.door.budget;
-        let mut locked = lock_at(shard, now);
+        let mut locked = self.lock_in_time(shard, now);
         budget.give_spare(&shard.spare);
         locked.empty(cause, budget, batches.panics())
     }
@@ -500,6 +504,42 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[inline]
     fn now(&self) -> Moment {
         self.door.now()
+    }
+
+    /// Locks a shard and tells it this time, or, if the lock was not free, what time it is by then:
+    /// what has ended while the call waited is not returned, and what it stores begins its life now.
+    #[inline]
+    fn lock_in_time<'a>(
+        &self,
+        shard: &'a Mutex<Shard<K, V, F>>,
+        now: Moment,
+    ) -> MutexGuard<'a, Shard<K, V, F>> {
+        if !F::TIMED {
+            return shard.lock();
+        }
+        match shard.try_lock() {
+            Some(mut locked) => {
+                locked.advance_clock(now);
+                locked
+            }
+            None => self.lock_late(shard),
+        }
+    }
+
+    /// Waits for a shard's lock. A clock of the user's is read while it is not held: right
+    /// before it is taken once more.
+    #[cold]
+    #[inline(never)]
+    fn lock_late<'a>(&self, shard: &'a Mutex<Shard<K, V, F>>) -> MutexGuard<'a, Shard<K, V, F>> {
+        let mut locked = shard.lock();
+        if self.door.expiry.runs_user_code() {
+            drop(locked);
+            let now = self.now();
+            locked = lock_at(shard, now);
+        } else {
+            locked.advance_clock(self.now());
+        }
+        locked
     }
 
     /// Gives unused memory of the tables back to the allocator. O(entries),
@@ -603,7 +643,8 @@ impl<K, V, F: Form> std::ops::Deref for CachePadded<K, V, F> {
     }
 }
 
-/// Locks a shard and tells it what time it is.
+/// Locks a shard and tells it this time, for calls that hold the gatherer's lock: under that no
+/// clock is read. All others take [`Cache::lock_in_time`].
 #[inline]
 fn lock_at<K, V, F: Form>(
     shard: &Mutex<Shard<K, V, F>>,
@@ -652,7 +693,7 @@ where
     #[track_caller]
     fn lock(&self, hashed: Hashed) -> MutexGuard<'_, Shard<K, V, F>> {
         let shard = self.shard(hashed);
-        lock_at(shard, self.now())
+        self.lock_in_time(shard, self.now())
     }
 
     /// The shard that this key belongs to, from 0 up to [`shards`](Cache::shards).

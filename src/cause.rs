@@ -21,8 +21,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The policy chose it to make room for another entry, or because the
-    /// capacity was lowered.
+    /// The policy chose it to make room for another entry, because the
+    /// capacity was lowered, or because a caller asked for the next one to go: `evict`.
     Evicted,
     /// It was past its deadline when it left, whatever made it leave then: a
     /// write, a sweep, a newer value, `clear`. Or its time to live was zero from the start.
@@ -162,3 +162,6 @@ impl Times {
 
 /// Hears of every value that leaves, outside all locks.
 pub(crate) type Listener<K, V> = Box<dyn Fn(Departed<'_, K, V>) + Send + Sync>;
+
+/// Takes an entry that nobody is handed, outside all locks.
+pub(crate) type Discard<K, V> = Box<dyn Fn(K, V, Cause) + Send + Sync>;

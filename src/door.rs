@@ -25,7 +25,7 @@ use crate::room::{Room, Scale};
 use crate::shard::{Inserted, Offer, Shard};
 use crate::stats::Snapshot;
 use crate::unit::Unit;
-use crate::unwind::{Panics, after_dropping_pair};
+use crate::unwind::Panics;
 use std::fmt::{DebugStruct, Formatter};
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
@@ -173,17 +173,6 @@ pub(crate) fn finish<K, V>(
     }
 }
 
-/// The older value; what was refused is dropped.
-#[inline]
-pub(crate) fn drop_refused<K, V>(inserted: Result<Option<V>, Refused<K, V>>) -> Option<V> {
-    match inserted {
-        Ok(old) => old,
-        Err(Refused {
-            key, value, old, ..
-        }) => after_dropping_pair(key, value, old),
-    }
-}
-
 /// Runs code of the user's that needs `kept`, and returns that; if the code panics, `kept` is
 /// dropped before the panic goes on.
 pub(crate) fn after_running<T, R>(mut kept: T, code: impl FnOnce(&mut T) -> R) -> T {
@@ -266,7 +255,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         let now = batches.panics().run(|| self.now()).unwrap_or(0);
         for shard in shards {
             shard.advance_clock(now);
-            batches.drop_all(shard.finish());
+            batches.discard_all(shard.finish());
         }
         batches.end();
     }

@@ -89,6 +89,12 @@ impl<K, V> Expiry<K, V> {
     /// Whether the time told may be less than before. The system's never is.
     #[inline]
     pub(crate) fn may_go_back(&self) -> bool {
+        self.runs_user_code()
+    }
+
+    /// Whether reading the clock runs code of the user's.
+    #[inline]
+    pub(crate) fn runs_user_code(&self) -> bool {
         matches!(self.source, Source::Given(_))
     }
 

@@ -1,5 +1,6 @@
 //! The single way out: tell the listener of every departure, then hand over
-//! what the caller asked for, then drop the rest; in that order, outside all locks.
+//! what the caller asked for, then discard the rest (give it to whom the builder named, or drop
+//! it); in that order, outside all locks.
 //!
 //! The shard counted the departures when it unlinked them, so the statistics
 //! are right whatever happens here.
@@ -8,16 +9,18 @@
 //! 1. Every departure is told exactly once, also when the call that caused it
 //!    unwinds: [`Leaving`] tells the rest when it is dropped.
 //! 2. A panic of the listener or of a value's `Drop` keeps no other departure from
-//!    being told and dropped. The first such panic goes on to the caller
+//!    being told and discarded. The first such panic goes on to the caller
 //!    afterwards; while already unwinding it is caught and counted.
+//! 3. A listener runs inside of so many others at most, whatever it calls (`reentry`).
 //!
 //! A call on one key opens a [`Leaving`]; one that empties shards, or parts of them, has
 //! [`Batches`].
 
 pub(crate) mod outbox;
 
-use crate::cause::{Cause, Departed, Listener};
+use crate::cause::{Cause, Departed, Discard, Listener};
 use crate::error::{Reason, Refused};
+use crate::reentry::Nested;
 use crate::sync::{AtomicU64, Ordering};
 use crate::unwind::{Panics, after_dropping};
 use outbox::{Departure, Outbox};
@@ -25,18 +28,24 @@ use std::mem::needs_drop;
 
 pub(crate) struct Leave<K, V> {
     listener: Option<Listener<K, V>>,
+    /// Takes what would be dropped.
+    discard: Option<Discard<K, V>>,
+    /// Whether letting go of an entry runs no code of the user.
+    silent: bool,
     panics: AtomicU64,
 }
 
 impl<K, V> Leave<K, V> {
-    pub(crate) fn new(listener: Option<Listener<K, V>>) -> Self {
+    pub(crate) fn new(listener: Option<Listener<K, V>>, discard: Option<Discard<K, V>>) -> Self {
         Self {
+            silent: listener.is_none() && discard.is_none(),
             listener,
+            discard,
             panics: AtomicU64::new(0),
         }
     }
 
-    /// Panics of the listener so far.
+    /// Panics of the listeners so far.
     pub(crate) fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
     }
@@ -44,9 +53,19 @@ impl<K, V> Leave<K, V> {
     /// An empty outbox that is sure to be emptied. Open it before the lock.
     #[inline]
     pub(crate) fn open(&self) -> Leaving<'_, K, V> {
+        self.open_with(Outbox::new(self.is_silent()))
+    }
+
+    /// As [`open`](Leave::open), for a call that hands over what is evicted: it is not forgotten.
+    pub(crate) fn open_for_victims(&self) -> Leaving<'_, K, V> {
+        self.open_with(Outbox::new(false))
+    }
+
+    #[inline]
+    fn open_with(&self, outbox: Outbox<K, V>) -> Leaving<'_, K, V> {
         Leaving {
             leave: self,
-            outbox: Outbox::new(self.is_silent()),
+            outbox,
             told: false,
         }
     }
@@ -61,7 +80,7 @@ impl<K, V> Leave<K, V> {
         }
     }
 
-    /// Runs `work`, which lets entries go, then tells of them and drops them. A panic that
+    /// Runs `work`, which lets entries go, then tells of them and discards them. A panic that
     /// `work` kept, or that came later, goes on after that.
     #[inline]
     pub(crate) fn in_one_batch<R>(
@@ -74,10 +93,10 @@ impl<K, V> Leave<K, V> {
         done
     }
 
-    /// Whether letting go of an entry runs any code of the user.
+    /// Whether letting go of an entry runs no code of the user.
     #[inline]
     pub(crate) fn is_silent(&self) -> bool {
-        self.listener.is_none() && !needs_drop::<(K, V)>()
+        !needs_drop::<(K, V)>() && self.silent
     }
 
     /// Whether there is a listener.
@@ -96,16 +115,32 @@ impl<K, V> Leave<K, V> {
             late: left.times.late(),
             age: left.times.age(),
         };
-        if panics.run(|| listener(departed)).is_none() {
+        self.call(panics, || listener(departed));
+    }
+
+    /// Calls a listener, inside of those that this thread is inside of.
+    fn call(&self, panics: &mut Panics, listener: impl FnOnce()) {
+        let called = panics.run(|| {
+            let _nested = Nested::enter();
+            listener();
+        });
+        if called.is_none() {
             self.panics.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
 
-/// Drops a departure, key and value apart, so that a panic of one spares the other.
-#[inline]
-fn discard<K, V>(left: Departure<K, V>, panics: &mut Panics) {
-    panics.drop_pair(left.key, left.value);
+    /// Gives a departure away, or drops it: key and value apart, so that a panic of one spares
+    /// the other.
+    #[inline]
+    fn discard(&self, left: Departure<K, V>, panics: &mut Panics) {
+        let Departure {
+            key, value, cause, ..
+        } = left;
+        match &self.discard {
+            Some(discard) => self.call(panics, || discard(key, value, cause)),
+            None => panics.drop_pair(key, value),
+        }
+    }
 }
 
 /// An outbox that empties itself.
@@ -121,7 +156,7 @@ impl<K, V> Leaving<'_, K, V> {
         &mut self.outbox
     }
 
-    /// Tells of everything, hands over the departure with cause `handed`, drops
+    /// Tells of everything, hands over the departure with cause `handed`, discards
     /// the rest. A panic on the way goes on after all that.
     #[inline]
     pub(crate) fn hand_over(&mut self, handed: Cause) -> Option<Departure<K, V>> {
@@ -143,7 +178,7 @@ impl<K, V> Leaving<'_, K, V> {
         if panics.go_on() {
             departure
                 .into_iter()
-                .for_each(|left| discard(left, &mut panics));
+                .for_each(|left| self.leave.discard(left, &mut panics));
             panics.unwind();
         }
         departure
@@ -173,7 +208,7 @@ impl<K, V> Leaving<'_, K, V> {
             panics.drop(old);
             refused
                 .into_iter()
-                .for_each(|left| discard(left, &mut panics));
+                .for_each(|left| self.leave.discard(left, &mut panics));
             panics.unwind();
         }
         match refused {
@@ -187,8 +222,8 @@ impl<K, V> Leaving<'_, K, V> {
         }
     }
 
-    /// Tells of everything and drops it.
-    pub(crate) fn tell_and_drop(mut self) -> Panics {
+    /// Tells of everything and discards it.
+    pub(crate) fn tell_and_discard(mut self) -> Panics {
         self.empty()
     }
 
@@ -205,11 +240,11 @@ impl<K, V> Leaving<'_, K, V> {
         panics
     }
 
-    /// Drops what is left.
+    /// Discards what is left.
     #[inline]
     fn discard(&mut self, panics: &mut Panics) {
         while let Some(left) = self.outbox.pop() {
-            discard(left, panics);
+            self.leave.discard(left, panics);
         }
     }
 
@@ -237,7 +272,7 @@ impl<K, V> Drop for Leaving<'_, K, V> {
 }
 
 /// The way out of a call that lets entries go batch by batch. A panic keeps no batch from
-/// being told and dropped; the first goes on at the end.
+/// being told and discarded; the first goes on at the end.
 #[must_use = "a panic of user code goes on at the `end`"]
 pub(crate) struct Batches<'a, K, V> {
     leave: &'a Leave<K, V>,
@@ -255,24 +290,24 @@ impl<K, V> Batches<'_, K, V> {
         !self.panics.is_none()
     }
 
-    /// Runs `work`, which lets entries go, then tells of them and drops them.
+    /// Runs `work`, which lets entries go, then tells of them and discards them.
     #[inline]
     pub(crate) fn run<R>(&mut self, work: impl FnOnce(&mut Outbox<K, V>, &mut Panics) -> R) -> R {
         let mut leaving = self.leave.open();
         let done = work(leaving.outbox(), &mut self.panics);
-        self.panics.add(leaving.tell_and_drop());
+        self.panics.add(leaving.tell_and_discard());
         done
     }
 
-    /// Tells of entries and drops them, one after another.
-    pub(crate) fn drop_all(&mut self, entries: impl Iterator<Item = Departure<K, V>>) {
+    /// Tells of entries and discards them, one after another.
+    pub(crate) fn discard_all(&mut self, entries: impl Iterator<Item = Departure<K, V>>) {
         for left in entries {
             self.leave.tell(&left, &mut self.panics);
-            discard(left, &mut self.panics);
+            self.leave.discard(left, &mut self.panics);
         }
     }
 
-    /// Tells of entries; those that left as `handed` are returned, the others dropped.
+    /// Tells of entries; those that left as `handed` are returned, the others discarded.
     pub(crate) fn take_all(
         &mut self,
         entries: impl Iterator<Item = Departure<K, V>>,
@@ -284,7 +319,7 @@ impl<K, V> Batches<'_, K, V> {
             if left.cause == handed {
                 taken.push((left.key, left.value));
             } else {
-                discard(left, &mut self.panics);
+                self.leave.discard(left, &mut self.panics);
             }
         }
         taken

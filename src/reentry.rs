@@ -6,19 +6,34 @@
 //! with the lock held, that is a deadlock sooner or later. Every door checks
 //! the mark first and panics with a sentence that says so.
 //!
+//! A listener holds no lock and may call any cache. But what it calls may let entries go, whose
+//! listeners call again, and so on until the stack is used up: so a listener that is nested too
+//! deep runs with a mark too ([`Nested`]), and what it calls panics with another sentence.
+//!
 //! Debug builds set the mark around `Eq` and `Clone` under a lock too; release builds don't
 //! pay for that. In a visit without a lock they may call other caches, and the lanes tell that
 //! it is not this one; a read that could be such a visit, but takes the lock, marks the thread
 //! for its own cache alone, in all builds.
 
-use crate::sync::{MARKED, panicking};
+use crate::sync::{MARKED, panicking, thread_wide};
 use std::cell::Cell;
+
+/// So many listeners may run inside of one another on one thread.
+const MOST_NESTED: u32 = 16;
+
+// How many listeners this thread is inside of.
+thread_wide! {
+    static NESTED: Cell<u32> = const { Cell::new(0) }
+}
 
 /// No mark.
 const NONE: usize = 0;
 
 /// The mark of a thread that must call no cache.
 const ANY: usize = 1;
+
+/// The mark of a thread that is inside of too many listeners. It is under no lock.
+const TOO_DEEP: usize = 2;
 
 /// Panics if this thread must not call the cache with this address.
 #[inline]
@@ -33,6 +48,9 @@ pub(crate) fn check(cache: usize) {
 #[inline(never)]
 #[track_caller]
 fn check_mark(cache: usize) {
+    if MARKED.with(Cell::get) == TOO_DEEP {
+        refuse_to_nest();
+    }
     if is_marked(cache) {
         refuse();
     }
@@ -62,6 +80,17 @@ pub(crate) fn refuse() -> ! {
         "brimful: a cache was called from code that runs under a cache's lock (a closure given to \
          view, update, compute, remove_if, for_each, retain, and_modify or valid_if, a weigher or rule called after one of these, \
          a rule for reads, or Eq or Clone of a key or value); collect what you need and make the call after it returns"
+    )
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn refuse_to_nest() -> ! {
+    panic!(
+        "brimful: a cache was called from a listener nested {MOST_NESTED} deep: each was told of what left in a call \
+         that the one before had made; if it puts back what was evicted, which evicts another, collect that, and \
+         insert it after the call that it is told in"
     )
 }
 
@@ -103,5 +132,27 @@ impl Drop for Mark {
     #[inline]
     fn drop(&mut self) {
         MARKED.with(|marked| marked.set(self.before));
+    }
+}
+
+/// A listener runs, until dropped: inside of those that this thread is inside of already.
+pub(crate) struct Nested {
+    _mark: Option<Mark>,
+}
+
+impl Nested {
+    /// The deepest that may be must call no cache.
+    pub(crate) fn enter() -> Self {
+        let depth = NESTED.with(|nested| nested.replace(nested.get() + 1)) + 1;
+        let marks = depth >= MOST_NESTED && MARKED.with(Cell::get) == NONE;
+        Self {
+            _mark: marks.then(|| Mark::set_to(TOO_DEEP)),
+        }
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        NESTED.with(|nested| nested.set(nested.get() - 1));
     }
 }

@@ -36,6 +36,7 @@ mod wheel;
 
 pub(crate) use change::{Changed, Means};
 pub(crate) use compute::{Computation, Terms};
+pub(crate) use evict::Victim;
 pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 

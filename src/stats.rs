@@ -1,7 +1,7 @@
 //! Statistics: always on, counted per shard, read as a [`Snapshot`].
 //!
 //! A count costs a plain addition under the lock that the call holds anyway. All of them take
-//! 150 bytes a shard, and 300 more ([`Loads`]) once something was loaded there. Hits and misses
+//! 150 bytes a shard, and 310 more ([`Loads`]) once something was loaded there. Hits and misses
 //! of reads without a lock are counted by thread, in its lane (`lanes`).
 //!
 //! Invariant, when no thread is writing: `inserts - departures = len` and
@@ -38,6 +38,7 @@ pub(crate) struct Loads {
     failed: u64,
     waits: u64,
     refreshed: u64,
+    unstored: u64,
     nanos: u64,
     /// By the number of bits of the time in microseconds.
     by_time: [u64; CLASSES],
@@ -71,11 +72,17 @@ impl Loads {
         }
     }
 
+    /// What a loader has brought is not stored: its key was written meanwhile.
+    pub(crate) fn unstored(&mut self) {
+        self.unstored += 1;
+    }
+
     fn add(&mut self, other: &Self) {
         self.ended += other.ended;
         self.failed += other.failed;
         self.waits += other.waits;
         self.refreshed += other.refreshed;
+        self.unstored += other.unstored;
         self.nanos = self.nanos.saturating_add(other.nanos);
         for (sum, more) in self.by_time.iter_mut().zip(other.by_time) {
             *sum += more;
@@ -111,6 +118,11 @@ impl Counts {
     pub(crate) fn left(&mut self, weight: u64, cause: Cause) {
         self.departures[cause as usize] += 1;
         self.weight_out = self.weight_out.wrapping_add(weight);
+    }
+
+    /// How many have left for this cause.
+    pub(crate) fn departed(&self, cause: Cause) -> u64 {
+        self.departures[cause as usize]
     }
 
     pub(crate) fn left_at_once(&mut self, entries: u64, weight: u64, cause: Cause) {
@@ -552,6 +564,26 @@ impl Snapshot {
         self.loaded.refreshed
     }
 
+    /// Values that loaders have brought and that were not stored, since their key was
+    /// [written or removed](crate::Cache::get_or_insert_with#what-other-calls-do-meanwhile) after the
+    /// load had begun: their callers have them, and no listener hears of them. Those that
+    /// were refused are not counted here: they are departures.
+    ///
+    /// Many of them say that writes and loads of one key race: work that is done twice.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// let loaded = cache.get_or_insert_with(&1, || {
+    ///     cache.insert(1, "newer");
+    ///     "older"
+    /// });
+    /// assert_eq!((loaded, cache.get(&1)), ("older", Some("newer")));
+    /// assert_eq!(cache.stats().loads_unstored(), 1);
+    /// ```
+    pub fn loads_unstored(&self) -> u64 {
+        self.loaded.unstored
+    }
+
     /// Entries evicted that were never hit: room spent for nothing.
     ///
     /// ```
@@ -633,8 +665,8 @@ impl Snapshot {
         self.ages.as_deref()
     }
 
-    /// Panics of the listener, each of which was also passed on to its caller
-    /// unless that one was already unwinding.
+    /// Panics of the listener, and of what [`on_discard`](crate::Builder::on_discard) calls, each of which
+    /// was also passed on to its caller unless that one was already unwinding.
     ///
     /// ```
     /// use brimful::{Cache, Cause, Entries};
@@ -699,6 +731,7 @@ impl Snapshot {
             ("load failures", Counter, self.loaded.failed),
             ("load waits", Counter, self.loaded.waits),
             ("refreshes", Counter, self.loaded.refreshed),
+            ("loads unstored", Counter, self.loaded.unstored),
             ("late nanoseconds", Counter, self.lateness.sum),
             ("most late", Maximum, self.lateness.most),
             ("listener panics", Counter, self.listener_panics),

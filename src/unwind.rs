@@ -134,14 +134,6 @@ impl Drop for Panics {
     }
 }
 
-/// Drops a value of the user's. While the thread is unwinding a panic of that goes nowhere.
-#[inline]
-pub(crate) fn drop_safely<T>(value: T) {
-    let mut panics = Panics::none();
-    panics.drop(value);
-    panics.resume();
-}
-
 /// Drops what is not needed any more, then returns a value of the user's.
 #[inline]
 pub(crate) fn after_dropping<T, D>(spare: D, value: T) -> T {

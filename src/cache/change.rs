@@ -1,6 +1,6 @@
 //! Removing, and changing values where they stand.
 
-use super::{Cache, lock_at};
+use super::Cache;
 use crate::cause::Cause;
 use crate::clock::Moment;
 use crate::error::Updated;
@@ -10,7 +10,8 @@ use crate::leave::Leaving;
 use crate::leave::outbox::Outbox;
 use crate::policy::Slot;
 use crate::reentry::Mark;
-use crate::shard::{Changed, Means, Shard};
+use crate::shard::{Changed, Means, Shard, Victim};
+use crate::sync::Ordering;
 use crate::table::Cursor;
 use crate::unwind::Panics;
 use hashbrown::Equivalent;
@@ -80,6 +81,63 @@ where
             condition(key, value)
         })?
         .hand_over_value(Cause::Removed)
+    }
+
+    /// Takes out the entry that the policy would evict next and returns it: `None` if there is
+    /// none. It leaves as [`Evicted`](Cause::Evicted).
+    ///
+    /// Each shard has an order of its own, so they are asked in turn, from call to call; in a cache of
+    /// one shard, and in an [`unsync::Cache`](crate::unsync::Cache), the order is exact as a
+    /// whole. What is past its deadline is not returned: it leaves as
+    /// [`Expired`](Cause::Expired) on the way. O(1) amortised if no shard is empty, else O(shards); one
+    /// lock at a time.
+    ///
+    /// The room is free until another insert takes it. A load of the key in flight is stored all
+    /// the same, as after any eviction.
+    ///
+    /// ```
+    /// use brimful::policy::Lru;
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache: Cache<&str, u32, Lru> =
+    ///     Cache::builder(Entries(10)).policy::<Lru>().shards(1).build()?;
+    /// cache.extend([("a", 1), ("b", 2), ("c", 3)]);
+    /// cache.get("a");
+    /// assert_eq!(cache.evict(), Some(("b", 2)));
+    /// // All of them, in their order.
+    /// let rest: Vec<_> = std::iter::from_fn(|| cache.evict()).collect();
+    /// assert_eq!(rest, [("c", 3), ("a", 1)]);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[doc(alias = "pop_lru")]
+    #[track_caller]
+    pub fn evict(&self) -> Option<(K, V)> {
+        self.may_be_called();
+        let now = self.now();
+        let mut leaving = self.door.leave.open_for_victims();
+        let shards = self.shards.len();
+        let first = self.next_asked.load(Ordering::Relaxed) as usize;
+        for index in (first..first + shards).map(|index| index % shards) {
+            if self.evict_in(index, now, leaving.outbox()) {
+                let next = (index + 1) % shards;
+                self.next_asked.store(next as u64, Ordering::Relaxed);
+                break;
+            }
+        }
+        let left = leaving.hand_over(Cause::Evicted)?;
+        Some((left.key, left.value))
+    }
+
+    /// Evicts the next entry of a shard; says whether there was one.
+    fn evict_in(&self, index: usize, now: Moment, out: &mut Outbox<K, V>) -> bool {
+        loop {
+            let mut shard = self.lock_in_time(&self.shards[index], now);
+            match shard.evict_next(&self.door.budget, out) {
+                Victim::Found => return true,
+                Victim::Nobody => return false,
+                Victim::Later => {}
+            }
+        }
     }
 
     #[track_caller]
@@ -152,7 +210,7 @@ where
         let mut leaving = self.door.leave.open();
         let changed = {
             let (home, now) = (self.shard(hashed), self.now());
-            let mut shard = lock_at(home, now);
+            let mut shard = self.lock_in_time(home, now);
             let mut reservation = home.reserve(&shard, &self.door.budget);
             let marked = Mark::set_in_debug();
             let out = leaving.outbox();
@@ -260,7 +318,7 @@ where
         out: &mut Outbox<K, V>,
     ) -> Panics {
         let shard = &self.shards[index];
-        let mut locked = lock_at(shard, now);
+        let mut locked = self.lock_in_time(shard, now);
         let mut means = Means {
             reservation: &mut shard.reserve(&locked, &self.door.budget),
             elsewhere: &mut |need, reservation, out| {

@@ -85,7 +85,7 @@ where
             let (out, budget) = (leaving.outbox(), &self.door.budget);
             let (home, now) = (self.shard(hashed), self.now());
             let gatherer;
-            let mut shard = lock_at(home, now);
+            let mut shard = self.lock_in_time(home, now);
             let mut reservation = home.reserve(&shard, budget);
             let mut marked = Mark::set_in_debug();
             let mut found = shard.look_up(hashed.tag(), |found| computation.has(found));

@@ -1,15 +1,16 @@
 //! Inserting: weigh and hash without a lock, place under one, gather if need be.
 
+use super::Cache;
 use super::entry::Same;
-use super::{Cache, lock_at};
+use crate::cause::Cause;
 use crate::door;
 use crate::error::Refused;
 use crate::form::{Form, Weighed};
 use crate::hash::Hashed;
+use crate::leave::Leaving;
 use crate::leave::outbox::Outbox;
 use crate::reentry::Mark;
 use crate::shard::{Inserted, Offer};
-use crate::unwind::drop_safely;
 use std::hash::{BuildHasher, Hash};
 
 impl<K, V, F, S> Cache<K, V, F, S>
@@ -43,7 +44,7 @@ where
     pub fn insert(&self, key: K, value: V) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer(hashed, key, value);
-        self.insert_or_drop(hashed, &mut offer)
+        self.insert_or_discard(hashed, &mut offer)
     }
 
     /// Stores a value, or hands it back: `Ok(None)` if it was stored, `Ok(Some(old))` if it
@@ -69,11 +70,21 @@ where
         self.insert_or_hand_back(hashed, &mut offer)
     }
 
-    /// Inserts; what is refused is dropped.
+    /// Inserts; what is refused is discarded.
     #[inline]
     #[track_caller]
-    pub(super) fn insert_or_drop(&self, hashed: Hashed, offer: &mut Offer<K, V>) -> Option<V> {
-        door::drop_refused(self.insert_or_hand_back(hashed, offer))
+    pub(super) fn insert_or_discard(&self, hashed: Hashed, offer: &mut Offer<K, V>) -> Option<V> {
+        let mut leaving = self.insert_and_leave(hashed, offer);
+        leaving.hand_over_value(Cause::Replaced)
+    }
+
+    /// Inserts; what had to leave for it is still to be told.
+    #[inline]
+    #[track_caller]
+    fn insert_and_leave(&self, hashed: Hashed, offer: &mut Offer<K, V>) -> Leaving<'_, K, V> {
+        let mut leaving = self.door.leave.open();
+        self.lock_and_insert(hashed, offer, leaving.outbox());
+        leaving
     }
 
     /// Inserts; what is refused is handed back.
@@ -100,7 +111,7 @@ where
         offer.only_if_absent = true;
         let mut leaving = self.door.leave.open();
         self.lock_and_insert(hashed, &mut offer, leaving.outbox());
-        let mut panics = leaving.tell_and_drop();
+        let mut panics = leaving.tell_and_discard();
         if let Some((key, value)) = offer.pair {
             if let Some(found) = self.peek_at(hashed, &Same(&key)) {
                 panics.drop(std::mem::replace(&mut kept, found));
@@ -123,7 +134,7 @@ where
         let now = self.now();
         let placed = {
             let home = self.shard(hashed);
-            let mut shard = lock_at(home, now);
+            let mut shard = self.lock_in_time(home, now);
             // Declared after the shard, so dropped before its lock is left: only a gatherer
             // may hold room without a lock.
             let mut reservation = home.reserve(&shard, &self.door.budget);
@@ -136,7 +147,7 @@ where
         }
     }
 
-    /// Inserts one after another. Unlike [`Extend`], which asks for `&mut`, it can be called
+    /// Inserts one after another; older values under the same keys are discarded. Unlike [`Extend`], which asks for `&mut`, it can be called
     /// on a cache that is shared.
     ///
     /// ```
@@ -147,7 +158,10 @@ where
     #[track_caller]
     pub fn extend(&self, entries: impl IntoIterator<Item = (K, V)>) {
         for (key, value) in entries {
-            drop_safely(self.insert(key, value));
+            let hashed = self.hash(&key);
+            let mut offer = self.door.offer(hashed, key, value);
+            let leaving = self.insert_and_leave(hashed, &mut offer);
+            leaving.tell_and_discard().resume();
         }
     }
 }
@@ -170,7 +184,7 @@ where
     pub fn insert_weighted(&self, key: K, value: V, weight: u64) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_weighted(hashed, key, value, weight);
-        self.insert_or_drop(hashed, &mut offer)
+        self.insert_or_discard(hashed, &mut offer)
     }
 
     /// Stores a value with a weight of its own, as

@@ -7,7 +7,7 @@
 //! Why `for_each` takes the lock, where a read could do without: writers wait for either, and
 //! readers, who do not take it, for neither.
 
-use super::{Cache, CachePadded, lock_at};
+use super::{Cache, CachePadded};
 use crate::cause::Cause;
 use crate::form::{Form, Weighed};
 use crate::policy::Policy;
@@ -49,7 +49,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         for shard in &self.shards {
             let mut cursor = Cursor::START;
             while !cursor.is_at_end() {
-                let locked = lock_at(shard, now);
+                let locked = self.lock_in_time(shard, now);
                 let _mark = Mark::set();
                 let met = locked.step(&mut cursor);
                 met.for_each(|(key, value)| look(key, value));
@@ -138,7 +138,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     ) -> Vec<Copied<K, V>> {
         let mut copied = Vec::new();
         let now = self.now();
-        let shard = lock_at(shard, now);
+        let shard = self.lock_in_time(shard, now);
         let _mark = Mark::set_in_debug();
         for (key, value) in shard.step(cursor) {
             copied.push((None, None));

@@ -25,7 +25,7 @@
 //!
 //! The room `flight` tells the rest.
 
-use super::{Cache, lock_at};
+use super::Cache;
 use crate::budget::Reservation;
 use crate::clock::Reading;
 use crate::error::LoadError;
@@ -300,7 +300,7 @@ where
         };
         let placed = {
             let home = self.shard(hashed);
-            let mut shard = lock_at(home, now);
+            let mut shard = self.lock_in_time(home, now);
             count(shard.flights.loads(), ended);
             // Declared after `shard`, so dropped before the lock is released: only a gatherer
             // may hold room without a lock.
@@ -542,7 +542,7 @@ where
             Some(flight) => flight.land(|| copy.clone()),
             None => Panics::none(),
         };
-        panics.add(leaving.tell_and_drop());
+        panics.add(leaving.tell_and_discard());
         panics.add(landing.let_go());
         panics.drop(self.flight.take());
         panics.hand(copy)
@@ -635,6 +635,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
         };
         let Some(key) = shard.flights.lift(self.offer.tag, flight) else {
             self.value = Some(value);
+            shard.flights.loads().unstored();
             return Inserted::Present;
         };
         self.offer.pair = Some((key, value));

@@ -12,8 +12,8 @@
 //! last polled with, and a call that leads polls its caller's future itself, in a box. They
 //! allocate nothing on a hit, and are little larger than the load that they are given.
 
+use super::Cache;
 use super::lead::{How, Sharing, Sought, Valid};
-use super::{Cache, lock_at};
 use crate::clock::{Glance, Moment};
 use crate::error::LoadError;
 use crate::form::Form;
@@ -60,6 +60,7 @@ where
     /// | `update` of the key, whose [stale](crate::Builder::refresh_after) value was there | what it loads | what was updated | find that |
     /// | `clear`, `drain`, `retain` | what it loads | nothing | load again |
     /// | other keys are evicted or removed; `for_each`, `iter` | what it loads | what it loads | find it |
+    /// | the key's own [stale](crate::Builder::refresh_after) value is evicted or expires | what it loads | what it loads, as if it had been absent all along: others are evicted for it | find it |
     /// | `set_capacity`, and the value fits | what it loads | what it loads | find it |
     /// | `set_capacity`, and it is too heavy now | what it loads | nothing: refused | load again |
     /// | the load fails, and the key was not written | one loads in its stead, the others wait for that one | | |
@@ -67,7 +68,9 @@ where
     ///
     /// `remove_if` and `retain` can't ask their condition of a value that is not there
     /// yet, so they too keep what is being loaded from being stored, whatever they answer for
-    /// others; but `remove_if` leaves the load of a stale value alone that it does not remove.
+    /// others; but `remove_if` leaves the load of a stale value alone that it does not remove. What is
+    /// loaded and not stored is counted: [`Snapshot::loads_unstored`](crate::Snapshot::loads_unstored),
+    /// and what is refused as such.
     ///
     /// # Panics
     /// If `load` panics: that panic reaches its own caller only. If the call is
@@ -313,7 +316,7 @@ where
                 (Look::Here(_) | Look::Unclear, _) => (),
             }
         }
-        let mut shard = lock_at(self.shard(hashed), self.exact(glance));
+        let mut shard = self.lock_in_time(self.shard(hashed), self.exact(glance));
         let _mark = self.mark_read();
         let is = |found: &K| key.equivalent(found);
         let now = shard.now();

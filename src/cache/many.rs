@@ -16,9 +16,9 @@
 //! A call waits only when it leads nothing any more, so two that want each other's
 //! keys never hang.
 
+use super::Cache;
 use super::lead::{How, Leading, Sought, after_emptying};
 use super::load::infallibly;
-use super::{Cache, lock_at};
 use crate::clock::{Glance, Reading};
 use crate::error::LoadError;
 use crate::flight::Flight;
@@ -246,7 +246,7 @@ where
         let mut unused = own.iter_mut();
         let now = self.now();
         for run in self.by_shard(&wanted) {
-            let mut shard = lock_at(self.shard(run[0].hashed), now);
+            let mut shard = self.lock_in_time(self.shard(run[0].hashed), now);
             let _mark = Mark::set_in_debug();
             for (wanted, own) in run.iter().zip(&mut unused) {
                 let tag = wanted.hashed.tag();

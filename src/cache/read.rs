@@ -7,7 +7,7 @@
 //! no lane, a rule for reads: under the lock
 //! ```
 
-use super::{Cache, lock_at};
+use super::Cache;
 use crate::clock::{Glance, Moment};
 use crate::form::{Form, Weighed, extra::Extra};
 use crate::hash::Hashed;
@@ -200,7 +200,7 @@ where
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let mut shard = lock_at(self.shard(hashed), now);
+        let mut shard = self.lock_in_time(self.shard(hashed), now);
         let _mark = self.mark_read();
         if F::TIMED && self.door.expiry.rules_reads() {
             return self.read_by_rule(&mut shard, hashed, key, read);
@@ -289,7 +289,7 @@ where
                 (Look::Unclear, _) => (),
             }
         }
-        let shard = lock_at(self.shard(hashed), self.exact(glance));
+        let shard = self.lock_in_time(self.shard(hashed), self.exact(glance));
         let _mark = self.mark_read();
         let now = shard.now();
         let entry = shard.peek(hashed.tag(), |found| key.equivalent(found), now)?;

@@ -1,6 +1,6 @@
 //! Deadlines: giving, reading and ending them.
 
-use super::{A_BATCH, Cache, CachePadded, lock_at};
+use super::{A_BATCH, Cache, CachePadded};
 use crate::clock::{Glance, Moment, duration, nanos};
 use crate::error::Refused;
 use crate::expiry::Swept;
@@ -106,7 +106,7 @@ where
     pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
-        self.insert_or_drop(hashed, &mut offer)
+        self.insert_or_discard(hashed, &mut offer)
     }
 
     /// Stores a value that lives for so long, as
@@ -192,7 +192,7 @@ where
         let is = |found: &K| key.equivalent(found);
         let (shard, now) = (self.shard(hashed), self.now());
         self.door.leave.in_one_batch(|out, _| {
-            let mut shard = lock_at(shard, now);
+            let mut shard = self.lock_in_time(shard, now);
             let _mark = Mark::set_in_debug();
             let Some(slot) = shard.slot_to_write(hashed.tag(), is, &self.door.budget, out) else {
                 return false;
@@ -238,7 +238,7 @@ where
         let mut offer = self
             .door
             .offer_weighted_with_ttl(hashed, key, value, weight, ttl);
-        self.insert_or_drop(hashed, &mut offer)
+        self.insert_or_discard(hashed, &mut offer)
     }
 }
 
@@ -311,7 +311,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
         self.may_be_called();
         let now = self.now();
         let live = |shard: &CachePadded<K, V, F>| {
-            let shard = lock_at(shard, now);
+            let shard = self.lock_in_time(shard, now);
             shard.len_live(shard.now())
         };
         self.shards.iter().map(live).sum()
@@ -383,7 +383,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
     ) -> bool {
         loop {
             let more = batches.run(|out, panics| {
-                let mut shard = lock_at(&self.shards[index], now);
+                let mut shard = self.lock_in_time(&self.shards[index], now);
                 let work = shard.sweep((*left).min(A_BATCH), &self.door.budget, out);
                 *left -= work.units;
                 *expired += work.expired;
@@ -423,7 +423,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
         self.may_be_called();
         let now = self.now();
         let next = |shard: &CachePadded<K, V, F>| {
-            let shard = lock_at(shard, now);
+            let shard = self.lock_in_time(shard, now);
             Some(shard.next_deadline()?.saturating_sub(shard.now()))
         };
         let soonest = self.shards.iter().filter_map(next).min()?;

@@ -40,7 +40,7 @@ impl<R> Changed<R> {
     /// Tells what left, outside the lock, then goes on with the panic or answers.
     pub(crate) fn finish<K, V>(self, leaving: Leaving<'_, K, V>) -> Updated<R> {
         let mut panics = self.panics;
-        panics.add(leaving.tell_and_drop());
+        panics.add(leaving.tell_and_discard());
         match panics.hand(self.result) {
             Some(result) if self.stayed => Updated::Kept(result),
             Some(result) => Updated::Refused(result),

@@ -156,7 +156,7 @@ impl<K: Eq, V> Computation<K, V> {
         panics.drop(self.key);
         panics.drop(self.offer.pair);
         if panics.go_on() || matches!(self.came, Came::Refused) {
-            panics.add(leaving.tell_and_drop());
+            panics.add(leaving.tell_and_discard());
             panics.resume();
             return Computed::Refused;
         }

@@ -19,6 +19,15 @@ use crate::policy::{Policy, Slot};
 use crate::room::Room;
 use crate::unwind::Panics;
 
+/// What asking for the next victim comes to.
+pub(crate) enum Victim {
+    /// It is in the outbox, as evicted.
+    Found,
+    Nobody,
+    /// What has expired left first, and there may be more of that: ask again.
+    Later,
+}
+
 /// Victims that are hidden one after another. When this is dropped, which a panic of the policy
 /// brings about too, their readers are waited for once, and they leave.
 struct Batch<'a, 'b, K, V, F: Form> {
@@ -264,6 +273,31 @@ impl<K, V, F: Form> Shard<K, V, F> {
             budget.give(room);
         }
         most
+    }
+
+    /// Lets go of what has expired, then takes out the entry that the policy names next, for a caller
+    /// who is handed it. One that is named though it has expired leaves as such. After a turn it
+    /// answers [`Victim::Later`].
+    pub(crate) fn evict_next(&mut self, budget: &Budget, out: &mut Outbox<K, V>) -> Victim {
+        self.hear();
+        let mut reservation = budget.reserve();
+        for _ in 0..A_TURN {
+            if self.expire_one(None, &mut reservation, out) {
+                continue;
+            }
+            if self.table.len() == 0 {
+                return Victim::Nobody;
+            }
+            let before = self.counts.departed(Cause::Evicted);
+            let Some(room) = self.evict_one(None, out) else {
+                return Victim::Nobody;
+            };
+            reservation.receive(room);
+            if self.counts.departed(Cause::Evicted) > before {
+                return Victim::Found;
+            }
+        }
+        Victim::Later
     }
 
     /// Evicts some entry without asking the policy, which has just panicked; its room, if

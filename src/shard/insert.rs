@@ -141,6 +141,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     {
         let tag = offer.tag;
         if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
+            self.flights.loads().unstored();
             return Inserted::Present;
         }
         let placed = self.insert(offer, reservation, out);
@@ -302,8 +303,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
             placed => return placed,
         };
         (means.elsewhere)(need, means.reservation, out);
-        let replaced = self.slot(offer.tag, |key| offer.has(key));
-        self.collect(need, (0, usize::MAX), replaced, means.reservation, out);
+        if !means.reservation.take_all(need) {
+            let replaced = self.slot(offer.tag, |key| offer.has(key));
+            self.collect(need, (0, usize::MAX), replaced, means.reservation, out);
+        }
         match self.insert(offer, means.reservation, out) {
             Inserted::NeedsRoom(_) => {
                 self.refuse(offer, Reason::NoRoom, means.reservation.budget(), out)

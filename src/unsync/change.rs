@@ -6,7 +6,7 @@ use crate::error::{Computed, Next, Updated};
 use crate::form::Form;
 use crate::leave::Leaving;
 use crate::policy::Slot;
-use crate::shard::{Computation, Means, Terms};
+use crate::shard::{Computation, Means, Terms, Victim};
 use crate::table::Cursor;
 use hashbrown::Equivalent;
 use std::fmt;
@@ -65,6 +65,32 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         self.take(key, condition)?.hand_over_value(Cause::Removed)
+    }
+
+    /// Takes out the entry that the policy would evict next and returns it: `None` if there is
+    /// none. It leaves as [`Evicted`](Cause::Evicted), and what is past its deadline as
+    /// [`Expired`](Cause::Expired) on the way: that is not returned. O(1) amortised.
+    ///
+    /// ```
+    /// use brimful::policy::Lru;
+    /// use brimful::{Entries, unsync::Cache};
+    ///
+    /// let mut cache = Cache::builder(Entries(10)).policy::<Lru>().build_unsync()?;
+    /// cache.extend([("a", 1), ("b", 2)]);
+    /// cache.get("a");
+    /// assert_eq!(cache.evict(), Some(("b", 2)));
+    /// assert_eq!(cache.evict(), Some(("a", 1)));
+    /// assert_eq!(cache.evict(), None);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[doc(alias = "pop_lru")]
+    pub fn evict(&mut self) -> Option<(K, V)> {
+        self.advance_clock();
+        let Self { shard, door, .. } = self;
+        let mut leaving = door.leave.open_for_victims();
+        while let Victim::Later = shard.evict_next(&door.budget, leaving.outbox()) {}
+        let left = leaving.hand_over(Cause::Evicted)?;
+        Some((left.key, left.value))
     }
 
     fn take<Q>(

@@ -1,12 +1,13 @@
 //! Inserting: the door weighs, the shard makes room, the door hands over what left.
 
 use super::Cache;
+use crate::cause::Cause;
 use crate::door;
 use crate::error::Refused;
 use crate::form::{Form, Weighed};
+use crate::leave::Leaving;
 use crate::policy::Slot;
 use crate::shard::{Inserted, Offer};
-use crate::unwind::drop_safely;
 use std::hash::{BuildHasher, Hash};
 
 impl<K, V, F, S> Cache<K, V, F, S>
@@ -30,7 +31,7 @@ where
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer(hashed, key, value);
-        self.insert_or_drop(&mut offer)
+        self.insert_or_discard(&mut offer)
     }
 
     /// Stores a value, or hands it back: `Ok(None)` if it was stored, `Ok(Some(old))` if it
@@ -55,10 +56,22 @@ where
         self.insert_or_hand_back(&mut offer)
     }
 
-    /// Inserts; what is refused is dropped.
+    /// Inserts; what is refused is discarded.
     #[inline]
-    pub(super) fn insert_or_drop(&mut self, offer: &mut Offer<K, V>) -> Option<V> {
-        door::drop_refused(self.insert_or_hand_back(offer))
+    pub(super) fn insert_or_discard(&mut self, offer: &mut Offer<K, V>) -> Option<V> {
+        let mut leaving = self.insert_and_leave(offer);
+        leaving.hand_over_value(Cause::Replaced)
+    }
+
+    /// Inserts; what had to leave for it is still to be told.
+    #[inline]
+    fn insert_and_leave(&mut self, offer: &mut Offer<K, V>) -> Leaving<'_, K, V> {
+        self.advance_clock();
+        let mut leaving = self.door.leave.open();
+        let mut reservation = self.door.budget.reserve();
+        self.shard.insert(offer, &mut reservation, leaving.outbox());
+        drop(reservation);
+        leaving
     }
 
     /// Inserts; what is refused is handed back.
@@ -113,7 +126,7 @@ where
     pub fn insert_weighted(&mut self, key: K, value: V, weight: u64) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_weighted(hashed, key, value, weight);
-        self.insert_or_drop(&mut offer)
+        self.insert_or_discard(&mut offer)
     }
 
     /// Stores a value with a weight of its own, as
@@ -150,7 +163,10 @@ where
 {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         for (key, value) in entries {
-            drop_safely(self.insert(key, value));
+            let hashed = self.hash(&key);
+            let mut offer = self.door.offer(hashed, key, value);
+            let leaving = self.insert_and_leave(&mut offer);
+            leaving.tell_and_discard().resume();
         }
     }
 }

@@ -40,7 +40,7 @@ where
     pub fn insert_with_ttl(&mut self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
-        self.insert_or_drop(&mut offer)
+        self.insert_or_discard(&mut offer)
     }
 
     /// Stores a value that lives for so long, as
@@ -167,7 +167,7 @@ where
         let mut offer = self
             .door
             .offer_weighted_with_ttl(hashed, key, value, weight, ttl);
-        self.insert_or_drop(&mut offer)
+        self.insert_or_discard(&mut offer)
     }
 }
 

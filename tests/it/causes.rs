@@ -11,17 +11,19 @@
 //!
 //! Scale: `BRIMFUL_CAUSES_OPS` calls of each of four threads (default 30,000; the
 //! full run 2,000,000). Replay: `BRIMFUL_SEED` (printed).
-//! Covers faults 3, 8, 28 to 31, 44 and 55 of `tests/FAULTS.md`.
+//! Covers faults 3, 8, 28 to 31, 44, 55, 116 and 120 of `tests/FAULTS.md`.
 
-use crate::world::{Random, count};
+use crate::world::{Random, count, ends, until};
 use brimful::policy::Fifo;
 use brimful::{
-    Cache, Cause, Entries, Reason, Snapshot, Unit, Units, Updated, Weighed, Weight, unsync,
+    Builder, Cache, Cause, Entries, ManualClock, Next, Reason, Snapshot, Unit, Units, Updated,
+    Weighed, Weight, unsync,
 };
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
 
 // ---- what happened, in order ----
 
@@ -407,6 +409,27 @@ on_every_door! {
         assert!(cache.remove_entry(&w.key(99)).is_none());
         assert_eq!(w.told(), []);
         assert_eq!((cache.len(), cache.weight()), (1, 5));
+    }
+
+    fn what_a_caller_evicts_is_told_as_such_and_returned(cache: 100, w) {
+        for n in 0..12 {
+            cache.insert(w.key(n), w.val(5));
+        }
+        let entry = w.returned(cache.evict()).expect("a victim");
+        let (key, id) = (entry.0.0, entry.1.id);
+        assert_eq!(w.events(), [Told(key, id, Cause::Evicted), Returned]);
+        assert!(!w.one_shard || id == 0, "first in first out");
+        drop(entry);
+        let rest = std::iter::from_fn(|| cache.evict()).map(|(_, value)| value.id);
+        let rest: Vec<_> = rest.collect();
+        assert!(!w.one_shard || rest.is_sorted(), "{rest:?}");
+        assert_eq!((rest.len(), cache.len(), cache.weight()), (11, 0, 0));
+        assert!(w.told().iter().all(|told| told.2 == Cause::Evicted));
+        assert!(cache.evict().is_none());
+        assert_eq!(w.told(), []);
+        // There is room again.
+        cache.insert(w.key(0), w.val(100));
+        assert_eq!(cache.weight(), 100);
     }
 
     fn what_retain_does_not_keep_is_removed(cache: 100, w) {
@@ -995,6 +1018,353 @@ fn panics_of_the_listener_are_counted_and_all_are_told() {
     );
     assert_eq!(cache.stats().departures(Cause::Cleared), 10);
     assert!(cache.is_empty());
+}
+
+// ---- what is given away ----
+
+/// What was told and what was given away, each as key, value and cause.
+#[derive(Clone, Default)]
+struct Given {
+    told: Arc<Mutex<Vec<(u32, u64, Cause)>>>,
+    away: Arc<Mutex<Vec<(u32, u64, Cause)>>>,
+}
+
+type Timed = brimful::Aged<Fifo>;
+type Giving = Cache<u32, u64, Weighed<Timed>>;
+
+impl Given {
+    fn builder(&self, clock: &ManualClock) -> Builder<u32, u64, Weighed<Timed>> {
+        let Self { told, away } = self.clone();
+        Cache::builder(Weight(100, |_: &u32, value: &u64| *value))
+            .policy::<Fifo>()
+            .listener(move |key: &u32, value: &u64, cause| {
+                told.lock().unwrap().push((*key, *value, cause));
+            })
+            .on_discard(move |key, value, cause| away.lock().unwrap().push((key, value, cause)))
+            .time_to_live(Duration::from_secs(600))
+            .refresh_after(Duration::from_secs(60))
+            .clock(clock.clone())
+    }
+
+    /// What was given away since this was last asked, after it was told; and what was told and
+    /// is the caller's.
+    fn take(&self) -> [Vec<(u32, u64, Cause)>; 2] {
+        let (mut away, mut kept) = (self.away.lock().unwrap(), self.told.lock().unwrap());
+        for given in away.iter() {
+            let told = kept.iter().position(|told| told == given);
+            kept.remove(told.unwrap_or_else(|| panic!("{given:?} was not told once")));
+        }
+        away.sort();
+        [std::mem::take(&mut *away), std::mem::take(&mut *kept)]
+    }
+}
+
+/// A call on a cache of the keys 1 to 4, of weight 20 each, what it gives away and what it
+/// returns or hands back.
+type GivesAway = (
+    &'static str,
+    fn(&Giving, &ManualClock),
+    &'static [(u32, u64, Cause)],
+    &'static [(u32, u64, Cause)],
+);
+
+const GIVES_AWAY: &[GivesAway] = {
+    use Cause::*;
+    &[
+        (
+            "insert",
+            |c, _| _ = c.insert(5, 60),
+            &[(1, 20, Evicted), (2, 20, Evicted)],
+            &[],
+        ),
+        (
+            "insert of an old key",
+            |c, _| _ = c.insert(1, 9),
+            &[],
+            &[(1, 20, Replaced)],
+        ),
+        (
+            "a refused insert",
+            |c, _| _ = c.insert(1, 101),
+            &[(1, 101, Refused)],
+            &[(1, 20, Replaced)],
+        ),
+        (
+            "try_insert",
+            |c, _| _ = c.try_insert(5, 101).unwrap_err(),
+            &[],
+            &[(5, 101, Refused)],
+        ),
+        (
+            "no life",
+            |c, _| _ = c.insert_with_ttl(5, 9, Duration::ZERO),
+            &[(5, 9, Expired)],
+            &[],
+        ),
+        (
+            "extend",
+            |c, _| c.extend([(1, 9), (5, 101)]),
+            &[(1, 20, Replaced), (5, 101, Refused)],
+            &[],
+        ),
+        ("remove", |c, _| _ = c.remove(&1), &[], &[(1, 20, Removed)]),
+        (
+            "remove_entry",
+            |c, _| _ = c.remove_entry(&1),
+            &[],
+            &[(1, 20, Removed)],
+        ),
+        (
+            "remove_if",
+            |c, _| _ = c.remove_if(&1, |_, _| true),
+            &[],
+            &[(1, 20, Removed)],
+        ),
+        ("evict", |c, _| _ = c.evict(), &[], &[(1, 20, Evicted)]),
+        (
+            "update",
+            |c, _| _ = c.update(&1, |v| *v = 101),
+            &[(1, 101, Refused)],
+            &[],
+        ),
+        (
+            "and_modify",
+            |c, _| _ = c.entry(1).and_modify(|v| *v = 101).or_insert(102),
+            &[(1, 101, Refused), (1, 102, Refused)],
+            &[],
+        ),
+        (
+            "or_insert",
+            |c, _| _ = c.entry(5).or_insert(50),
+            &[(1, 20, Evicted), (2, 20, Evicted)],
+            &[],
+        ),
+        (
+            "compute removes",
+            |c, _| _ = c.compute(1, |_| Next::Remove),
+            &[],
+            &[(1, 20, Removed)],
+        ),
+        (
+            "compute puts",
+            |c, _| _ = c.compute(1, |_| Next::Put(9)),
+            &[],
+            &[(1, 20, Replaced)],
+        ),
+        (
+            "compute is refused",
+            |c, _| _ = c.compute(1, |_| Next::Put(101)),
+            &[(1, 20, Replaced), (1, 101, Refused)],
+            &[],
+        ),
+        (
+            "retain",
+            |c, _| c.retain(|key, _| *key > 1),
+            &[(1, 20, Removed)],
+            &[],
+        ),
+        (
+            "drain",
+            |c, _| assert_eq!(c.drain().count(), 4),
+            &[],
+            &[
+                (1, 20, Removed),
+                (2, 20, Removed),
+                (3, 20, Removed),
+                (4, 20, Removed),
+            ],
+        ),
+        (
+            "drain that is not begun",
+            |c, _| drop(c.drain()),
+            &[
+                (1, 20, Removed),
+                (2, 20, Removed),
+                (3, 20, Removed),
+                (4, 20, Removed),
+            ],
+            &[],
+        ),
+        (
+            "clear",
+            |c, _| c.clear(),
+            &[
+                (1, 20, Cleared),
+                (2, 20, Cleared),
+                (3, 20, Cleared),
+                (4, 20, Cleared),
+            ],
+            &[],
+        ),
+        (
+            "set_capacity",
+            |c, _| c.set_capacity(Units(60)),
+            &[(1, 20, Evicted)],
+            &[],
+        ),
+        (
+            "a load",
+            |c, _| _ = c.get_or_insert_with(&5, || 30),
+            &[(1, 20, Evicted)],
+            &[],
+        ),
+        (
+            "a load that is refused",
+            |c, _| _ = c.get_or_insert_with(&5, || 101),
+            &[(5, 101, Refused)],
+            &[],
+        ),
+        (
+            "a refresh",
+            |c, clock| {
+                clock.advance(Duration::from_secs(60));
+                c.get_or_insert_with(&1, || 21);
+            },
+            &[(1, 20, Replaced)],
+            &[],
+        ),
+        (
+            "sweep",
+            |c, clock| {
+                c.retain(|key, _| *key == 1);
+                clock.advance(Duration::from_secs(601));
+                c.sweep(9);
+            },
+            &[
+                (1, 20, Expired),
+                (2, 20, Removed),
+                (3, 20, Removed),
+                (4, 20, Removed),
+            ],
+            &[],
+        ),
+    ]
+};
+
+#[test]
+fn what_no_call_returns_is_given_away_once_it_was_told() {
+    for &(name, call, away, returned) in GIVES_AWAY {
+        let (given, clock) = (Given::default(), ManualClock::new());
+        let cache = given.builder(&clock).shards(1).build().unwrap();
+        cache.extend((1..5).map(|n| (n, 20)));
+        call(&cache, &clock);
+        let [got, mut kept] = given.take();
+        kept.sort();
+        assert_eq!(
+            (got.as_slice(), kept.as_slice()),
+            (away, returned),
+            "{name}"
+        );
+        let (left, len) = (cache.len(), cache.iter().count());
+        assert_eq!(left, len, "{name}");
+        drop(cache);
+        let [got, kept] = given.take();
+        assert!(
+            got.iter().all(|given| given.2 == Cause::CacheDropped),
+            "{name}"
+        );
+        assert_eq!((got.len(), kept.len()), (left, 0), "{name}");
+    }
+}
+
+#[test]
+fn an_unsync_cache_gives_away_too() {
+    let (given, clock) = (Given::default(), ManualClock::new());
+    let mut cache = given.builder(&clock).build_unsync().unwrap();
+    cache.extend([(1, 20), (2, 20), (1, 30)]);
+    cache.insert(3, 101);
+    cache.insert(2, 40);
+    assert_eq!(cache.evict(), Some((1, 30)));
+    cache.insert(4, 90);
+    let mut taken = cache.into_iter();
+    assert_eq!(taken.next(), Some((4, 90)));
+    drop(taken);
+    let [away, kept] = given.take();
+    let [replaced, evicted] = [Cause::Replaced, Cause::Evicted];
+    assert_eq!(
+        away,
+        [
+            (1, 20, replaced),
+            (2, 40, evicted),
+            (3, 101, Cause::Refused)
+        ]
+    );
+    let removed = (4, 90, Cause::Removed);
+    assert_eq!(kept, [(2, 20, replaced), (1, 30, evicted), removed]);
+}
+
+/// As the listener's: all others are given away, the first goes on, each is counted.
+#[test]
+fn panics_of_who_is_given_things_spare_all_others() {
+    let (given, count) = (Arc::new(AtomicUsize::new(0)), Arc::new(()));
+    let counts = given.clone();
+    let cache = Cache::builder(Entries(10))
+        .on_discard(move |_: u32, value: Arc<()>, _| {
+            counts.fetch_add(1, Relaxed);
+            drop(value);
+            std::panic::resume_unwind(Box::new("on purpose"));
+        })
+        .build()
+        .unwrap();
+    cache.extend((0..10).map(|n| (n, count.clone())));
+    assert!(catch_unwind(AssertUnwindSafe(|| cache.clear())).is_err());
+    let panics = cache.stats().listener_panics();
+    assert_eq!((given.load(Relaxed), panics), (10, 10));
+    assert_eq!(Arc::strong_count(&count), 1, "none is left");
+    assert!(cache.is_empty());
+}
+
+// ---- listeners of shared caches ----
+
+/// A listener that owns its cache keeps it alive for ever; one that holds it weakly does not.
+#[test]
+fn fault_116_a_listener_that_holds_its_cache_weakly_lets_it_go() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let value = Arc::new(());
+    let log = told.clone();
+    let cache = Arc::new_cyclic(|own: &Weak<Cache<u32, Arc<()>>>| {
+        let own = own.clone();
+        let builder = Cache::builder(Entries(2)).shards(1);
+        let builder = builder.on_departure(move |left| {
+            let there = own.upgrade().map(|cache| cache.len());
+            log.lock().unwrap().push((left.cause, there));
+        });
+        builder.build().unwrap()
+    });
+    cache.extend((0..3).map(|n| (n, value.clone())));
+    assert_eq!(*told.lock().unwrap(), [(Cause::Evicted, Some(2))]);
+    let weak = Arc::downgrade(&cache);
+    drop(cache);
+    assert!(weak.upgrade().is_none(), "somebody holds the cache");
+    let dropped = (Cause::CacheDropped, None);
+    assert_eq!(told.lock().unwrap()[1..], [dropped, dropped]);
+    assert_eq!(Arc::strong_count(&value), 1, "values were left behind");
+}
+
+/// Two threads replace one key: neither waits for the other's listener, which is why their
+/// departures have no order. Each is told once.
+#[test]
+fn fault_120_who_writes_a_key_waits_for_no_listener_so_departures_have_no_order() {
+    ends(|| {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let log = told.clone();
+        let cache = Cache::builder(Entries(10))
+            .listener(move |_: &u32, &value: &u32, _| {
+                // The first to leave is told once the second was.
+                until(|| value != 1 || log.lock().unwrap().contains(&2));
+                log.lock().unwrap().push(value);
+            })
+            .build()
+            .unwrap();
+        cache.insert(0, 1);
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| cache.insert(0, 2));
+            until(|| cache.peek(&0) == Some(2));
+            assert_eq!(cache.insert(0, 3), Some(2));
+            assert_eq!(first.join().unwrap(), Some(1));
+        });
+        assert_eq!(*told.lock().unwrap(), [2, 1]);
+    });
 }
 
 /// Fault 29: what is stored is what is given back, whatever the weigher says later.

@@ -592,6 +592,11 @@ fn fault_50_no_call_returns_what_is_past_its_end() {
         ("remove", |c| c.remove(&1).is_some(), true),
         ("remove_entry", |c| c.remove_entry(&1).is_some(), true),
         (
+            "evict",
+            |c| c.evict().is_some_and(|(key, _)| key == 1),
+            true,
+        ),
+        (
             "remove_if",
             |c| c.remove_if(&1, |_, _| true).is_some(),
             true,
@@ -711,6 +716,11 @@ fn fault_50_nor_does_a_cache_for_one_owner() {
         ),
         ("remove", |c| c.remove(&1).is_some(), true),
         ("remove_entry", |c| c.remove_entry(&1).is_some(), true),
+        (
+            "evict",
+            |c| c.evict().is_some_and(|(key, _)| key == 1),
+            true,
+        ),
         (
             "remove_if",
             |c| c.remove_if(&1, |_, _| true).is_some(),
@@ -1257,6 +1267,119 @@ fn fault_49_a_late_reader_of_the_clock_sees_nothing_that_has_ended() {
     assert_eq!(cache.get(&2), Some(2), "its life began at the later time");
     clock.set(secs(22));
     assert_eq!(cache.get(&2), None);
+}
+
+/// A clock moved by hand that counts its readings.
+#[derive(Clone, Default)]
+struct Counting(ManualClock, Arc<AtomicUsize>);
+
+impl Counting {
+    fn readings(&self) -> usize {
+        self.1.load(Ordering::SeqCst)
+    }
+}
+
+impl Clock for Counting {
+    fn now(&self) -> Duration {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.now()
+    }
+}
+
+/// Makes a call that finds the lock of its key held, by a change that ends when `meanwhile` has
+/// been called, and returns what it returns.
+fn while_the_lock_is_held<R: Send>(
+    cache: &Cache<u32, u32, Timed>,
+    call: impl FnOnce(&Cache<u32, u32, Timed>) -> R + Send,
+    meanwhile: impl FnOnce(),
+) -> R {
+    let (held, hold) = mpsc::channel();
+    let (let_go, wait) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let changed = cache.update(&1, |_| {
+                held.send(()).unwrap();
+                wait.recv().unwrap();
+            });
+            assert_eq!(changed, Updated::Kept(()));
+        });
+        hold.recv().unwrap();
+        let caller = scope.spawn(|| call(cache));
+        meanwhile();
+        let_go.send(()).unwrap();
+        caller.join().unwrap()
+    })
+}
+
+/// Calls that wait for a lock while the value under it comes to its end.
+type Waiting = (&'static str, fn(&Cache<u32, u32, Timed>) -> Option<u32>);
+
+const WAITING: [Waiting; 6] = [
+    ("insert", |c| c.insert(1, 7)),
+    ("try_insert", |c| c.try_insert(1, 7).unwrap()),
+    ("get", |c| c.get(&1)),
+    ("remove", |c| c.remove(&1)),
+    ("update", |c| match c.update(&1, |value| *value) {
+        Updated::Kept(value) => Some(value),
+        _ => None,
+    }),
+    ("evict", |c| c.evict().map(|(_, value)| value)),
+];
+
+#[test]
+fn fault_121_a_call_that_waited_for_a_lock_takes_the_time_anew() {
+    for (name, call) in WAITING {
+        // Between its look at the clock and its look at the lock a thread may be put to sleep, and
+        // find the lock free then: so until one has waited.
+        let waited = (0..100).any(|_| {
+            let clock = Counting::default();
+            let builder = Cache::builder(Entries(10)).shards(1);
+            let builder = builder.time_to_live(secs(60)).clock(clock.clone());
+            let cache = builder.build().unwrap();
+            cache.insert(1, 1);
+            let before = clock.readings() + 1;
+            let returned = while_the_lock_is_held(&cache, call, || {
+                while clock.readings() <= before {
+                    std::thread::yield_now();
+                }
+                std::thread::sleep(Duration::from_millis(20));
+                clock.0.advance(secs(61));
+            });
+            // The call that holds the lock has read it once.
+            if clock.readings() - before < 2 {
+                return false;
+            }
+            assert_eq!(returned, None, "{name} returned what had ended");
+            let stored = name.ends_with("insert");
+            assert_eq!(cache.peek(&1), stored.then_some(7), "{name}");
+            let left = stored.then_some(secs(60));
+            assert_eq!(
+                cache.ttl(&1),
+                left,
+                "{name}: a life from when it was stored"
+            );
+            cache.check();
+            true
+        });
+        assert!(waited, "{name} never read its clock again");
+    }
+}
+
+/// By the system's clock, which is read under the lock.
+#[test]
+fn fault_121_by_the_systems_clock_too() {
+    for (name, call) in WAITING {
+        let life = Duration::from_millis(300);
+        let cache = Cache::builder(Entries(10)).shards(1).time_to_live(life);
+        let cache = cache.build().unwrap();
+        cache.insert(1, 1);
+        let returned = while_the_lock_is_held(&cache, call, || {
+            let end = Instant::now() + life + life;
+            std::thread::sleep(end - Instant::now());
+        });
+        assert_eq!(returned, None, "{name} returned what had ended");
+        cache.check();
+    }
 }
 
 #[test]

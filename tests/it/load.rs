@@ -574,6 +574,46 @@ fn writes_during_a_load() {
     }
 }
 
+/// What was loaded and is not stored is counted; what is refused is told, and not counted again.
+#[test]
+fn fault_123_what_is_loaded_and_not_stored_is_counted() {
+    for &(name, write, ..) in WRITES {
+        let cache = cache();
+        let (gate, key) = (Gate::default(), 1);
+        let mut leader = task(&cache, &key, &gate);
+        assert!(leader.waits());
+        write(&cache);
+        gate.open(Ok(7));
+        assert_eq!(leader.end(), Ok(7), "{name}");
+        let stats = cache.stats();
+        let (stored, refused) = (cache.peek(&1) == Some(7), name == "set_capacity(0)");
+        assert_eq!(
+            stats.loads_unstored(),
+            u64::from(!stored && !refused),
+            "{name}"
+        );
+        assert_eq!(
+            stats.departures(Cause::Refused),
+            u64::from(refused),
+            "{name}"
+        );
+        assert_eq!(stats.loads(), 1, "{name}");
+    }
+    // Of many keys each that is not stored.
+    let cache = cache();
+    let loaded = cache.get_or_insert_many(&[1, 2, 3], |missing| {
+        cache.insert(1, 90);
+        cache.remove(&2);
+        missing.iter().map(|&&key| (key, 7)).collect::<Vec<_>>()
+    });
+    assert_eq!(loaded, [Some(7); 3]);
+    assert_eq!(
+        (cache.stats().loads(), cache.stats().loads_unstored()),
+        (1, 2)
+    );
+    assert!(cache.stats().to_string().contains("loads unstored"));
+}
+
 /// When the load fails: those who wait load, or start over.
 #[test]
 fn writes_during_a_load_that_fails() {

@@ -159,6 +159,7 @@ struct Model {
     failures: u64,
     waits: u64,
     refreshes: u64,
+    unstored: u64,
     misses: u64,
     hits: u64,
 }
@@ -256,6 +257,7 @@ impl Model {
         if attached {
             self.store(key, value);
         }
+        self.unstored += u64::from(!attached);
         let flight = &mut self.flights[flight];
         flight.attached = false;
         flight.stage = Stage::Landed(value);
@@ -586,6 +588,7 @@ where
         assert_eq!(of(stats.load_failures()), model.failures, "failures");
         assert_eq!(of(stats.load_waits()), model.waits, "waits");
         assert_eq!(of(stats.refreshes()), model.refreshes, "refreshes");
+        assert_eq!(of(stats.loads_unstored()), model.unstored, "unstored");
         assert_eq!((stats.hits(), stats.misses()), (model.hits, model.misses));
         self.cache.check();
     }

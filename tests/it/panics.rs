@@ -134,7 +134,7 @@ listed! {
         Get, View, Peek, ContainsKey, WeightOf, Iter, Keys, Values, ForEach,
         Insert, TryInsert, InsertWeighted, Extend,
         GetOrInsertWith, OrInsert, OrInsertWith, OrDefault, AndModify,
-        Remove, RemoveEntry, RemoveIf, Update, GetMut, Compute, Retain,
+        Remove, RemoveEntry, RemoveIf, Evict, Update, GetMut, Compute, Retain,
         Drain, Clear, SetCapacity, ShrinkToFit, Drop, IntoIter,
     }
 }
@@ -159,7 +159,7 @@ impl Op {
             Op::Remove | Op::RemoveEntry | Op::RemoveIf | Op::Drain => &[Cause::Removed],
             Op::Retain => &[Cause::Removed, Cause::Evicted, Cause::Refused],
             Op::Clear => &[Cause::Cleared],
-            Op::SetCapacity => &[Cause::Evicted],
+            Op::Evict | Op::SetCapacity => &[Cause::Evicted],
             Op::Drop => &[Cause::CacheDropped],
             Op::IntoIter => &[Cause::Removed, Cause::CacheDropped],
             _ => &[],
@@ -288,6 +288,7 @@ impl Door {
         match call.op {
             Op::Remove => hand.value(cache.remove(key)),
             Op::RemoveEntry => hand.entries.extend(cache.remove_entry(key)),
+            Op::Evict => hand.entries.extend(cache.evict()),
             Op::RemoveIf => hand.value(cache.remove_if(key, &mut |_, _| {
                 in_closure();
                 call.n % 4 > 0

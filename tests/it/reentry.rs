@@ -14,23 +14,23 @@
 //! under a lock either. Run with `--release` too. No randomness.
 //! Scale: `BRIMFUL_REENTRY=1` makes each call in all ways; by default half of them are made, in one.
 //!
-//! Covers faults 53 to 57 and 61 of `tests/FAULTS.md`.
+//! Covers faults 53 to 57, 61 and 115 of `tests/FAULTS.md`.
 
 use crate::world::Bounded;
 use crate::world::around::{Around, Aside};
 use crate::world::counted::Site;
-use crate::world::panics::{ON_PURPOSE, REFUSAL, hush_refusals, panic_of};
+use crate::world::panics::{ON_PURPOSE, REFUSAL, TOO_DEEP, hush_refusals, panic_of};
 use crate::world::scale::{child, scenario};
 use crate::world::watchdog::patience;
 use crate::world::{Threaded, done, env};
 use brimful::policy::{Duel, Fifo, Lru, Policy};
-use brimful::{Cache, Cause, Next, Weighed, Weight};
+use brimful::{Cache, Cause, Entries, Next, Weighed, Weight};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 // ---- keys and values that call back ----
 
@@ -205,6 +205,7 @@ fn removals<P: Policy>() -> Vec<Call<P>> {
         ("remove_if", |cache| {
             done(cache.remove_if(&Key(46), |_, _| true));
         }),
+        ("evict", |cache| done(cache.evict())),
         ("update", |cache| {
             done(cache.update(&Key(49), |value| value.0 = 5));
         }),
@@ -341,6 +342,7 @@ fn departures<P: Policy>() -> Vec<Call<P>> {
         ("remove_if", |cache| {
             done(cache.remove_if(&Key(9), |_, _| true));
         }),
+        ("evict", |cache| done(cache.evict())),
         ("growing", |cache| {
             done(cache.update(&Key(9), |value| value.0 = 8));
         }),
@@ -779,23 +781,166 @@ fn loaders_that_load_other_keys_of_the_same_cache_end() {
     scenarios.all_end_well(1);
 }
 
+/// How deep listeners may be nested.
+const DEEPEST: u32 = 16;
+
+/// Listeners of two caches that insert, by turns, into each other's so many times.
+fn to_and_fro(times: u32) -> [Arc<C<Duel>>; 2] {
+    let (left, right) = (full::<Duel>(1), full::<Duel>(1));
+    for n in 0..times {
+        let (one, two) = (left.clone(), right.clone());
+        hook(Site::Listener, 1, move || {
+            let cache = if n % 2 == 0 { one } else { two };
+            cache.insert(Key(2_000 + n), Val(2));
+        });
+    }
+    [left, right]
+}
+
 #[test]
 fn listeners_of_two_caches_may_call_each_other() {
     let mut scenarios = Scenarios::default();
     scenarios.add("to and fro", || {
-        let (left, right) = (full::<Duel>(1), full::<Duel>(1));
-        for n in 0..200_u32 {
-            let (one, two) = (left.clone(), right.clone());
-            hook(Site::Listener, 1, move || {
-                let cache = if n % 2 == 0 { one } else { two };
-                cache.insert(Key(2_000 + n), Val(2));
-            });
+        let caches = to_and_fro(DEEPEST - 1);
+        // Twice: it is how deep they are nested that counts, not how many there are.
+        for n in 0..2 {
+            caches
+                .iter()
+                .for_each(|cache| done(cache.insert(Key(100 + n), Val(2))));
         }
-        left.insert(Key(100), Val(2));
-        right.insert(Key(100), Val(2));
-        assert_eq!(RAN.get(), 200, "listeners nested in listeners");
-        works(&left);
-        works(&right);
+        assert_eq!(RAN.get(), DEEPEST - 1, "listeners nested in listeners");
+        caches.iter().for_each(|cache| works(cache));
+    });
+    scenarios.all_end_well(1);
+}
+
+#[test]
+fn fault_115_listeners_nested_too_deep_are_refused_whatever_cache_they_call() {
+    hush_refusals();
+    let mut scenarios = Scenarios::default();
+    scenarios.add("to and fro", || {
+        let caches = to_and_fro(DEEPEST);
+        let message = panic_of(|| done(caches[0].insert(Key(100), Val(2))));
+        assert!(message.starts_with(TOO_DEEP), "{message}");
+        assert_eq!(RAN.get(), DEEPEST, "the last was refused");
+        let panics = caches
+            .each_ref()
+            .map(|cache| cache.stats().listener_panics());
+        assert_eq!(panics.iter().sum::<u64>(), u64::from(DEEPEST));
+        caches.iter().for_each(|cache| works(cache));
+    });
+    scenarios.all_end_well(1);
+}
+
+/// A page that is large, so that what is moved on the stack is.
+type Page = [u8; 2_000];
+
+/// What was told: keys and causes.
+type Told = Arc<Mutex<Vec<(u32, Cause)>>>;
+
+/// A cache of three pages with such a listener, which is told of the cache as well; and what it
+/// was told.
+fn with_pages(
+    listener: impl Fn(&Cache<u32, Page, Fifo>, u32, &Page, Cause) + Send + Sync + 'static,
+) -> (Arc<Cache<u32, Page, Fifo>>, Told) {
+    let told = Told::default();
+    let log = told.clone();
+    let cache = Arc::new_cyclic(|own: &Weak<Cache<u32, Page, Fifo>>| {
+        let own = own.clone();
+        let builder = Cache::builder(Entries(3)).shards(1).policy::<Fifo>();
+        let builder = builder.listener(move |&key: &u32, page: &Page, cause| {
+            log.lock().unwrap().push((key, cause));
+            if let Some(cache) = own.upgrade() {
+                listener(&cache, key, page, cause);
+            }
+        });
+        builder.build().unwrap()
+    });
+    cache.extend((0..3).map(|n| (n, [n as u8; 2_000])));
+    (cache, told)
+}
+
+/// It overflowed the stack: each insert evicts another, which is put back in its turn.
+#[test]
+fn fault_115_a_listener_that_puts_back_what_was_evicted_is_refused_and_says_so() {
+    hush_refusals();
+    let mut scenarios = Scenarios::default();
+    scenarios.add("putting back", || {
+        let (cache, told) = with_pages(|cache, key, page, cause| {
+            if cause == Cause::Evicted {
+                cache.insert(key, *page);
+            }
+        });
+        let message = panic_of(|| done(cache.insert(3, [3; 2_000])));
+        assert!(message.starts_with(TOO_DEEP), "{message}");
+        // The keys in turn, each told once: the last that was refused is not there any more.
+        let in_turn = (0..DEEPEST).map(|n| (n % 4, Cause::Evicted));
+        assert_eq!(*told.lock().unwrap(), in_turn.collect::<Vec<_>>());
+        let stats = cache.stats();
+        assert_eq!(stats.departures(Cause::Evicted), u64::from(DEEPEST));
+        assert_eq!(stats.listener_panics(), u64::from(DEEPEST));
+        let here = [0, 1, 2, 3].map(|key| cache.contains_key(&key));
+        assert_eq!(here, [true, true, true, false]);
+        cache.check();
+        // The thread may call again: so it goes each time.
+        told.lock().unwrap().clear();
+        assert_eq!(cache.get(&1), Some([1; 2_000]));
+        let again = panic_of(|| done(cache.insert(3, [3; 2_000])));
+        assert!(again.starts_with(TOO_DEEP), "{again}");
+        assert_eq!(told.lock().unwrap().len(), DEEPEST as usize);
+        cache.check();
+    });
+    scenarios.all_end_well(1);
+}
+
+#[test]
+fn fault_115_a_listener_may_put_one_back_under_another_key_and_remove_and_read() {
+    let mut scenarios = Scenarios::default();
+    scenarios.add("a second chance", || {
+        let (cache, told) = with_pages(|cache, key, page, cause| {
+            if cause == Cause::Evicted && key < 100 {
+                assert_eq!(cache.peek(&key), None, "it is gone");
+                // Makes room first, so that this evicts no other.
+                cache.remove(&(key + 1));
+                cache.insert(key + 100, *page);
+            }
+        });
+        cache.insert(3, [3; 2_000]);
+        let causes = [(0, Cause::Evicted), (1, Cause::Removed)];
+        assert_eq!(*told.lock().unwrap(), causes);
+        assert_eq!(cache.get(&100), Some([0; 2_000]));
+        assert_eq!(cache.len(), 3);
+        cache.check();
+    });
+    scenarios.all_end_well(1);
+}
+
+/// Three tiers, each of which takes what the one before it evicts.
+#[test]
+fn fault_115_what_one_cache_evicts_another_may_take_and_a_third() {
+    let mut scenarios = Scenarios::default();
+    scenarios.add("three tiers", || {
+        let tier = |next: Option<Arc<Cache<u32, Page, Fifo>>>| {
+            let builder = Cache::builder(Entries(3)).shards(1).policy::<Fifo>();
+            let builder = builder.on_discard(move |key, page, cause| {
+                if let (Some(next), Cause::Evicted) = (&next, cause) {
+                    next.insert(key, page);
+                }
+            });
+            Arc::new(builder.build().unwrap())
+        };
+        let third = tier(None);
+        let second = tier(Some(third.clone()));
+        let first = tier(Some(second.clone()));
+        first.extend((0..9).map(|n| (n, [n as u8; 2_000])));
+        for (tier, keys) in [(first, [6, 7, 8]), (second, [3, 4, 5]), (third, [0, 1, 2])] {
+            assert_eq!(
+                keys.map(|key| tier.get(&key)),
+                keys.map(|n| Some([n as u8; 2_000]))
+            );
+            assert_eq!(tier.stats().listener_panics(), 0);
+            tier.check();
+        }
     });
     scenarios.all_end_well(1);
 }

@@ -720,6 +720,60 @@ fn a_refresh_in_a_task_is_handed_over_or_given_up() {
     cache.check();
 }
 
+/// The value that is being refreshed is gone: what the refresh brings is stored all the same, as
+/// that of any load, and what is there now makes room for it.
+#[test]
+fn fault_122_a_refresh_whose_value_was_evicted_or_has_expired_is_stored() {
+    let clock = ManualClock::new();
+    let build = || {
+        let builder = Cache::builder(Entries(3)).policy::<Fifo>().shards(1);
+        let builder = builder.refresh_after(AGE).time_to_live(LIFE);
+        let cache = builder.clock(clock.clone()).build().unwrap();
+        cache.extend((1..4).map(|n| (n, u64::from(n) * 10)));
+        clock.advance(AGE);
+        cache
+    };
+    type Gone = fn(&Cache<u32, u64, Aged<Fifo>>, &ManualClock);
+    let gone: [(&str, Gone); 3] = [
+        ("evicted by inserts", |c, _| {
+            c.extend((4..7).map(|n| (n, 1)))
+        }),
+        ("evicted for a caller", |c, _| {
+            assert_eq!(c.evict(), Some((1, 10)))
+        }),
+        ("expired", |_, clock| clock.advance(LIFE)),
+    ];
+    for (name, go) in gone {
+        let (cache, gate, key) = (build(), Gate::default(), 1);
+        let load = cache.try_get_or_insert_async(&key, gate.pass());
+        let mut refresh: Task<'_, Loaded> = Task::new(load);
+        assert!(refresh.waits());
+        go(&cache, &clock);
+        assert_eq!(cache.peek(&1), None, "{name}");
+        // Who asks meanwhile waits for it.
+        let mut waiter = Task::new(cache.get_or_insert_async(&key, async { unneeded() }));
+        assert!(waiter.waits(), "{name}");
+        let evicted = cache.stats().departures(Cause::Evicted);
+        let full = cache.len() == 3 && name != "expired";
+        gate.open(Ok(11));
+        assert_eq!((refresh.end(), waiter.end()), (Ok(11), 11), "{name}");
+        assert_eq!(
+            (cache.peek(&1), cache.ttl(&1)),
+            (Some(11), Some(LIFE)),
+            "{name}"
+        );
+        let stats = cache.stats();
+        let newer = stats.departures(Cause::Evicted) - evicted;
+        assert_eq!(newer, u64::from(full), "{name}: something newer made room");
+        assert_eq!(
+            (stats.loads_unstored(), stats.refreshes()),
+            (0, 1),
+            "{name}"
+        );
+        cache.check();
+    }
+}
+
 /// An explicit life is as long after each refresh, however that is done, unless the rule says
 /// how long.
 #[test]

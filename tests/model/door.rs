@@ -225,6 +225,10 @@ impl Face {
         removed.map(|(key, value)| seen(&key, &value))
     }
 
+    pub(crate) fn evict(&mut self) -> Option<Seen> {
+        self.0.evict().map(|(key, value)| seen(&key, &value))
+    }
+
     pub(crate) fn remove_if(&mut self, id: &Id, condition: bool) -> (Option<u64>, Option<Seen>) {
         let mut asked = None;
         let removed = self.0.remove_if(id, &mut |key, value| {

@@ -238,6 +238,29 @@ impl Model {
         }
     }
 
+    /// The next victim, of the first shard in turn that has one: there what is due leaves first.
+    pub(crate) fn evict_next(&mut self) -> Option<Item> {
+        let shards = self.piles.len();
+        for shard in (self.asked..self.asked + shards).map(|n| n % shards) {
+            self.tell(shard);
+            while let Some(id) = self.next_expired(shard) {
+                self.expire(id, None, true);
+            }
+            let pile = &self.piles[shard];
+            let due = pile.due().next();
+            assert!(due.is_none(), "left for a victim's sake: {due:?}");
+            let named = self.told.front().map(|told| told.id);
+            match named.filter(|id| self.homes[*id as usize] == shard) {
+                Some(id) => {
+                    self.asked = (shard + 1) % shards;
+                    return Some(self.leave_as_victim(id, None));
+                }
+                None => assert_eq!(pile.items.len(), 0, "nobody of shard {shard} was evicted"),
+            }
+        }
+        None
+    }
+
     pub(crate) fn sweep(&mut self, limit: usize, swept: Swept) {
         let mut expired = 0;
         while let Some(&told) = self.told.front() {

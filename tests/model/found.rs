@@ -1,7 +1,7 @@
 //! What was once found, in a few lines each.
 
 use brimful::policy::S3Fifo;
-use brimful::{Cache, Cause, Entries, ManualClock, Units, Updated, Weight};
+use brimful::{Cache, Cause, Computed, Entries, ManualClock, Next, Units, Updated, Weight};
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
@@ -19,6 +19,23 @@ fn what_retain_lets_go_is_removed_and_costs_nobody_its_place() {
     });
     assert_eq!(cache.stats().departures(Cause::Refused), 0);
     assert_eq!(cache.peek(&2), Some(10));
+}
+
+#[test]
+fn what_compute_puts_evicts_nobody_once_other_shards_have_made_room() {
+    let cache = Cache::builder(Weight(100, |_: &u32, weight: &u64| *weight));
+    let cache = cache.shards(2).build().unwrap();
+    let mut of_shard = [Vec::new(), Vec::new()];
+    (0..100).for_each(|key| of_shard[cache.shard_of(&key)].push(key));
+    let [home, other] = of_shard;
+    cache.insert(home[0], 4);
+    cache.insert(other[0], 90);
+    assert_eq!(
+        cache.compute(home[1], |_| Next::Put(80)),
+        Computed::Inserted
+    );
+    assert_eq!(cache.stats().departures(Cause::Evicted), 1);
+    assert_eq!((cache.peek(&home[0]), cache.weight()), (Some(4), 84));
 }
 
 #[test]

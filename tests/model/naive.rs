@@ -56,6 +56,8 @@ pub(crate) struct Model {
     pub(crate) lie: Option<u64>,
     pub(crate) lives: Option<Lives>,
     pub(crate) records: bool,
+    /// The shard that is asked next for a victim.
+    pub(crate) asked: usize,
     /// What the clock shows.
     pub(crate) clock: u64,
     /// Whether it can't be said which shards were told the time in this call.
@@ -103,6 +105,7 @@ impl Model {
             lie: None,
             lives: config.lives,
             records: matches!(config.form(), Extras::Idles | Extras::WeighedRecords),
+            asked: 0,
             clock: 0,
             some_told: false,
             some_left: false,
@@ -298,6 +301,12 @@ impl Model {
         assert!(due.is_none(), "{id} was evicted before {due:?}");
         self.check_payer(shard, need);
         let keep = need.keep.filter(|keep| self.homes[*keep as usize] == shard);
+        self.leave_as_victim(id, keep);
+    }
+
+    /// Takes out who was evicted: he must be whom the order names, but for `keep`.
+    pub(crate) fn leave_as_victim(&mut self, id: u32, keep: Option<u32>) -> Item {
+        let shard = self.homes[id as usize];
         // Whoever may have been named and become a ghost.
         for id in keep.into_iter().chain([id]) {
             let mixed = self.mixed(id);
@@ -314,6 +323,7 @@ impl Model {
         }
         let item = self.leave(id, Cause::Evicted);
         self.unhit += u64::from(!item.hit);
+        item
     }
 
     pub(crate) fn check_payer(&self, shard: usize, need: Need) {
@@ -608,6 +618,8 @@ impl Model {
         let found = self.look_up(id);
         if found {
             self.work_before_change(id);
+        } else {
+            self.gather_for_one(id);
         }
         let stayed = found && self.change(id, change);
         match then {
@@ -624,6 +636,22 @@ impl Model {
             Then::Remove if stayed => Computed::Removed(self.leave(id, Cause::Removed).value),
             Then::Keep if stayed && self.renew(id) => Computed::Kept,
             Then::Keep | Then::Remove => Computed::Refused,
+        }
+    }
+
+    /// Room for one entry, if its shard has none, before it is decided whether there is to be one.
+    pub(crate) fn gather_for_one(&mut self, id: u32) {
+        let home = self.homes[id as usize];
+        let need = Need {
+            weight: 1,
+            entries: 1,
+            home,
+            keep: None,
+            payer: Payer::Any,
+        };
+        let pays = !self.piles[home].items.is_empty() && self.may_pay(home);
+        if self.piles.len() > 1 && self.lacks(need) && !pays && !self.refuses(1) {
+            assert!(self.make_room(need), "no room was gathered for one");
         }
     }
 

@@ -130,6 +130,7 @@ impl Rig {
             Op::Remove(key) => self.remove(self.id(key)),
             Op::RemoveEntry(key) => self.remove_entry(self.id(key)),
             Op::RemoveIf(key, n) => self.remove_if(self.id(key), n % 2 == 0),
+            Op::Evict => self.evict(),
             Op::Extend(key, n, m) => self.extend(key, n, m),
             Op::SetCapacity(n) => self.set_capacity(n),
             Op::Retain(n, m) => self.retain(n, m),
@@ -330,9 +331,11 @@ impl Rig {
         assert_eq!(self.once(|door| door.len_live()), live, "live entries");
     }
 
-    /// After an insert: what it returned, and that a look finds the value.
+    /// After an insert: what it returned, and that a look finds the value, unless its life is
+    /// shorter than what ends are rounded down by.
     pub(crate) fn stored(&mut self, offer: Offer, got: Option<u64>, verdict: Verdict) {
-        let stored = verdict.is_ok().then_some(offer.value);
+        let stored = self.model.value(offer.id);
+        assert!(stored.is_none() || verdict.is_ok() && stored == Some(offer.value));
         assert_eq!(self.door.peek(&Id(offer.id)), stored);
         assert_eq!(got, verdict.unwrap_or_else(|back| back.old));
     }
@@ -379,6 +382,10 @@ impl Rig {
             if !is_unsync && updated == Updated::Kept(()) {
                 // `Cache` has cloned what it changed, and does not look it up again.
                 return assert_eq!(got, Ok(change.id));
+            }
+            if !is_unsync && updated == Updated::Absent {
+                // It decides once more, under one lock, and has room for one entry before.
+                model.gather_for_one(id);
             }
         }
         let found = model.read(id);
@@ -447,6 +454,12 @@ impl Rig {
         assert_eq!(asked, model.seen(id));
         let expected = if condition { model.remove(id) } else { None };
         assert_eq!(got, expected.map(|item| item.value));
+    }
+
+    pub(crate) fn evict(&mut self) {
+        let got = self.once(|door| door.evict());
+        let expected = self.hear().evict_next();
+        assert_eq!(got, expected.map(|item| (item.id, item.stamp, item.value)));
     }
 
     pub(crate) fn extend(&mut self, key: u16, n: u16, m: u16) {

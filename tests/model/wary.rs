@@ -97,6 +97,7 @@ impl Wary {
             Op::Remove(key) | Op::GetMut(key, _) => drop(rig.door.remove(&Id(rig.id(key)))),
             Op::RemoveEntry(key) => drop(rig.door.remove_entry(&Id(rig.id(key)))),
             Op::RemoveIf(key, n) => drop(rig.door.remove_if(&Id(rig.id(key)), n % 2 == 0)),
+            Op::Evict => _ = rig.door.evict(),
             Op::SetCapacity(n) => {
                 rig.model.capacity = rig.new_capacity(n);
                 rig.door.set_capacity(rig.model.capacity);

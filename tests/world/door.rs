@@ -64,6 +64,7 @@ pub(crate) trait Door<K, V, Q = K> {
     fn default_and_change(&mut self, key: K, change: Change<'_, V>) -> Result<(), Refused<K, V>>;
     fn remove(&mut self, key: &Q) -> Option<V>;
     fn remove_entry(&mut self, key: &Q) -> Option<(K, V)>;
+    fn evict(&mut self) -> Option<(K, V)>;
     fn remove_if(&mut self, key: &Q, condition: &mut dyn FnMut(&K, &V) -> bool) -> Option<V>;
     fn retain(&mut self, keep: &mut dyn FnMut(&K, &mut V) -> bool);
     // What these yield goes to a list of the caller's, which a panic does not drop.
@@ -287,6 +288,9 @@ macro_rules! doors {
             }
             fn remove_entry(&mut self, key: &Q) -> Option<(K, V)> {
                 self.cache.remove_entry(key)
+            }
+            fn evict(&mut self) -> Option<(K, V)> {
+                self.cache.evict()
             }
             fn remove_if(
                 &mut self,

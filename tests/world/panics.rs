@@ -19,6 +19,9 @@ pub(crate) const ON_PURPOSE: &str = "on purpose";
 pub(crate) const REFUSAL: &str =
     "brimful: a cache was called from code that runs under a cache's lock";
 
+/// How it refuses a call from a listener inside of too many others.
+pub(crate) const TOO_DEEP: &str = "brimful: a cache was called from a listener nested 16 deep";
+
 thread_local! {
     /// Whether panics of this thread are meant.
     static QUIET: Cell<bool> = const { Cell::new(false) };
@@ -63,9 +66,14 @@ pub(crate) fn hush_refusals() {
 
 fn is_meant(info: &PanicHookInfo<'_>) -> bool {
     let message = message(info.payload());
+    let is_refusal = || {
+        [REFUSAL, TOO_DEEP]
+            .iter()
+            .any(|refusal| message.starts_with(refusal))
+    };
     info.payload().is::<Blown>()
         || message == ON_PURPOSE
-        || REFUSALS_ARE_MEANT.load(SeqCst) && message.starts_with(REFUSAL)
+        || REFUSALS_ARE_MEANT.load(SeqCst) && is_refusal()
         || QUIET.try_with(Cell::get).unwrap_or(false)
 }
 

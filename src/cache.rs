@@ -101,7 +101,7 @@ const A_BATCH: usize = 256;
 ///
 /// Weighers and rules for times to live (at insert), loaders, listeners and the drop of keys and
 /// values run without any lock and may call back into this or any other cache; listeners inside of
-/// listeners [16 deep](crate::Builder::on_departure#calling-a-cache) at most. In a read, `Eq` of
+/// listeners [16 deep](crate::Builder::on_departure) at most. In a read, `Eq` of
 /// keys and `Clone` of the value may call other caches; if they call this one they panic. Under the
 /// lock of one shard run `Eq` of keys in writes, and the closures of
 /// [`update`](Cache::update), [`remove_if`](Cache::remove_if), [`for_each`](Cache::for_each),

@@ -565,9 +565,9 @@ impl Snapshot {
     }
 
     /// Values that loaders have brought and that were not stored, since their key was
-    /// [written or removed](crate::Cache::get_or_insert_with#what-other-calls-do-meanwhile) after the
-    /// load had begun: their callers have them, and no listener hears of them. Those that
-    /// were refused are not counted here: they are departures.
+    /// [written or removed](crate::Cache::get_or_insert_with) after the load had begun: their
+    /// callers have them, and no listener hears of them. Those that were refused are not counted
+    /// here: they are departures.
     ///
     /// Many of them say that writes and loads of one key race: work that is done twice.
     ///

@@ -4,7 +4,7 @@
 use crate::world::ledger::{Ledger, Val};
 use crate::world::panics::{quietly, stop};
 use crate::world::random::Random;
-use crate::world::{Threaded, done};
+use crate::world::{Threaded, done, few_threads};
 use brimful::policy::{Duel, Fifo, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch};
 use brimful::{Cache, Cause, Entries, Form, Units, Updated, Weight};
 use std::cell::Cell;
@@ -36,6 +36,7 @@ fn kept(capacity: u64, shards: u64) -> u64 {
 
 fn counted<P: Threaded>() {
     const N: u64 = 6_400;
+    let _few = few_threads();
     for shards in [1, 4] {
         let ledger = Ledger::default();
         let told = Arc::new(Mutex::new(Vec::new()));
@@ -118,6 +119,7 @@ fn victims_that_leave_together_are_told_in_their_order() {
 #[test]
 fn room_that_shards_keep_is_found_by_whoever_needs_it() {
     const CAPACITY: u64 = 64_000;
+    let _few = few_threads();
     for shards in [1, 7] {
         let ledger = Ledger::default();
         let heavy = |weight| Arc::new(ledger.heavy(0, weight));

@@ -5,7 +5,7 @@
 //! number of calls of each mixed run, `BRIMFUL_HISTORIES` that of histories.
 
 use crate::world::random::Random;
-use crate::world::watchdog::ends;
+use crate::world::watchdog::{ends, many_threads};
 use crate::world::{count, seed};
 use brimful::policy::{Duel, Lru, Policy, S3Fifo};
 use brimful::{BuildError, Builder, Cache, Computed, Entries, Form, Next, Updated, Weight};
@@ -405,6 +405,7 @@ fn threads_come_and_go_and_all_their_hits_are_counted() {
 fn more_threads_than_lanes_read_all_the_same() {
     ends(|| {
         const THREADS: usize = 300;
+        let _many = many_threads();
         let cache: Cache<u64, Canary> = Cache::builder(Entries(64)).shards(2).build().unwrap();
         cache.insert(0, Canary::of(0));
         let barrier = Barrier::new(THREADS);

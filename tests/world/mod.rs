@@ -32,7 +32,7 @@ pub(crate) mod watchdog;
 pub(crate) use ledger::{Ledger, Val};
 pub(crate) use random::Random;
 pub(crate) use scale::{count, env, seed};
-pub(crate) use watchdog::{ends, until};
+pub(crate) use watchdog::{ends, few_threads, until};
 
 use brimful::policy::Policy;
 use brimful::{Cache, Form, Unit};

@@ -4,7 +4,7 @@
 use super::{count, env};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{spawn, yield_now};
 use std::time::Duration;
 
@@ -23,6 +23,20 @@ pub(crate) fn ends<R: Send + 'static>(scenario: impl FnOnce() -> R + Send + 'sta
     });
     let end = said.recv_timeout(patience()).expect("it hangs");
     end.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Held to write by a test of more threads than there are lanes, and to read by those that count on
+/// having one.
+static CROWD: RwLock<()> = RwLock::new(());
+
+/// While this is held no test takes all lanes.
+pub(crate) fn few_threads() -> RwLockReadGuard<'static, ()> {
+    CROWD.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While this is held no test counts on a lane.
+pub(crate) fn many_threads() -> RwLockWriteGuard<'static, ()> {
+    CROWD.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lets others run until `reached`.

@@ -29,7 +29,9 @@
 //! - [`policy`]: which entry is evicted first; [`policy::Duel`] unless you choose otherwise.
 //! - [`Builder::time_to_live`], [`Builder::time_to_idle`], [`Cache::insert_with_ttl`]:
 //!   entries that expire; [`Clock`]: the time they expire by.
-//! - [`Cause`] and [`Builder::listener`]: what removed an entry, and when.
+//! - [`Cache::compute`]: one closure that sees what is there, and decides what is to be.
+//! - [`Cause`] and [`Builder::listener`]: what removed an entry, and when;
+//!   [`Builder::on_discard`]: what is dropped else, by value.
 //! - [`Cache::stats`]: hits, misses and departures, always on; two
 //!   [`Snapshot`]s subtracted show what grew.
 //! - [`guide`]: replacing a map call by call, sizing, limits, the plan inside.
@@ -38,7 +40,7 @@
 //!
 //! There is no background thread unless asked for, and no async runtime; the tree has 12 crates.
 //! The cargo features, none of which is on by default, are `arcstr`, `bytes`, `compact_str`,
-//! `smallvec` and `smol_str`: [`HeapSize`] for the types of that crate. `unsafe` is in the room of the
+//! `smallvec` and `smol_str`: [`HeapSize`] and [`ToKey`] for the types of that crate. `unsafe` is in the room of the
 //! table, which threads read while others write it, where instructions of the processor are named, and
 //! where Linux is asked for its coarse clock.
 

@@ -376,8 +376,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// - `None`: the value is stored. `Some(life)` takes the place of
     ///   [`time_to_live`](Builder::time_to_live); `None` leaves that in force. A value with an
     ///   explicit time to live is stored without asking.
-    /// - `Some(left)`: the value was changed in place, by [`update`](Cache::update) or
-    ///   `and_modify`, and would live that much longer ([`Duration::MAX`]: for ever).
+    /// - `Some(left)`: the value was changed in place, by [`update`](Cache::update),
+    ///   [`compute`](Cache::compute) or `and_modify`, and would live that much longer ([`Duration::MAX`]: for ever).
     ///   `Some(life)` begins a new life now, `None` leaves the deadline, also an explicit one.
     ///
     /// It is called once for each value without any lock, but after a change in
@@ -848,7 +848,7 @@ impl<K, V, F: Form, S> fmt::Debug for Builder<K, V, F, S> {
             .field("entry_limit", &self.entry_limit)
             .field("shards", &self.shards)
             .field("listens", &self.listener.is_some())
-            .field("discards", &self.discard.is_none())
+            .field("discards", &self.discard.is_some())
             .field("time_to_live", &self.told.to_live)
             .field("time_to_idle", &self.told.to_idle)
             .field("refresh_after", &self.told.refresh_after)

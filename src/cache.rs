@@ -104,8 +104,9 @@ const A_BATCH: usize = 256;
 /// listeners [16 deep](crate::Builder::on_departure) at most. In a read, `Eq` of
 /// keys and `Clone` of the value may call other caches; if they call this one they panic. Under the
 /// lock of one shard run `Eq` of keys in writes, and the closures of
-/// [`update`](Cache::update), [`remove_if`](Cache::remove_if), [`for_each`](Cache::for_each),
-/// [`retain`](Cache::retain) and [`Entry::and_modify`], with the weigher and the rule
+/// [`update`](Cache::update), [`compute`](Cache::compute), [`remove_if`](Cache::remove_if),
+/// [`for_each`](Cache::for_each), [`retain`](Cache::retain), [`Entry::and_modify`] (which clones the
+/// value there) and [`Load::valid_if`], with the weigher and the rule
 /// that follow a change, and the rule for reads; these, and the closure of `view`, must not call
 /// into any brimful cache. Under the lock of one load runs `Clone` of what was loaded, for the callers
 /// that waited. The closures panic if
@@ -155,10 +156,7 @@ pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     shelves: Arc<Shelves<K, V, F>>,
     shards: Box<[CachePadded<K, V, F>]>,
     door: Door<K, V, F, S>,
-    /// The shard with which the next sweep begins.
-    next_swept: AtomicU64,
-    /// The shard that a caller next asks for a victim.
-    next_asked: AtomicU64,
+    turns: Turns,
     bells: sweeper::Bells,
 }
 
@@ -191,8 +189,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             shards: (0..shards).map(shard).collect(),
             shelves,
             door,
-            next_swept: AtomicU64::new(0),
-            next_asked: AtomicU64::new(0),
+            turns: Turns::default(),
             bells: sweeper::Bells::none(),
         }
     }
@@ -612,6 +609,16 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     }
 }
 
+/// Whose turn it is. They have lines of their own: beside them lies what hits read.
+#[repr(align(128))]
+#[derive(Default)]
+struct Turns {
+    /// The shard with which the next sweep begins.
+    sweep: AtomicU64,
+    /// The shard that is asked for the next victim that a caller is to have.
+    evict: AtomicU64,
+}
+
 /// A shard, and the room that it keeps for its next entries, padded to two cache lines
 /// (processors prefetch them in pairs), so that taking its lock does not slow down its
 /// neighbours. A power of two is also quicker to step over.
@@ -643,8 +650,8 @@ impl<K, V, F: Form> std::ops::Deref for CachePadded<K, V, F> {
     }
 }
 
-/// Locks a shard and tells it this time, for calls that hold the gatherer's lock: under that no
-/// clock is read. All others take [`Cache::lock_in_time`].
+/// Locks a shard and tells it this time, which was read just now, or by a call that holds the
+/// gatherer's lock: under that no clock is read. All others take [`Cache::lock_in_time`].
 #[inline]
 fn lock_at<K, V, F: Form>(
     shard: &Mutex<Shard<K, V, F>>,

@@ -67,7 +67,7 @@ pub(crate) fn tick_of(moment: Moment) -> Moment {
 /// Tells a cache the time: the span since a moment that stays the same.
 ///
 /// A cache with lives reads its clock once in each call, before it locks (again after
-/// a loader has run, and for each shard of an iteration), one without lives only before and
+/// a loader has run, for each step of an iteration, and where a lock was not free), one without lives only before and
 /// after a load, to tell [how long](crate::Snapshot::load_time) that took. It takes the latest time
 /// that a shard was told for the shard's time. So a clock
 /// that goes back resurrects nothing; one that jumps ahead ends lives early, and

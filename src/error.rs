@@ -208,7 +208,7 @@ impl<E> LoadError<E> {
         }
     }
 
-    /// The same with another error of the loader's.
+    /// Changes the loader's error, if it failed, and leaves the other errors.
     ///
     /// ```
     /// use brimful::LoadError;
@@ -226,7 +226,7 @@ impl<E> LoadError<E> {
     }
 }
 
-/// So that `?` takes it where a loader reads files or sockets.
+/// With this `?` takes it where a loader reads files or sockets.
 ///
 /// ```
 /// use brimful::Cache;

@@ -40,8 +40,8 @@
 //!
 //! There is no background thread unless asked for, and no async runtime; the tree has 12 crates.
 //! The cargo features, none of which is on by default, are `arcstr`, `bytes`, `compact_str`,
-//! `smallvec` and `smol_str`: [`HeapSize`] and [`ToKey`] for the types of that crate. `unsafe` is in the room of the
-//! table, which threads read while others write it, where instructions of the processor are named, and
+//! `smallvec` and `smol_str`: [`HeapSize`] and [`ToKey`] for the types of that crate. `unsafe` is in the
+//! room of the table, which threads read while others write it, where instructions of the processor are named, and
 //! where Linux is asked for its coarse clock.
 
 mod budget;

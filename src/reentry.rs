@@ -1,8 +1,9 @@
 //! A mark on the thread while a user's closure runs under a shard's lock, or in a visit without
 //! one.
 //!
-//! Such a closure (of `view`, `update`, `compute`, `remove_if`, `for_each`, `retain`, `and_modify`, `valid_if`,
-//! the weigher and the rule called after them, and the rule for reads) must not call into any brimful cache:
+//! Such a closure (of `view`, `update`, `compute`, `remove_if`, `for_each`, `retain`, `and_modify`,
+//! `valid_if`, the weigher and the rule called after them, and the rule for reads) must not call into any
+//! brimful cache:
 //! with the lock held, that is a deadlock sooner or later. Every door checks
 //! the mark first and panics with a sentence that says so.
 //!

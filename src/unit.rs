@@ -64,7 +64,7 @@ pub struct Weight<W>(pub u64, pub W);
 pub struct Bytes(pub u64);
 
 impl Bytes {
-    /// The same capacity, for keys and values without [`HeapSize`](crate::HeapSize): `heap` tells
+    /// So many bytes for keys and values without [`HeapSize`](crate::HeapSize): `heap` tells
     /// how many bytes both own on the heap, beyond their own `size_of_val`. Unlike with
     /// [`Weight`], brimful's own memory for each entry is charged on top.
     ///

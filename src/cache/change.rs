@@ -116,11 +116,11 @@ where
         let now = self.now();
         let mut leaving = self.door.leave.open_for_victims();
         let shards = self.shards.len();
-        let first = self.next_asked.load(Ordering::Relaxed) as usize;
+        let first = self.turns.evict.load(Ordering::Relaxed) as usize;
         for index in (first..first + shards).map(|index| index % shards) {
             if self.evict_in(index, now, leaving.outbox()) {
                 let next = (index + 1) % shards;
-                self.next_asked.store(next as u64, Ordering::Relaxed);
+                self.turns.evict.store(next as u64, Ordering::Relaxed);
                 break;
             }
         }

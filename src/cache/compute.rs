@@ -31,8 +31,8 @@ where
     /// says what comes [next](Next): the value stays, another is put, or it leaves. The look-up
     /// counts as one, a hit or a miss. A value that stays is weighed again and keeps its
     /// deadline, as after [`update`](Cache::update); one that is put begins a life, as one that is
-    /// [inserted](Cache::insert). A load of the key in flight is not stored if the key was there
-    /// or is there now.
+    /// [inserted](Cache::insert). A load of the key in flight is not stored, unless the key was not
+    /// there and is [kept](Next::Keep) so.
     ///
     /// A value may be refused: one that is too heavy for the capacity, or that has no time to
     /// live; and in a cache by weight one for which there is no room while other threads hold it

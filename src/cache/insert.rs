@@ -147,8 +147,8 @@ where
         }
     }
 
-    /// Inserts one after another; older values under the same keys are discarded. Unlike [`Extend`], which asks for `&mut`, it can be called
-    /// on a cache that is shared.
+    /// Inserts one after another; older values under their keys are discarded. Unlike [`Extend`],
+    /// which asks for `&mut`, it can be called on a cache that is shared.
     ///
     /// ```
     /// let cache = brimful::Cache::new(2);

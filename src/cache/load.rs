@@ -57,6 +57,7 @@ where
     /// | `insert` of the key, or `entry(…).or_insert…` | what it loads | what was inserted | find that |
     /// | an `insert` of the key that is refused | what it loads | nothing | load again |
     /// | `remove`, `remove_entry`, `remove_if` of the key | what it loads | nothing | load again |
+    /// | `compute` of the key that puts or removes, or whose [stale](crate::Builder::refresh_after) value was there | what it loads | what was computed | find that, or load again |
     /// | `update` of the key, whose [stale](crate::Builder::refresh_after) value was there | what it loads | what was updated | find that |
     /// | `clear`, `drain`, `retain` | what it loads | nothing | load again |
     /// | other keys are evicted or removed; `for_each`, `iter` | what it loads | what it loads | find it |

@@ -355,7 +355,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
         self.may_be_called();
         let now = self.now();
         let shards = self.shards.len();
-        let first_swept = self.next_swept.load(Ordering::Relaxed) as usize;
+        let first_swept = self.turns.sweep.load(Ordering::Relaxed) as usize;
         let mut swept = Swept::default();
         let mut left = limit;
         let mut batches = self.door.leave.batches();
@@ -363,7 +363,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
             let index = (first_swept + turn) % shards;
             swept.more = self.sweep_shard(index, now, &mut left, &mut swept.expired, &mut batches);
             if swept.more || batches.have_panicked() {
-                self.next_swept.store(index as u64, Ordering::Relaxed);
+                self.turns.sweep.store(index as u64, Ordering::Relaxed);
                 break;
             }
         }

@@ -82,15 +82,14 @@ impl<K: Eq, V> Computation<K, V> {
         out: &mut Outbox<K, V>,
     ) {
         let Some(slot) = slot else {
-            if let Some(Next::Put(value)) = self.panics.run(|| decide(None)) {
-                self.put(shard, value, terms, means, out);
-            }
-            return;
+            return match self.panics.run(|| decide(None)) {
+                Some(Next::Put(value)) => self.put(shard, value, terms, means, out),
+                Some(Next::Remove) => self.detach(shard),
+                Some(Next::Keep) | None => {}
+            };
         };
         shard.expire_some(means.reservation.budget(), out);
-        if shard.flights.are_flying() {
-            shard.flights.detach(self.offer.tag, |key| self.has(key));
-        }
+        self.detach(shard);
         let decide = |_: &K, value: &mut V| decide(Some(value));
         let mut changed = shard.change(slot, terms.scale, decide, means, out);
         let next = changed.result.take();
@@ -100,19 +99,26 @@ impl<K: Eq, V> Computation<K, V> {
                 shard.remove(slot, Cause::Removed, means.reservation.budget(), out);
                 self.came = Came::Removed;
             }
-            Some(Next::Keep) if F::TIMED && changed.stayed => {
-                let budget = means.reservation.budget();
-                shard.renew(slot, terms.expiry, budget, out, &mut changed);
-                self.came = if changed.stayed {
-                    Came::Kept
-                } else {
-                    Came::Refused
+            Some(Next::Keep) if changed.stayed => {
+                if F::TIMED {
+                    let budget = means.reservation.budget();
+                    shard.renew(slot, terms.expiry, budget, out, &mut changed);
+                }
+                self.came = match changed.stayed {
+                    true => Came::Kept,
+                    false => Came::Refused,
                 };
             }
-            Some(Next::Keep) if changed.stayed => self.came = Came::Kept,
             Some(Next::Keep | Next::Remove) | None => self.came = Came::Refused,
         }
         self.panics.add(changed.panics);
+    }
+
+    /// Keeps what is being loaded for its key from being stored.
+    fn detach<F: Form>(&self, shard: &mut Shard<K, V, F>) {
+        if shard.flights.are_flying() {
+            shard.flights.detach(self.offer.tag, |key| self.has(key));
+        }
     }
 
     /// Weighs a value, gives it a life and puts it in.

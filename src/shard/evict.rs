@@ -198,11 +198,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         gone > 0
     }
 
-    /// Whether there is room for an entry that weighs least: reserved, free, or an entry's that
-    /// this shard may evict; or it is in vain to look for any.
+    /// Whether there is room for an entry that weighs least: reserved now, or an entry's that this
+    /// shard may evict; or it is in vain to look for any elsewhere.
     pub(crate) fn has_room_for_one(&mut self, reservation: &mut Reservation<'_>) -> bool {
-        reservation.draw(self.charge(1))
-            || self.part.alone
+        self.part.alone
+            || reservation.draw(self.charge(1))
             || self.table.len() > 0 && self.may_pay(self.floor())
             || !fits(1, reservation.budget().capacity())
     }

@@ -229,7 +229,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let (now, to_idle) = (self.now, self.to_idle);
             if let Some(mut still) = self.table.still(slot) {
                 let old = std::mem::replace(still.pair().1, value);
-                let life = match offer.keeps_life {
+                let life = match F::AGED && offer.keeps_life {
                     true => deadline::life_of(still.extra()),
                     false => offer.life,
                 };

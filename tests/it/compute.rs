@@ -8,7 +8,7 @@ use brimful::{
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread::scope;
 use std::time::Duration;
 
@@ -282,37 +282,25 @@ fn what_another_thread_inserts_meanwhile_is_changed() {
     cache.check();
 }
 
-/// A load in flight is not stored over what was put, or was there and may have been changed.
+/// A load in flight is not stored over what was put, nor after the key was removed, though it was
+/// not there.
 #[test]
-fn a_load_in_flight_is_detached_by_what_is_put() {
-    ends(|| {
-        for puts in [false, true] {
-            let cache = Cache::<u32, u64>::new(10);
-            let [began, decided] = [Barrier::new(2), Barrier::new(2)];
-            scope(|scope| {
-                let loads = scope.spawn(|| {
-                    cache.get_or_insert_with(&1, || {
-                        began.wait();
-                        decided.wait();
-                        1
-                    })
-                });
-                began.wait();
-                let done = cache.compute(1, |_| if puts { Next::Put(2) } else { Next::Keep });
-                assert_eq!(
-                    done,
-                    if puts {
-                        Computed::Inserted
-                    } else {
-                        Computed::Absent
-                    }
-                );
-                decided.wait();
-                assert_eq!(loads.join().unwrap(), 1);
-            });
-            assert_eq!(cache.get(&1), Some(if puts { 2 } else { 1 }));
-        }
-    });
+fn a_load_in_flight_is_detached_by_what_is_put_or_removed() {
+    type Decide = fn(Option<&mut u64>) -> Next<u64>;
+    let decisions: [(Decide, Computed<u64>, Option<u64>); 3] = [
+        (|_| Next::Keep, Computed::Absent, Some(1)),
+        (|_| Next::Put(2), Computed::Inserted, Some(2)),
+        (|_| Next::Remove, Computed::Absent, None),
+    ];
+    for (decide, decided, left) in decisions {
+        let cache = Cache::<u32, u64>::new(10);
+        let loaded = cache.get_or_insert_with(&1, || {
+            assert_eq!(cache.compute(1, decide), decided);
+            1
+        });
+        assert_eq!((loaded, cache.get(&1)), (1, left));
+        cache.check();
+    }
 }
 
 /// A refusal is told with the reason for which it was decided, though the capacity changes.
@@ -348,6 +336,7 @@ fn fault_134_a_refusal_is_told_as_it_was_decided() {
                 }
             }
             over.store(true, SeqCst);
+            assert!(refused > 0);
             assert_eq!(cache.stats().departures(Cause::Refused), refused);
         });
         assert_eq!(causes.lock().unwrap().get(&Cause::Expired), None);
@@ -355,7 +344,6 @@ fn fault_134_a_refusal_is_told_as_it_was_decided() {
     });
 }
 
-/// The future of a caller that gives up is not concerned: `compute` waits for no load.
 #[test]
 fn a_cache_for_one_owner_computes_likewise() {
     let mut cache = unsync::Cache::<&str, Vec<u32>>::new(2);

@@ -39,7 +39,10 @@ fn debug_asks_nothing_of_keys_and_values_and_shows_the_figures() {
         "{shown}"
     );
     let builder: Builder<NoDebug, NoDebug> = Cache::builder(Entries(3));
-    assert!(format!("{builder:?}").contains("Entries(3)"));
+    let shown = format!("{builder:?}");
+    assert!(shown.contains("Entries(3)") && shown.contains("discards: false"));
+    let shown = format!("{:?}", builder.on_discard(|_, _, _| ()));
+    assert!(shown.contains("discards: true") && shown.contains("listens: false"));
 }
 
 #[test]

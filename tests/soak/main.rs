@@ -3,7 +3,7 @@
 //!
 //! `churn`: entries that come and go, and bytes charged. `time`: lives in the long run.
 //! `heap_size`: what is told of a value and what is allocated for it;
-//! `heap_size_of_crates`: the same of types of other crates.
+//! `heap_size_of_crates`: what it tells of types of other crates.
 //! `expiry_memory`: what a life costs. `load_soak`: what loads leave, with panics injected.
 
 #[path = "../world/mod.rs"]

@@ -27,6 +27,8 @@ mod iter;
 
 mod time;
 
+mod scope;
+
 mod gather;
 mod sweeper;
 
@@ -35,6 +37,7 @@ pub use iter::{Drain, IntoIter, Iter, Keys, Values};
 pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
 pub use refresh::LoadOrRefresh;
+pub use scope::Scope;
 pub use sweeper::Sweeper;
 
 use crate::budget::{Budget, Reservation, Spare};
@@ -51,7 +54,7 @@ use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
 use crate::shard::{Part, Shard, Tally};
-use crate::stats::Snapshot;
+use crate::stats::{Origin, Snapshot};
 use crate::sync::cells::LOCKLESS;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
 use crate::table::Shelves;
@@ -158,6 +161,8 @@ pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     door: Door<K, V, F, S>,
     turns: Turns,
     bells: sweeper::Bells,
+    /// Of scopes, where entries may end with one.
+    register: Option<Box<scope::Register>>,
 }
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
@@ -191,6 +196,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             door,
             turns: Turns::default(),
             bells: sweeper::Bells::none(),
+            register: F::TRACKED.then(|| Box::new(scope::Register::new())),
         }
     }
 
@@ -442,10 +448,10 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     ) {
         let taken = self.empty(shard, now, cause, batches);
         if !F::TIMED {
-            return batches.discard_all(taken);
+            return batches.discard_all(taken.map(|(left, _)| left));
         }
         let mut tally = Tally::default();
-        batches.discard_all(taken.inspect(|left| tally.note(left)));
+        batches.discard_all(tally.noting(taken));
         shard.lock().recount(&tally, cause);
     }
 
@@ -456,7 +462,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         now: Moment,
         cause: Cause,
         batches: &mut Batches<'_, K, V>,
-    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F, S> {
+    ) -> impl Iterator<Item = (Departure<K, V>, Origin)> + use<K, V, F, S> {
         let budget = &self.door.budget;
         let mut locked = self.lock_in_time(shard, now);
         budget.give_spare(&shard.spare);
@@ -574,6 +580,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let mut stats = self.door.stats(shards, self.counted(), self.used());
         let (hits, misses) = self.shelves.lanes.counts();
         stats.add_lookups(hits, misses);
+        stats.scopes = self.scopes(stats.scoped());
         stats
     }
 

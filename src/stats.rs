@@ -8,9 +8,15 @@
 //! `weight_in - weight_out = weight`, where a refused value that was never
 //! resident counts in neither.
 
+mod origin;
+
+pub use origin::Flow;
+pub(crate) use origin::{Flows, Line, Origin, Sources, Tracks};
+
 use crate::cause::Cause;
 use std::fmt;
 use std::ops::Sub;
+use std::panic::Location;
 use std::time::Duration;
 
 /// The counts of one shard.
@@ -223,6 +229,22 @@ pub struct Snapshot {
     ghost_hits: u64,
     pub(crate) lateness: Lateness,
     pub(crate) ages: Option<Box<Ages>>,
+    /// By origin, where entries have one.
+    pub(crate) sources: Option<Box<Sources>>,
+    pub(crate) scopes: Option<Scopes>,
+}
+
+/// The open scopes of a cache: [`Snapshot::scopes`].
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Scopes {
+    /// How many are open. One that was forgotten (`mem::forget`, a cycle of `Arc`s, a task that never
+    /// ends) is open for ever.
+    pub open: u64,
+    /// How many resident entries belong to one.
+    pub entries: u64,
+    /// For how long the oldest has been open: of 64 at least, which are known by when they began.
+    pub oldest: Option<Duration>,
 }
 
 /// How late the expired left, in nanoseconds.
@@ -665,6 +687,81 @@ impl Snapshot {
         self.ages.as_deref()
     }
 
+    /// What came of each class, in the order in which the builder was told of
+    /// [them](crate::Builder::classes), with their names. Empty without classes.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::builder(Entries(100))
+    ///     .classes(["page", "image"], |url: &&str, _| usize::from(url.ends_with(".png")))
+    ///     .build()?;
+    /// cache.extend([("/", 1), ("/a.png", 2), ("/b.png", 3)]);
+    /// let stats = cache.stats();
+    /// let entries: Vec<_> = stats.classes().map(|(name, flow)| (name, flow.entries())).collect();
+    /// assert_eq!(entries, [("page", 1), ("image", 2)]);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn classes(&self) -> impl Iterator<Item = (&str, Flow)> {
+        self.sources.iter().flat_map(|sources| sources.classes())
+    }
+
+    /// What came of the class of this name, if there is one.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::<u32, u32>::new(100);
+    /// assert!(cache.stats().class("page").is_none());
+    /// ```
+    pub fn class(&self, name: &str) -> Option<Flow> {
+        let mut classes = self.classes();
+        classes
+            .find(|&(known, _)| known == name)
+            .map(|(_, flow)| flow)
+    }
+
+    /// What came from each line of code that stored something, the heaviest first: where the
+    /// builder was told to [record](crate::Builder::record_callers) them. Of more than 65,535
+    /// lines the last stands for all others.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::builder(Entries(100)).record_callers().build()?;
+    /// cache.extend((0..10).map(|n| (n, n)));
+    /// cache.insert(10, 10);
+    /// let stats = cache.stats();
+    /// let entries: Vec<_> = stats.callers().map(|(line, flow)| (line.file(), flow.entries())).collect();
+    /// assert_eq!(entries, [(file!(), 10), (file!(), 1)]);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn callers(&self) -> impl Iterator<Item = (&'static Location<'static>, Flow)> {
+        let sources = self.sources.iter();
+        sources.flat_map(|sources| sources.lines())
+    }
+
+    /// How many resident entries end with a [scope](crate::Scope).
+    pub(crate) fn scoped(&self) -> u64 {
+        self.sources.as_ref().map_or(0, |sources| sources.scoped)
+    }
+
+    /// The open [scopes](crate::Scope), where the cache has such: in the statistics of the whole cache,
+    /// not of one shard.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::builder(Entries(100)).tracked().build()?;
+    /// let scope = cache.scope();
+    /// scope.insert("a", 1);
+    /// std::mem::forget(scope);
+    /// let scopes = cache.stats().scopes().unwrap();
+    /// assert_eq!((scopes.open, scopes.entries), (1, 1));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn scopes(&self) -> Option<Scopes> {
+        self.scopes
+    }
+
     /// Panics of the listener, and of what [`on_discard`](crate::Builder::on_discard) calls, each of which
     /// was also passed on to its caller unless that one was already unwinding.
     ///
@@ -707,6 +804,9 @@ impl Snapshot {
         self.lateness.add(other.lateness);
         if let Some(lives) = &other.ages {
             self.ages.get_or_insert_default().add(lives);
+        }
+        if let Some(sources) = &other.sources {
+            self.sources.get_or_insert_default().add(sources);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::leave::Leave;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
 use crate::stats::Tracks;
-use crate::sync::BARE;
+use crate::sync::{Arc, BARE};
 use crate::unit::{Bytes, Entries, Weight};
 use crate::unsync;
 use std::fmt;
@@ -49,6 +49,7 @@ pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     discard: Option<Discard<K, V>>,
     told: Told<K, V>,
     tracking: Tracks<K, V>,
+    name: Option<Arc<str>>,
     hasher: S,
     form: PhantomData<fn() -> F>,
 }
@@ -63,6 +64,7 @@ impl<K, V, F: Form> Builder<K, V, F> {
             discard: None,
             told: Told::nothing(),
             tracking: Tracks::nothing(),
+            name: None,
             hasher: RandomState::default(),
             form: PhantomData,
         }
@@ -97,6 +99,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             discard: self.discard,
             told: self.told,
             tracking: self.tracking,
+            name: self.name,
             hasher: self.hasher,
             form: PhantomData,
         }
@@ -123,6 +126,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             discard: self.discard,
             told: self.told,
             tracking: self.tracking,
+            name: self.name,
             hasher,
             form: self.form,
         }
@@ -312,6 +316,20 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     #[doc(alias = "max_entries")]
     pub fn entry_limit(mut self, entries: usize) -> Self {
         self.entry_limit = Some(entries);
+        self
+    }
+
+    /// Names the cache: its statistics and what is printed of it say so.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let pages = Cache::<String, String>::builder(Entries(100)).named("pages").build()?;
+    /// assert!(pages.stats().to_string().starts_with("pages: 0 of 100 entries"));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -737,6 +755,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// What the cache has at its door, with its budget.
     fn door(self, budget: impl FnOnce(u64, Option<u64>) -> Budget) -> Door<K, V, F, S> {
         let overhead = self.limits.overhead::<F>();
+        let unit = self.limits.unit();
         Door {
             budget: budget(
                 self.limits.amount,
@@ -746,6 +765,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             expiry: self.told.expiry(),
             leave: Leave::new(self.listener, self.discard),
             tracking: self.tracking,
+            name: self.name,
+            unit,
             entry_limit: self.entry_limit,
             hasher: self.hasher,
             form: PhantomData,
@@ -931,6 +952,7 @@ fn built<T>(cache: Result<T, BuildError>) -> T {
 impl<K, V, F: Form, S> fmt::Debug for Builder<K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
+            .field("name", &self.name)
             .field("capacity", &self.limits)
             .field("entry_limit", &self.entry_limit)
             .field("shards", &self.shards)

@@ -24,6 +24,7 @@ mod change;
 mod compute;
 mod entry;
 mod iter;
+mod survey;
 
 mod time;
 
@@ -599,7 +600,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[track_caller]
     pub fn shard_stats(&self, shard: usize) -> Option<Snapshot> {
         self.may_be_called();
-        Some(self.shards.get(shard)?.lock().snapshot())
+        let mut stats = self.shards.get(shard)?.lock().snapshot();
+        stats.unit = self.door.unit;
+        Some(stats)
     }
 
     /// Proves every invariant of every room from scratch; O(entries).

@@ -87,7 +87,9 @@ pub use form::{Aged, Expiring, Form, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use key::ToKey;
-pub use stats::{Ages, Flow, Growth, Scopes, Snapshot};
+pub use stats::{
+    Ages, Figure, Finding, Flow, Grown, Growth, Kind, Scopes, Share, Snapshot, Survey,
+};
 pub use unit::{Bytes, BytesBy, Entries, Unit, Units, Weight};
 
 /// The README's code runs as a doc test.

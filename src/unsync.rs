@@ -16,6 +16,7 @@
 
 // In the order in which the methods are shown; the blank lines keep them in it.
 mod read;
+mod survey;
 
 mod insert;
 

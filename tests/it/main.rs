@@ -41,6 +41,8 @@ mod refresh;
 #[cfg(not(brimful_full))]
 mod scope;
 #[cfg(not(brimful_full))]
+mod survey;
+#[cfg(not(brimful_full))]
 mod sweeper;
 #[cfg(not(brimful_full))]
 mod traits;

@@ -437,6 +437,15 @@ impl Snapshot {
         self.capacity
     }
 
+    /// What the capacity and the weight count: `entries`, `bytes`, or `units` of a weigher.
+    ///
+    /// ```
+    /// assert_eq!(brimful::Cache::<u32, u32>::new(100).stats().unit(), "entries");
+    /// ```
+    pub fn unit(&self) -> &'static str {
+        self.unit
+    }
+
     /// Look-ups that found their key: `get`, `get_many`, `view`, `update`,
     /// `get_or_insert_with` and its relatives, and the calls of `entry`. `peek` and `contains_key` are not counted.
     ///

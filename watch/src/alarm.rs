@@ -1,14 +1,14 @@
 //! `Alarm`: a thread that looks now and then, and tells what is newly wrong.
 //!
-//! What it tells is a function of the snapshots that it is handed ([`Vigil::step`]); the thread only
-//! waits, takes them, and calls.
+//! What it tells is a function of what each look found ([`Told::news`]); the thread only waits, looks,
+//! and calls.
 //!
 //! Invariants
 //! 1. A finding of a cache is told once, until a look did not find it.
-//! 2. Nothing is remembered of a cache that was not among the last snapshots.
+//! 2. Nothing is remembered of a cache that the last look did not see.
 
 use crate::Registry;
-use brimful::{Finding, Snapshot};
+use brimful::Finding;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -73,9 +73,9 @@ impl fmt::Debug for Alarm {
 }
 
 impl Registry {
-    /// Starts a thread that looks at all caches every so often, and calls `tell` with a cache's name
-    /// and what is newly [wrong](brimful::Growth::findings) with it, as far as what happened since its last look
-    /// tells. A minute is a good interval: in a second there is too little to go by.
+    /// Starts a thread that [looks](Registry::look) at all caches every so often, and calls `tell` with
+    /// a cache's name and what is newly [wrong](brimful::Growth::findings) with it: what the page
+    /// would show on top, as far as the last minute tells, whatever the interval.
     ///
     /// The same finding of the same cache is told once, and again only after a look that did not
     /// find it.
@@ -111,10 +111,7 @@ impl Registry {
         let panics = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&panics);
         let every = every.max(A_BREATH);
-        let mut vigil = Vigil::default();
-        // What happens from now on is told of.
-        let _nothing = vigil.step(registry.numbered());
-        let keep = move || keep_watch(&registry, vigil, &stopped, every, &counted, tell);
+        let keep = move || keep_watch(&registry, &stopped, every, &counted, tell);
         let thread = thread::Builder::new().name("brimful-alarm".to_owned());
         Ok(Alarm {
             stop,
@@ -126,57 +123,46 @@ impl Registry {
 
 fn keep_watch(
     registry: &Registry,
-    mut vigil: Vigil,
     stopped: &Receiver<()>,
     every: Duration,
     panics: &AtomicU64,
     mut tell: impl FnMut(&str, &Finding),
 ) {
+    let mut told = Told::default();
     while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-        // What a panic leaves of the user's function is his concern; a vigil has no state between.
+        // What a panic leaves of the user's function is the user's concern.
         let guarded = |work: &mut dyn FnMut()| {
             if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 panics.fetch_add(1, Ordering::Relaxed);
             }
         };
         let mut news = Vec::new();
-        guarded(&mut || news = vigil.step(registry.numbered()));
+        guarded(&mut || news = told.news(registry.found()));
         for (name, finding) in &news {
             guarded(&mut || tell(name, finding));
         }
     }
 }
 
-/// What is remembered from one look to the next.
+/// What the last look found, by the number of the cache.
 #[derive(Default)]
-struct Vigil(BTreeMap<u64, Known>);
+struct Told(BTreeMap<u64, Vec<Discriminant<Finding>>>);
 
-/// Of one cache, by its number.
-struct Known {
-    before: Snapshot,
-    told: Vec<Discriminant<Finding>>,
-}
-
-impl Vigil {
-    /// What is newly wrong with which cache, since the step before. Of a cache that is new
-    /// nothing is known yet.
-    fn step(&mut self, now: Vec<(u64, String, Snapshot)>) -> Vec<(String, Finding)> {
-        let mut known = std::mem::take(&mut self.0);
+impl Told {
+    /// Of what is found now, with the number and the name of its cache, what the last look did not
+    /// find.
+    fn news(&mut self, found: Vec<(u64, String, Vec<Finding>)>) -> Vec<(String, Finding)> {
+        let before = std::mem::take(&mut self.0);
         let mut news = Vec::new();
-        for (number, name, now) in now {
-            let (found, told) = match known.remove(&number) {
-                Some(known) => ((&now - &known.before).findings(), known.told),
-                None => (Vec::new(), Vec::new()),
+        for (number, name, findings) in found {
+            self.0
+                .insert(number, findings.iter().map(discriminant).collect());
+            let known = before.get(&number);
+            let is_known = |finding: &Finding| {
+                known.is_some_and(|known| known.contains(&discriminant(finding)))
             };
-            let telling = found.iter().map(discriminant).collect();
-            let new = found.into_iter();
-            let new = new.filter(|finding| !told.contains(&discriminant(finding)));
+            let new = findings.into_iter().filter(|finding| !is_known(finding));
             news.extend(new.map(|finding| (name.clone(), finding)));
-            let known = Known {
-                before: now,
-                told: telling,
-            };
-            self.0.insert(number, known);
         }
         news
     }
@@ -185,94 +171,107 @@ impl Vigil {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brimful::policy::Lru;
-    use brimful::{Cache, Entries};
+    use brimful::{Cache, ManualClock};
+    use std::sync::mpsc::RecvError;
 
-    /// Something that goes wrong with a cache when it is asked for.
-    struct Patient(Arc<Cache<u64, u64, Lru>>);
+    const LEAKS: Finding = Finding::NothingComesBack {
+        evicted: 5_000,
+        returned: 0.0,
+    };
+    const IDLES: Finding = Finding::TooLarge { used: 0.1 };
 
-    impl Patient {
-        fn new() -> Self {
-            let builder = Cache::builder(Entries(100)).policy::<Lru>();
-            Self(Arc::new(builder.build().unwrap()))
-        }
-
-        /// Unique keys, of which nothing comes back.
-        fn falls_ill(&self) {
-            let from = self.0.stats().inserts();
-            for key in from..from + 5_000 {
-                let _loaded = self.0.get_or_insert_with(&key, || 0);
-            }
-        }
-
-        fn seen(&self, number: u64) -> (u64, String, Snapshot) {
-            (number, format!("cache {number}"), self.0.stats())
-        }
-    }
-
-    fn kinds(news: &[(String, Finding)]) -> Vec<(&str, bool)> {
-        let kind = |finding: &Finding| matches!(finding, Finding::NothingComesBack { .. });
-        news.iter()
-            .map(|(name, finding)| (name.as_str(), kind(finding)))
-            .collect()
+    #[test]
+    fn a_finding_is_told_once_until_a_look_did_not_find_it() {
+        let mut told = Told::default();
+        let mut look = |found: &[Finding]| {
+            let news = told.news(vec![(1, "pages".to_owned(), found.to_vec())]);
+            news.into_iter()
+                .map(|(_, finding)| finding)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(look(&[]), []);
+        assert_eq!(look(&[LEAKS]), [LEAKS]);
+        assert_eq!(look(&[LEAKS]), []);
+        assert_eq!(look(&[LEAKS, IDLES]), [IDLES]);
+        assert_eq!(look(&[IDLES]), []);
+        assert_eq!(look(&[LEAKS, IDLES]), [LEAKS]);
     }
 
     #[test]
-    fn a_finding_is_told_once_until_it_went_away() {
-        let (patient, mut vigil) = (Patient::new(), Vigil::default());
-        let mut look = || vigil.step(vec![patient.seen(1)]);
-        patient.falls_ill();
-        assert!(look().is_empty(), "what happened before it was first seen");
-        patient.falls_ill();
-        assert_eq!(kinds(&look()), [("cache 1", true)]);
-        patient.falls_ill();
-        assert!(look().is_empty(), "it was told");
-        assert!(look().is_empty(), "it went away");
-        patient.falls_ill();
-        assert_eq!(kinds(&look()), [("cache 1", true)]);
+    fn the_same_finding_with_other_figures_is_the_same() {
+        let mut told = Told::default();
+        let mut look = |used| {
+            let found = vec![Finding::TooLarge { used }];
+            told.news(vec![(1, "pages".to_owned(), found)]).len()
+        };
+        assert_eq!([0.1, 0.2, 0.1].map(&mut look), [1, 0, 0]);
     }
 
     #[test]
     fn each_cache_has_its_own_and_one_that_went_leaves_nothing() {
-        let (one, two, mut vigil) = (Patient::new(), Patient::new(), Vigil::default());
-        let _ = vigil.step(vec![one.seen(1), two.seen(2)]);
-        one.falls_ill();
-        let news = vigil.step(vec![one.seen(1), two.seen(2)]);
-        assert_eq!(kinds(&news), [("cache 1", true)]);
-        two.falls_ill();
-        let news = vigil.step(vec![two.seen(2)]);
-        assert_eq!(kinds(&news), [("cache 2", true)]);
-        assert_eq!(vigil.0.keys().collect::<Vec<_>>(), [&2]);
+        let mut told = Told::default();
+        let mut look = |found: &[(u64, bool)]| {
+            let of = |&(number, ill): &(u64, bool)| {
+                let found = ill.then_some(LEAKS).into_iter().collect();
+                (number, format!("cache {number}"), found)
+            };
+            let news = told.news(found.iter().map(of).collect());
+            let numbers: Vec<u64> = told.0.keys().copied().collect();
+            (
+                news.into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
+                numbers,
+            )
+        };
+        assert_eq!(
+            look(&[(1, true), (2, false)]),
+            (vec!["cache 1".to_owned()], vec![1, 2])
+        );
+        assert_eq!(
+            look(&[(1, true), (2, true)]),
+            (vec!["cache 2".to_owned()], vec![1, 2])
+        );
+        assert_eq!(look(&[(2, true)]), (vec![], vec![2]));
+        assert_eq!(look(&[]), (vec![], vec![]));
     }
 
     #[test]
     fn a_thread_tells_again_after_a_panic_and_lets_go_of_all_at_its_end() {
-        let (registry, patient) = (Arc::new(Registry::new()), Arc::new(Patient::new()));
-        let cache = Arc::clone(&patient.0);
+        let clock = ManualClock::new();
+        let registry = Arc::new(Registry::with_clock(clock.clone()));
+        let cache = Arc::new(Cache::new(100));
         registry.watch(&cache);
         let (send, told) = channel();
         let tell = move |name: &str, _: &Finding| {
             send.send(name.to_owned()).unwrap();
             panic!("a function that panics");
         };
-        let every = Duration::from_millis(20);
+        let every = Duration::from_millis(1);
         let alarm = Registry::alarm(Arc::clone(&registry), every, tell).unwrap();
-        for _ in 0..2 {
-            // While nothing is told nothing happens either, so that it can go away.
-            while told.recv_timeout(10 * every) != Ok("cache".to_owned()) {
-                patient.falls_ill();
+        let fall_ill = || {
+            let from = cache.stats().inserts();
+            for key in from..from + 5_000 {
+                let _loaded = cache.get_or_insert_with(&key, || 0);
             }
+        };
+        let get_well = || {
+            while registry.look().findings().next().is_some() {
+                clock.advance(Duration::from_secs(60));
+            }
+        };
+        fall_ill();
+        assert_eq!(told.recv(), Ok("cache".to_owned()));
+        // Until the thread has looked between the two.
+        while told.recv_timeout(100 * every).is_err() {
+            get_well();
+            thread::sleep(10 * every);
+            fall_ill();
         }
         while alarm.panics() < 2 {
             thread::yield_now();
         }
         alarm.stop();
         assert_eq!(Arc::strong_count(&registry), 1);
-        assert_eq!(
-            told.recv(),
-            Err(std::sync::mpsc::RecvError),
-            "the function was dropped"
-        );
+        assert_eq!(told.recv(), Err(RecvError), "the function was dropped");
     }
 
     #[test]

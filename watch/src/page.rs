@@ -94,11 +94,7 @@ fn overview(page: &mut String, look: &Look) -> fmt::Result {
         let (growth, seconds) = (seen.growth(), seen.compared.between.as_secs_f64());
         let ratio = growth.hit_ratio().map_or("–".to_owned(), percent);
         let evicted = growth.departures(brimful::Cause::Evicted);
-        let ill = if seen.findings.is_empty() {
-            ""
-        } else {
-            " class=\"ill\""
-        };
+        let ill = ill(seen);
         let name = Text(&seen.name);
         write!(page, "<tr{ill}><th><a href=\"#c{index}\">{name}</a></th>")?;
         write!(page, "<td>{}</td><td>", percent(full(seen)))?;
@@ -111,6 +107,14 @@ fn overview(page: &mut String, look: &Look) -> fmt::Result {
     Ok(())
 }
 
+/// The class of what belongs to a cache with which something is wrong.
+fn ill(seen: &Seen) -> &'static str {
+    match seen.findings[..] {
+        [] => "",
+        _ => " class=\"ill\"",
+    }
+}
+
 fn full(seen: &Seen) -> f64 {
     let now = seen.now();
     now.weight() as f64 / now.capacity().max(1) as f64
@@ -119,20 +123,16 @@ fn full(seen: &Seen) -> f64 {
 /// All of one cache.
 fn section(page: &mut String, index: usize, seen: &Seen, query: &Query) -> fmt::Result {
     let (name, headline) = (Text(&seen.name), seen.headline());
-    writeln!(page, "<section id=\"c{index}\">\n<h2>{name}</h2>")?;
+    let ill = ill(seen);
+    writeln!(page, "<section id=\"c{index}\"{ill}>\n<h2>{name}</h2>")?;
     writeln!(page, "<p>{}</p>", Text(&headline))?;
-    for finding in &seen.findings {
-        writeln!(
-            page,
-            "<p class=\"finding\">{}.</p>",
-            Text(&finding.to_string())
-        )?;
-    }
     page.push_str("<div class=\"charts\">\n");
     for chart in [Chart::hit_ratio(seen), Chart::flow(seen), Chart::fill(seen)] {
         chart.write(page)?;
     }
     page.push_str("</div>\n<div class=\"tables\">\n");
+    figures(page, seen)?;
+    page.push_str("<div>\n");
     rows(page, "classes", "what grew most first", &seen.classes())?;
     rows(page, "survey", "what grew most first", &seen.survey())?;
     rows(
@@ -143,8 +143,7 @@ fn section(page: &mut String, index: usize, seen: &Seen, query: &Query) -> fmt::
     )?;
     scopes(page, seen)?;
     lingering(page, seen)?;
-    figures(page, seen)?;
-    page.push_str("</div>\n");
+    page.push_str("</div>\n</div>\n");
     explain(page, seen, query)?;
     page.push_str("</section>\n");
     Ok(())

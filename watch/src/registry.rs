@@ -12,7 +12,7 @@ use crate::page::Query;
 use crate::past::{Compared, Past};
 use crate::watched::{Inspect, Live, Watched};
 use crate::{json, page};
-use brimful::{Cache, Clock, Form, Snapshot, Survey};
+use brimful::{Cache, Clock, Finding, Form, Survey};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -221,11 +221,11 @@ impl Registry {
         Look { seen }
     }
 
-    /// A snapshot of each cache, with its number and its name.
-    pub(crate) fn numbered(&self) -> Vec<(u64, String, Snapshot)> {
+    /// What is wrong with each cache, with its number and its name.
+    pub(crate) fn found(&self) -> Vec<(u64, String, Vec<Finding>)> {
         self.each(|watch, live| {
-            let now = self.see(watch, live).growth.after().clone();
-            (watch.number, watch.name.clone(), now)
+            let findings = self.see(watch, live).growth.findings();
+            (watch.number, watch.name.clone(), findings)
         })
     }
 
@@ -322,7 +322,7 @@ impl Registry {
     /// ```
     ///
     /// `seconds` is how long ago that was with which figures, classes and findings are compared;
-    /// `figures` has each of [`Snapshot::figures`], by name; `kind` of a finding is the name of
+    /// `figures` has each of [`Snapshot::figures`](brimful::Snapshot::figures), by name; `kind` of a finding is the name of
     /// its variant of [`Finding`](brimful::Finding). `classes` are those that the cache counts,
     /// `survey` those that [`Watched::survey`] was given, what grew most first, and `callers` lines of
     /// code; `history` has counters so far, by time since the registry's clock began.

@@ -116,7 +116,7 @@ fn five_calls(service: &Service, registry: &Registry, before: &Before) {
     for value in service.images.lingering(3) {
         let (cause, since, weight) = (value.cause, value.since, value.weight);
         println!(
-            "{cause} {since:.1?} ago, {weight} bytes, by {} holders",
+            "{cause} {since:.1?} ago, {weight} bytes, holders: {}",
             value.holders
         );
     }

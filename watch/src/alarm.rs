@@ -57,7 +57,18 @@ impl Alarm {
         }
     }
 
-    /// How many looks have panicked, in the function or elsewhere; the thread went on after each.
+    /// How many panics the thread has caught, of the function or, where a clock panics, of a look;
+    /// it went on after each.
+    ///
+    /// ```
+    /// use brimful_watch::Registry;
+    /// use std::time::Duration;
+    ///
+    /// static CACHES: Registry = Registry::new();
+    /// let alarm = Registry::alarm(&CACHES, Duration::from_secs(60), |_, _| ())?;
+    /// assert_eq!(alarm.panics(), 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
@@ -75,7 +86,8 @@ impl fmt::Debug for Alarm {
 impl Registry {
     /// Starts a thread that [looks](Registry::look) at all caches every so often, and calls `tell` with
     /// a cache's name and what is newly [wrong](brimful::Growth::findings) with it: what the page
-    /// would show on top, as far as the last minute tells, whatever the interval.
+    /// would show on top, as far as the last minute tells, whatever the interval. Some seconds up to a
+    /// minute are a good one; a longer one may miss what comes and goes.
     ///
     /// The same finding of the same cache is told once, and again only after a look that did not
     /// find it.

@@ -87,6 +87,18 @@ impl Row {
 
 impl Look {
     /// The statistics of each cache, with its name.
+    ///
+    /// ```
+    /// use brimful::Cache;
+    /// use brimful_watch::Registry;
+    /// use std::sync::Arc;
+    ///
+    /// let (registry, pages) = (Registry::new(), Arc::new(Cache::new(100)));
+    /// registry.watch(&pages);
+    /// pages.insert("/", 1);
+    /// let look = registry.look();
+    /// assert!(look.snapshots().all(|(name, stats)| name == "cache" && stats.len() == 1));
+    /// ```
     pub fn snapshots(&self) -> impl Iterator<Item = (&str, &Snapshot)> {
         let seen = self.seen.iter();
         seen.map(|seen| (seen.name.as_str(), seen.now()))
@@ -114,6 +126,19 @@ impl Look {
 
     /// What is wrong with each cache, as far as the last minute tells, with its name: see
     /// [`Growth::findings`].
+    ///
+    /// ```
+    /// use brimful::Cache;
+    /// use brimful_watch::Registry;
+    /// use std::sync::Arc;
+    ///
+    /// let (registry, pages) = (Registry::new(), Arc::new(Cache::<u64, u64>::new(100)));
+    /// registry.watch(&pages);
+    /// for (name, finding) in registry.look().findings() {
+    ///     println!("{name}: {finding}");
+    /// }
+    /// # assert_eq!(registry.look().findings().count(), 0);
+    /// ```
     pub fn findings(&self) -> impl Iterator<Item = (&str, &Finding)> {
         let seen = self.seen.iter();
         seen.flat_map(|seen| {

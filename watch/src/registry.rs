@@ -70,6 +70,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Registry {
     /// An empty registry.
+    ///
+    /// ```
+    /// static CACHES: brimful_watch::Registry = brimful_watch::Registry::new();
+    /// assert_eq!(CACHES.look().snapshots().count(), 0);
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -328,6 +333,14 @@ impl Registry {
     /// code; `history` has counters so far, by time since the registry's clock began.
     ///
     /// It costs what [`page`](Registry::page) does, and panics as that does.
+    ///
+    /// ```
+    /// use brimful_watch::Registry;
+    ///
+    /// let json: serde_json::Value = serde_json::from_str(&Registry::new().json())?;
+    /// assert_eq!(json["total"]["caches"], 0);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     #[must_use]
     pub fn json(&self) -> String {
         json::render(&self.look_inside(None))

@@ -47,6 +47,16 @@ type Linger<K, V, F, S> = fn(&Cache<K, V, F, S>, usize) -> Vec<Lingerer>;
 
 impl<K, V, F: Form, S> Watched<K, V, F, S> {
     /// This cache, by the name that its [builder](brimful::Builder::named) was told.
+    ///
+    /// ```
+    /// use brimful::Cache;
+    /// use brimful_watch::{Registry, Watched};
+    /// use std::sync::Arc;
+    ///
+    /// let (registry, users) = (Registry::new(), Arc::new(Cache::<u64, String>::new(100)));
+    /// registry.watch(Watched::new(&users));
+    /// assert_eq!(Arc::strong_count(&users), 1);
+    /// ```
     pub fn new(cache: &Arc<Cache<K, V, F, S>>) -> Self {
         Self {
             cache: Arc::downgrade(cache),
@@ -58,6 +68,16 @@ impl<K, V, F: Form, S> Watched<K, V, F, S> {
     }
 
     /// Gives it another name.
+    ///
+    /// ```
+    /// use brimful::Cache;
+    /// use brimful_watch::{Registry, Watched};
+    /// use std::sync::Arc;
+    ///
+    /// let (registry, users) = (Registry::new(), Arc::new(Cache::<u64, String>::new(100)));
+    /// registry.watch(Watched::new(&users).named("users"));
+    /// assert!(registry.look().to_string().starts_with("users: 0 of 100 entries"));
+    /// ```
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -72,6 +92,18 @@ impl<K, V, F: Form, S> Watched<K, V, F, S> {
     ///
     /// `class` runs under the lock of a shard, and panics if it calls into a cache. A panic of it
     /// reaches who asked for the page.
+    ///
+    /// ```
+    /// use brimful::Cache;
+    /// use brimful_watch::{Registry, Watched};
+    /// use std::sync::Arc;
+    ///
+    /// let (registry, files) = (Registry::new(), Arc::new(Cache::new(100)));
+    /// let kind = |name: &String, _: &u64| name.rsplit('.').next().unwrap_or_default().to_owned();
+    /// registry.watch(Watched::new(&files).survey(kind));
+    /// files.extend([("a.png".to_owned(), 1), ("b.png".to_owned(), 2), ("c.css".to_owned(), 3)]);
+    /// assert!(registry.page("").contains("<th>png</th><td>2</td><td>+2</td>"));
+    /// ```
     pub fn survey(mut self, class: impl Fn(&K, &V) -> String + Send + Sync + 'static) -> Self {
         self.class = Some(Box::new(class));
         self
@@ -82,6 +114,18 @@ impl<K, V, F: Form, S> Watched<K, V, F, S> {
     ///
     /// The closure is handed the cache. One that owned an `Arc` of it would keep it alive. It runs
     /// outside of all locks, on the thread that asked for the page, and a panic of it reaches that.
+    ///
+    /// ```
+    /// use brimful::Cache;
+    /// use brimful_watch::{Registry, Watched};
+    /// use std::sync::Arc;
+    ///
+    /// let (registry, users) = (Registry::new(), Arc::new(Cache::<String, u64>::new(100)));
+    /// let watched = Watched::new(&users).named("users");
+    /// registry.watch(watched.explain(|users, name| format!("{:?}", users.peek(name))));
+    /// users.insert("ann".to_owned(), 7);
+    /// assert!(registry.page("cache=users&explain=ann").contains("<pre>Some(7)</pre>"));
+    /// ```
     pub fn explain(
         mut self,
         explain: impl Fn(&Cache<K, V, F, S>, &str) -> String + Send + Sync + 'static,

@@ -67,7 +67,7 @@ impl Scene {
                 }
             }
             self.clock.advance(Duration::from_secs(1));
-            self.registry.look().total();
+            let _point = self.registry.look();
         }
     }
 }

@@ -17,11 +17,14 @@ mod insert;
 
 mod lead;
 mod load;
+mod optional;
+mod begin;
 mod many;
 mod refresh;
 
 mod change;
 mod compute;
+mod compute_async;
 mod entry;
 mod iter;
 
@@ -30,10 +33,12 @@ mod time;
 mod gather;
 mod sweeper;
 
+pub use begin::{Begun, Lead};
 pub use entry::{Entry, Modified};
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
 pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
+pub use optional::OptionalLoad;
 pub use refresh::LoadOrRefresh;
 pub use sweeper::Sweeper;
 

@@ -27,6 +27,7 @@
 
 use super::Cache;
 use crate::budget::Reservation;
+use crate::cause::Cause;
 use crate::clock::Reading;
 use crate::error::LoadError;
 use crate::flight::chain::{Chain, Cycle, Wait};
@@ -91,6 +92,24 @@ impl<E: Clone + Send + Sync + 'static> Sharing<E> {
     pub(super) const YES: Self = Self(Some(|handing| match handing {
         Handing::Over(error) => Handed::Over(Arc::new(error.clone())),
         Handing::Back(failure) => Handed::Back(failure.downcast_ref::<E>().cloned()),
+    }));
+}
+
+/// Why a loader that may say that there is no such key has brought no value.
+pub(super) enum Without<E> {
+    Gone,
+    Failed(E),
+}
+
+/// That there is no such key, on its way to the calls that wait.
+struct Gone;
+
+impl<E> Sharing<Without<E>> {
+    /// That there is no such key is shared, and failures are not.
+    pub(super) const GONE: Self = Self(Some(|handing| match handing {
+        Handing::Over(Without::Gone) => Handed::Over(Arc::new(Gone)),
+        Handing::Over(Without::Failed(_)) => Handed::Back(None),
+        Handing::Back(failure) => Handed::Back(failure.is::<Gone>().then_some(Without::Gone)),
     }));
 }
 
@@ -188,6 +207,9 @@ where
                 Boarding::Sought(sought) => return Ok(sought),
                 Boarding::Cycle => return Err(LoadError::Cycle),
                 Boarding::Waits(waiting) => match waiting.await {
+                    Waited::Sought(Sought::Lead(leading)) => {
+                        return Ok(self.unless_there(hashed, key, how, leading));
+                    }
                     Waited::Sought(sought) => return Ok(sought),
                     Waited::Failed(failure) => {
                         if let Some(error) = how.sharing.taken(&failure) {
@@ -197,6 +219,29 @@ where
                     Waited::InVain => {}
                 },
             }
+        }
+    }
+
+    /// A lead that was passed on; or the value, if the leader before was a computation that has
+    /// left one there.
+    fn unless_there<'a, Q, E>(
+        &'a self,
+        hashed: Hashed,
+        key: &Q,
+        how: &How<'_, V, E>,
+        mut leading: Leading<'a, K, V, F, S>,
+    ) -> Sought<'a, K, V, F, S>
+    where
+        Q: Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        let look = || self.peek_at(hashed, key).filter(|found| how.is_valid(found));
+        match leading.chain.run(look) {
+            Some(value) => {
+                leading.counts(false);
+                Sought::Value(after_dropping(leading, value))
+            }
+            None => Sought::Lead(leading),
         }
     }
 
@@ -376,6 +421,14 @@ struct End {
     shared: Option<Failure>,
 }
 
+impl End {
+    /// Whether it ends since there is no such key.
+    fn is_gone(&self) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|failure| failure.is::<Gone>())
+    }
+}
+
 /// The lead of a flight: to be landed; else it is passed on.
 pub(super) struct Leading<'a, K, V, F: Form, S> {
     cache: &'a Cache<K, V, F, S>,
@@ -418,6 +471,16 @@ impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
         &self.chain
     }
 
+    pub(super) fn hashed(&self) -> Hashed {
+        self.hashed
+    }
+
+    /// Whether its flight is still in its shard: nobody has written the key since it took off.
+    pub(super) fn is_in(&self, shard: &Shard<K, V, F>) -> bool {
+        let own = self.flight.as_ref();
+        own.is_some_and(|own| shard.flights.has(self.hashed.tag(), own))
+    }
+
     pub(super) fn leads(&self, flight: &Arc<Flight<K, V>>) -> bool {
         let own = self.flight.as_ref();
         own.is_some_and(|own| Arc::ptr_eq(own, flight))
@@ -426,6 +489,11 @@ impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
     /// Whether it counts as a failure that it does not land. It does unless told.
     pub(super) fn counts(&mut self, counts: bool) {
         self.end.counts = counts;
+    }
+
+    /// When its loader begins, which is now.
+    pub(super) fn begins(&self) -> Reading {
+        self.cache.door.expiry.source.read()
     }
 
     /// The loader has failed.
@@ -454,7 +522,7 @@ where
         &self,
         load: Pin<&mut Option<Fut>>,
     ) -> (Reading, Fut::Output) {
-        let began = self.cache.door.expiry.source.read();
+        let began = self.begins();
         (began, self.chain.finish(load).await)
     }
 
@@ -473,7 +541,7 @@ where
         let (began, loaded) = self.load(load).await;
         match finish(loaded) {
             Ok(value) => Ok(self.land(|| key.to_key(), value, Some(began))),
-            Err(error) => self.fail(key, error, sharing),
+            Err(error) => self.fail(key, error, sharing, began),
         }
     }
 
@@ -496,15 +564,26 @@ where
     }
 
     /// Passes the lead on, or the failure to all. The answer is the stale value, if that is
-    /// asked for and it is there still.
-    fn fail<Q, E>(mut self, key: &Q, error: E, sharing: Sharing<E>) -> Result<V, LoadError<E>>
+    /// asked for and it is there still. That there is no such key is no failure: then what is
+    /// there leaves.
+    fn fail<Q, E>(
+        mut self,
+        key: &Q,
+        error: E,
+        sharing: Sharing<E>,
+        began: Reading,
+    ) -> Result<V, LoadError<E>>
     where
         Q: Equivalent<K> + ?Sized,
     {
         let (cache, hashed, refreshes) = (self.cache, self.hashed, self.refreshes);
         let mut panics = Panics::none();
-        self.failed();
         self.end.shared = panics.run(|| sharing.given(&error)).flatten();
+        if self.end.is_gone() {
+            panics.add(self.take_out(key, began));
+            return Err(LoadError::Failed(panics.hand(error)));
+        }
+        self.failed();
         panics.drop(self);
         if refreshes && cache.door.expiry.stale_if_error {
             if let Some(stale) = cache.peek_at(hashed, key) {
@@ -513,6 +592,33 @@ where
             }
         }
         Err(LoadError::Failed(panics.hand(error)))
+    }
+
+    /// Takes out the value that is there, unless the key was written since, and tells all calls
+    /// that wait, before the listener hears of it.
+    #[cold]
+    fn take_out<Q>(mut self, key: &Q, began: Reading) -> Panics
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        self.ended(began);
+        let cache = self.cache;
+        let mut leaving = cache.door.leave.open();
+        {
+            let (tag, out, budget) = (self.hashed.tag(), leaving.outbox(), &cache.door.budget);
+            let mut shard = cache.lock(self.hashed);
+            let _mark = Mark::set_in_debug();
+            if self.is_in(&shard) {
+                let is = |found: &K| key.equivalent(found);
+                if let Some(slot) = shard.slot_to_write(tag, is, budget, out) {
+                    shard.remove(slot, Cause::Removed, budget, out);
+                }
+            }
+        }
+        let mut panics = Panics::none();
+        panics.drop(self);
+        panics.add(leaving.tell_and_discard());
+        panics
     }
 
     /// Stores the value, unless the flight was detached, and hands it to all calls that

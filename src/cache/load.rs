@@ -242,7 +242,7 @@ where
         clippy::manual_async_fn,
         reason = "an `async fn` has room for its arguments twice"
     )]
-    fn loading<Q, Fut, E, T>(
+    pub(super) fn loading<Q, Fut, E, T>(
         &self,
         key: &Q,
         load: Fut,
@@ -275,7 +275,7 @@ where
 
     /// A clone of the value, unless it is not valid or due to be refreshed.
     #[inline]
-    fn read_if_valid<Q, E>(&self, hashed: Hashed, key: &Q, how: &How<'_, V, E>) -> Option<V>
+    pub(super) fn read_if_valid<Q, E>(&self, hashed: Hashed, key: &Q, how: &How<'_, V, E>) -> Option<V>
     where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
@@ -367,8 +367,8 @@ where
 /// ```
 #[must_use = "nothing is loaded before `with`, `within` or `future` says how"]
 pub struct Load<'a, Q: ?Sized, K, V, F: Form, S> {
-    cache: &'a Cache<K, V, F, S>,
-    key: &'a Q,
+    pub(super) cache: &'a Cache<K, V, F, S>,
+    pub(super) key: &'a Q,
     valid: Option<Valid<'a, V>>,
 }
 
@@ -511,7 +511,7 @@ where
     }
 
     #[inline]
-    fn how<E>(&self, sharing: Sharing<E>) -> How<'a, V, E> {
+    pub(super) fn how<E>(&self, sharing: Sharing<E>) -> How<'a, V, E> {
         How {
             sharing,
             valid: self.valid,
@@ -519,7 +519,7 @@ where
     }
 
     #[inline]
-    fn here<E>(
+    pub(super) fn here<E>(
         self,
         most: Option<Duration>,
         how: How<'_, V, E>,

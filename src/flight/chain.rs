@@ -8,12 +8,15 @@
 //! a thread knows the loads it is inside of, innermost first: set while a loader
 //!     runs, and while its future is polled
 //! wait for a load L, inside of a chain C:
-//!     C is empty?  no load can be waiting for this call: no lock, nothing registered
+//!     C, with the loads that the thread leads by guards, is empty?  no load can be waiting for this call: no lock, nothing registered
 //!     else, under the one lock of the process:
 //!         walk from L to whatever is waited for inside of it, and on from there
 //!         a load of C is reached?  a cycle: an error, nothing registered
 //!         else register, for each load of C, that it waits for L's flight
 //! ```
+//!
+//! A load may also be led by a guard, which outlives the call that began it. The thread that began
+//! it is not inside of it, since guards end in any order; but what it leads so waits when it does.
 //!
 //! Loads form a tree: two calls that one load makes at the same time (joined
 //! futures) may wait for each other's loads, since neither is inside of the other.
@@ -28,9 +31,10 @@
 //! 4. There is an entry for each waiting call and load it is inside of, no more.
 //!
 //! The room knows no caches and no keys: it works across both. It cannot know
-//! of a task that a loader spawns and then waits for.
+//! of a task that a loader spawns and then waits for, nor which guards a task holds, nor
+//! that a guard was sent to another thread.
 
-use crate::sync::{self, Arc};
+use crate::sync::{self, Arc, Mutex};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -49,6 +53,13 @@ sync::thread_wide! {
     static INSIDE: Cell<Option<Chain>> = const { Cell::new(None) }
 }
 
+/// The loads that a thread leads by guards: which may end in any order, and in other threads.
+type Leads = Arc<Mutex<Vec<u64>>>;
+
+sync::thread_wide! {
+    static LEADS: Cell<Option<Leads>> = const { Cell::new(None) }
+}
+
 /// Exchanges what this thread is inside of. A thread on its way out, whose
 /// storage is gone, is inside of nothing.
 fn exchange(chain: Option<Chain>) -> Option<Chain> {
@@ -61,7 +72,56 @@ fn current() -> Option<Chain> {
     Some(inside)
 }
 
+/// The loads that this thread leads by guards.
+fn leads() -> Option<Leads> {
+    let look = |kept: &Cell<Option<Leads>>| {
+        let leads = kept.take();
+        kept.set(leads.clone());
+        leads
+    };
+    LEADS.try_with(look).ok()?
+}
+
+/// What waits if this thread does: the loads that it leads by guards, and those it is inside of.
+fn waiting() -> Option<Chain> {
+    let inside = current();
+    let Some(leads) = leads() else { return inside };
+    let leads = leads.lock();
+    leads.iter().fold(inside, |outer, &load| {
+        let outer = outer.map(Arc::new);
+        Some(Chain { load, outer })
+    })
+}
+
+/// A load that this thread leads by a guard, until dropped, in whatever thread.
+#[must_use = "the thread leads the load until this is dropped"]
+pub(crate) struct Held {
+    leads: Leads,
+    load: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut leads = self.leads.lock();
+        if let Some(place) = leads.iter().position(|&load| load == self.load) {
+            leads.swap_remove(place);
+        }
+    }
+}
+
 impl Chain {
+    /// This thread leads the load by a guard from now on: if it waits, so does the load.
+    pub(crate) fn hold(&self) -> Held {
+        let leads = leads().unwrap_or_else(|| Arc::new(Mutex::new(Vec::new())));
+        leads.lock().push(self.load);
+        // A thread on its way out keeps no guards.
+        let _ = LEADS.try_with(|kept| kept.set(Some(leads.clone())));
+        Held {
+            leads,
+            load: self.load,
+        }
+    }
+
     /// A new load, inside of those that this thread is inside of.
     pub(crate) fn begin() -> Self {
         Self {
@@ -143,7 +203,7 @@ impl Wait {
 /// registered, if it is inside of a load itself, must be kept while it waits. A flight that has
 /// no number gets one.
 pub(crate) fn wait(flight: Option<u64>, leader: u64) -> Result<Option<Wait>, Cycle> {
-    let Some(inside) = current() else {
+    let Some(inside) = waiting() else {
         return Ok(None);
     };
     let flight = flight.unwrap_or_else(sync::fresh_number);

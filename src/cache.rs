@@ -15,11 +15,11 @@ mod read;
 
 mod insert;
 
+mod begin;
 mod lead;
 mod load;
-mod optional;
-mod begin;
 mod many;
+mod optional;
 mod refresh;
 
 mod change;

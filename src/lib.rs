@@ -75,8 +75,8 @@ mod unwind;
 
 pub use builder::Builder;
 pub use cache::{
-    Begun, Cache, Drain, Entry, IntoIter, Iter, Keys, Lead, Load, LoadMany, LoadOrRefresh, Modified,
-    OptionalLoad, SharedLoad, Sweeper, Values,
+    Begun, Cache, Drain, Entry, IntoIter, Iter, Keys, Lead, Load, LoadMany, LoadOrRefresh,
+    Modified, OptionalLoad, SharedLoad, Sweeper, Values,
 };
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};

@@ -4,17 +4,15 @@
 //! another, or after a choice that the caller makes once it knows that the key is missing. The guard
 //! holds the lead of the key's flight, no lock.
 //!
-//! A thread that holds guards is inside of their loads where it would wait (`flight::chain`).
+//! A thread that holds guards is inside of their loads where it sleeps (`flight::chain`).
 
-use super::Cache;
-use super::lead::{Leading, Sharing, Sought};
+use super::lead::{Leading, Sharing, Sought, wait_here};
 use super::load::Load;
 use crate::clock::Reading;
 use crate::error::LoadError;
 use crate::flight::chain::Held;
 use crate::form::Form;
 use crate::key::ToKey;
-use crate::sync;
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -37,13 +35,12 @@ where
     /// [peeked](Cache::peek) at. The key is cloned once more than for a loader.
     ///
     /// # Errors
-    /// [`LoadError::Cycle`] as for [`with`](Load::with), where the thread is inside of the loads whose
-    /// guards it began and that are not yet dropped: so if it asks for their keys again, or for
-    /// one whose load waits for one of these, it is told in place of waiting for itself.
-    ///
-    /// A guard may be sent to another thread. It still counts as held by the one that began it,
-    /// which may be told `Cycle` where the other would have ended the wait; and the other is
-    /// not told.
+    /// [`LoadError::Cycle`] as for [`with`](Load::with). A thread that would sleep is inside of all
+    /// loads whose guards it has begun and that have not ended: if it asks for one of their keys again, or
+    /// for one whose load waits for one of these, by whatever call that sleeps, it is told in place of
+    /// waiting for itself. Not known are guards of tasks, and where a guard is sent: it counts
+    /// as held by the thread that began it, which may be told `Cycle` where another would have
+    /// ended the wait, and that other is not told.
     ///
     /// ```
     /// use brimful::{Begun, Cache};
@@ -94,8 +91,8 @@ where
     /// As [`begin`](Load::begin), for tasks, on any executor.
     ///
     /// # Errors
-    /// [`LoadError::Cycle`] if the call is made inside of a load that waits for this key. What guards
-    /// a task holds is not known: if it asks for their keys again, it waits for ever.
+    /// [`LoadError::Cycle`] if the call is made inside of a load that waits for this key. Which guards
+    /// a task holds is not known: one that asks for the key of its own guard waits for ever.
     ///
     /// ```
     /// use brimful::{Begun, Cache};
@@ -128,7 +125,7 @@ where
         self,
         most: Option<Duration>,
     ) -> Result<Begun<'a, K, V, F, S>, LoadError<Infallible>> {
-        let begun = sync::block_on(self.begin_async(), most);
+        let begun = wait_here(self.begin_async(), most);
         let mut begun = begun.unwrap_or(Err(LoadError::TimedOut))?;
         if let Begun::Lead(lead) = &mut begun {
             lead.held = Some(lead.leading.chain().hold());

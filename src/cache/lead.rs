@@ -30,7 +30,7 @@ use crate::budget::Reservation;
 use crate::cause::Cause;
 use crate::clock::Reading;
 use crate::error::LoadError;
-use crate::flight::chain::{Chain, Cycle, Wait};
+use crate::flight::chain::{self, Chain, Cycle, Wait};
 use crate::flight::{Asked, Failure, Flight, Joined};
 use crate::form::Form;
 use crate::hash::Hashed;
@@ -186,7 +186,7 @@ where
                 }
             }
         };
-        let loaded = sync::block_on(loading, most).unwrap_or(Err(LoadError::TimedOut));
+        let loaded = wait_here(loading, most).unwrap_or(Err(LoadError::TimedOut));
         after_emptying(load, loaded)
     }
 
@@ -235,7 +235,10 @@ where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
     {
-        let look = || self.peek_at(hashed, key).filter(|found| how.is_valid(found));
+        let look = || {
+            self.peek_at(hashed, key)
+                .filter(|found| how.is_valid(found))
+        };
         match leading.chain.run(look) {
             Some(value) => {
                 leading.counts(false);
@@ -893,6 +896,12 @@ impl<K, V, F: Form, S> Drop for Waiting<'_, K, V, F, S> {
         panics.drop(std::mem::replace(&mut self.waker, Waker::noop().clone()));
         panics.resume();
     }
+}
+
+/// Drives a call on this thread, which sleeps while another leads.
+pub(super) fn wait_here<F: Future>(call: F, most: Option<Duration>) -> Option<F::Output> {
+    let _inside = chain::enter_led();
+    sync::block_on(call, most)
 }
 
 /// Drops a loader's future where it is, then returns what the load came to: that is not

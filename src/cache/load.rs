@@ -275,7 +275,12 @@ where
 
     /// A clone of the value, unless it is not valid or due to be refreshed.
     #[inline]
-    pub(super) fn read_if_valid<Q, E>(&self, hashed: Hashed, key: &Q, how: &How<'_, V, E>) -> Option<V>
+    pub(super) fn read_if_valid<Q, E>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        how: &How<'_, V, E>,
+    ) -> Option<V>
     where
         Q: Equivalent<K> + ?Sized,
         V: Clone,

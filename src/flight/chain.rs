@@ -8,7 +8,7 @@
 //! a thread knows the loads it is inside of, innermost first: set while a loader
 //!     runs, and while its future is polled
 //! wait for a load L, inside of a chain C:
-//!     C, with the loads that the thread leads by guards, is empty?  no load can be waiting for this call: no lock, nothing registered
+//!     C is empty?  no load can be waiting for this call: no lock, nothing registered
 //!     else, under the one lock of the process:
 //!         walk from L to whatever is waited for inside of it, and on from there
 //!         a load of C is reached?  a cycle: an error, nothing registered
@@ -16,7 +16,9 @@
 //! ```
 //!
 //! A load may also be led by a guard, which outlives the call that began it. The thread that began
-//! it is not inside of it, since guards end in any order; but what it leads so waits when it does.
+//! it is not inside of it, since guards end in any order, and since a task that is polled there does not
+//! stop it. But when it sleeps what it leads waits: so in a call that may sleep it is inside of
+//! all that.
 //!
 //! Loads form a tree: two calls that one load makes at the same time (joined
 //! futures) may wait for each other's loads, since neither is inside of the other.
@@ -32,7 +34,7 @@
 //!
 //! The room knows no caches and no keys: it works across both. It cannot know
 //! of a task that a loader spawns and then waits for, nor which guards a task holds, nor
-//! that a guard was sent to another thread.
+//! to which thread a guard was sent.
 
 use crate::sync::{self, Arc, Mutex};
 use std::cell::Cell;
@@ -82,18 +84,19 @@ fn leads() -> Option<Leads> {
     LEADS.try_with(look).ok()?
 }
 
-/// What waits if this thread does: the loads that it leads by guards, and those it is inside of.
-fn waiting() -> Option<Chain> {
-    let inside = current();
-    let Some(leads) = leads() else { return inside };
+/// Where this thread may sleep, and so keep the loads waiting that it leads by guards: it is
+/// inside of these too until the answer is dropped.
+pub(crate) fn enter_led() -> Option<Inside> {
+    let leads = leads()?;
     let leads = leads.lock();
-    leads.iter().fold(inside, |outer, &load| {
+    let inside = leads.iter().fold(current(), |outer, &load| {
         let outer = outer.map(Arc::new);
         Some(Chain { load, outer })
-    })
+    })?;
+    Some(inside.enter())
 }
 
-/// A load that this thread leads by a guard, until dropped, in whatever thread.
+/// A load that a thread leads by a guard, until dropped, in whatever thread.
 #[must_use = "the thread leads the load until this is dropped"]
 pub(crate) struct Held {
     leads: Leads,
@@ -203,7 +206,7 @@ impl Wait {
 /// registered, if it is inside of a load itself, must be kept while it waits. A flight that has
 /// no number gets one.
 pub(crate) fn wait(flight: Option<u64>, leader: u64) -> Result<Option<Wait>, Cycle> {
-    let Some(inside) = waiting() else {
+    let Some(inside) = current() else {
         return Ok(None);
     };
     let flight = flight.unwrap_or_else(sync::fresh_number);

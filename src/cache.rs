@@ -38,7 +38,7 @@ pub use entry::{Entry, Modified};
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
 pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
-pub use optional::OptionalLoad;
+pub use optional::{OptionalLoad, OptionalLoadOrRefresh};
 pub use refresh::LoadOrRefresh;
 pub use sweeper::Sweeper;
 

@@ -18,11 +18,11 @@
 //! 3. Weigher and rule are asked without a lock, and room is gathered as for any insert: nothing
 //!    is refused for want of time.
 
-use super::lead::{How, Leading, Sharing, Sought, Valid, after_emptying};
-use super::load::infallibly;
+use super::lead::{Boarding, Leading, Sought, Valid, Waited, after_emptying};
+use super::load::refuse;
 use super::{Cache, lock_at};
 use crate::cause::Cause;
-use crate::error::{Computed, LoadError, Next};
+use crate::error::{Computed, Next};
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::key::ToKey;
@@ -32,7 +32,6 @@ use crate::policy::Slot;
 use crate::reentry::Mark;
 use crate::shard::{Inserted, Offer, Shard};
 use crate::unwind::Panics;
-use std::convert::Infallible;
 use std::hash::{BuildHasher, Hash};
 use std::pin::pin;
 
@@ -67,7 +66,7 @@ where
     ///
     /// # Panics
     /// If `decide` or its future does, and, as far as it is known, if the call is made inside of a
-    /// load or computation that waits for this very key: see [`LoadError::Cycle`].
+    /// load or computation that waits for this very key: see [`LoadError::Cycle`](crate::LoadError::Cycle).
     ///
     /// ```
     /// use brimful::{Cache, Computed, Next};
@@ -103,7 +102,7 @@ where
             // Declared before the lead, so dropped after it is passed on.
             let mut deciding = pin!(None);
             loop {
-                let leading = infallibly(self.lead(hashed, key).await);
+                let leading = self.lead(hashed, key).await;
                 let chain = leading.chain();
                 let found = chain.run(|| self.read(hashed, key, |_, value| value.clone()));
                 let was_there = found.is_some();
@@ -118,24 +117,25 @@ where
     }
 
     /// The lead of a key's flight, whatever is under the key.
-    async fn lead<Q>(
-        &self,
-        hashed: Hashed,
-        key: &Q,
-    ) -> Result<Leading<'_, K, V, F, S>, LoadError<Infallible>>
+    async fn lead<Q>(&self, hashed: Hashed, key: &Q) -> Leading<'_, K, V, F, S>
     where
         Q: ToKey<K> + ?Sized,
         V: Clone,
     {
+        // A value that is there is no reason not to lead.
         let no_value: Valid<'_, V> = &|_| false;
-        let how = How {
-            sharing: Sharing::NO,
-            valid: Some(no_value),
-        };
         loop {
-            if let Sought::Lead(mut leading) = self.seek(hashed, key, &how).await? {
+            let sought = match self.board(hashed, key, Some(no_value)) {
+                Boarding::Sought(sought) => Waited::Sought(sought),
+                Boarding::Waits(waiting) => waiting.await,
+                Boarding::Cycle => refuse(
+                    "a computation was asked for inside of a load or computation of the same key, or of \
+                     one that waits for it, and would wait for ever",
+                ),
+            };
+            if let Waited::Sought(Sought::Lead(mut leading)) = sought {
                 leading.counts(false);
-                return Ok(leading);
+                return leading;
             }
         }
     }

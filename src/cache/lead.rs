@@ -4,7 +4,8 @@
 //! seek: board, under the shard's lock: the value is there by now?  it
 //!                                    the key is being loaded?  wait, without a lock
 //!                                    else, or if the value is stale and not being loaded: lead
-//!       woken: landed?  the value    passed the lead?  lead    over?  board again
+//!       woken: landed?  the value    over?  board again
+//!              passed the lead?  a computation has put a value there by now?  it    else lead
 //! lead: run the loader; what it brings lands: weigh it, lock the shard, store it under the
 //!       key that lies in the flight's seat; hand copies to the calls that wait
 //! ```
@@ -122,7 +123,7 @@ impl<E> Clone for Sharing<E> {
 impl<E> Copy for Sharing<E> {}
 
 /// What a loading call that missed finds under the lock.
-enum Boarding<'a, K, V, F: Form, S> {
+pub(super) enum Boarding<'a, K, V, F: Form, S> {
     Sought(Sought<'a, K, V, F, S>),
     Waits(Waiting<'a, K, V, F, S>),
     Cycle,
@@ -144,6 +145,14 @@ impl<'a, V, E> How<'a, V, E> {
     pub(super) fn plain<K, F: Form, S>(_cache: &'a Cache<K, V, F, S>) -> Self {
         Self {
             sharing: Sharing::NO,
+            valid: None,
+        }
+    }
+
+    /// Each value is valid.
+    pub(super) fn sharing(sharing: Sharing<E>) -> Self {
+        Self {
+            sharing,
             valid: None,
         }
     }
@@ -250,7 +259,7 @@ where
 
     /// One look, with a key made before the lock for a flight to keep. It is dropped after
     /// the lock if there is no need of it.
-    fn board<Q>(
+    pub(super) fn board<Q>(
         &self,
         hashed: Hashed,
         key: &Q,
@@ -569,7 +578,7 @@ where
     /// Passes the lead on, or the failure to all. The answer is the stale value, if that is
     /// asked for and it is there still. That there is no such key is no failure: then what is
     /// there leaves.
-    fn fail<Q, E>(
+    pub(super) fn fail<Q, E>(
         mut self,
         key: &Q,
         error: E,
@@ -786,7 +795,7 @@ impl<K, V, F: Form, N> Drop for Lifted<'_, K, V, F, N> {
 }
 
 /// What came of a wait.
-enum Waited<'a, K, V, F: Form, S> {
+pub(super) enum Waited<'a, K, V, F: Form, S> {
     Sought(Sought<'a, K, V, F, S>),
     /// The leader failed, and shares that.
     Failed(Failure),
@@ -795,7 +804,7 @@ enum Waited<'a, K, V, F: Form, S> {
 }
 
 /// A place in the queue of a flight: left when dropped.
-struct Waiting<'a, K, V, F: Form, S> {
+pub(super) struct Waiting<'a, K, V, F: Form, S> {
     cache: &'a Cache<K, V, F, S>,
     hashed: Hashed,
     /// Until the wait has ended.

@@ -4,13 +4,16 @@
 //! for the same and can take it; and a value that is there, stale or not valid, leaves. Inside it
 //! travels as a failure that such loads share (`lead`).
 
+use super::Cache;
 use super::lead::{How, Sharing, Without};
 use super::load::Load;
+use super::refresh::LoadOrRefresh;
 use crate::error::LoadError;
 use crate::form::Form;
 use crate::key::ToKey;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::pin::Pin;
 use std::time::Duration;
 
 impl<'a, Q: ?Sized, K, V, F: Form, S> Load<'a, Q, K, V, F, S> {
@@ -151,6 +154,119 @@ where
 impl<Q: ?Sized, K, V, F: Form, S> fmt::Debug for OptionalLoad<'_, Q, K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("OptionalLoad").field(&self.0).finish()
+    }
+}
+
+impl<'a, Q: ?Sized, K, V, F: Form, S> LoadOrRefresh<'a, Q, K, V, F, S> {
+    /// A load or refresh whose source may say that there is no such key, or no more: by `Ok(None)`.
+    /// Then the stale value leaves, where the refresh runs, as by [`Load::optional`].
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder(Entries(100)).refresh_after(Duration::ZERO).build()?;
+    /// let cache = Arc::new(cache);
+    /// cache.insert("tea".to_string(), 310);
+    ///
+    /// let mut jobs = Vec::new();
+    /// let deleted = || Ok::<_, std::io::Error>(None);
+    /// let price = cache.load_or_refresh("tea").optional().with(deleted, |job| jobs.push(job));
+    /// assert_eq!(price.unwrap(), Some(310));
+    /// jobs.into_iter().for_each(|job| job());
+    /// assert_eq!(cache.get("tea"), None);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn optional(self) -> OptionalLoadOrRefresh<'a, Q, K, V, F, S> {
+        OptionalLoadOrRefresh(self)
+    }
+}
+
+/// A load of one key, or its refresh elsewhere, whose source may say that it is not there: made by
+/// [`LoadOrRefresh::optional`].
+///
+/// ```
+/// use brimful::Cache;
+/// use std::sync::Arc;
+///
+/// let cache = Arc::new(Cache::<String, u32>::new(100));
+/// let found = cache.load_or_refresh("x").optional().with(|| Ok::<_, ()>(None), |_refresh| unreachable!());
+/// assert_eq!(found, Ok(None));
+/// ```
+#[must_use = "nothing is loaded before `with` or `future` says how"]
+pub struct OptionalLoadOrRefresh<'a, Q: ?Sized, K, V, F: Form, S>(LoadOrRefresh<'a, Q, K, V, F, S>);
+
+impl<Q, K, V, F, S> OptionalLoadOrRefresh<'_, Q, K, V, F, S>
+where
+    Q: Hash + ToKey<K> + ?Sized,
+    K: Hash + Eq + Send + 'static,
+    V: Clone + Send + 'static,
+    F: Form,
+    S: BuildHasher,
+    Cache<K, V, F, S>: Send + Sync + 'static,
+{
+    /// As [`LoadOrRefresh::with`].
+    ///
+    /// # Errors
+    /// As [`LoadOrRefresh::with`].
+    ///
+    /// # Panics
+    /// As [`LoadOrRefresh::with`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let cache = Arc::new(brimful::Cache::<u32, u32>::new(100));
+    /// let load = || Ok::<_, ()>(Some(7));
+    /// assert_eq!(cache.load_or_refresh(&1).optional().with(load, |job| job()), Ok(Some(7)));
+    /// ```
+    pub fn with<E>(
+        self,
+        load: impl FnOnce() -> Result<Option<V>, E> + Send + 'static,
+        spawn: impl FnOnce(Box<dyn FnOnce() + Send>),
+    ) -> Result<Option<V>, LoadError<E>>
+    where
+        E: 'static,
+    {
+        optionally(self.0.with_shared(|| found(load()), spawn, Sharing::GONE))
+    }
+
+    /// As [`LoadOrRefresh::future`].
+    ///
+    /// # Errors
+    /// As [`LoadOrRefresh::future`].
+    ///
+    /// # Panics
+    /// As [`LoadOrRefresh::future`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// # pollster::block_on(async {
+    /// let cache = Arc::new(brimful::Cache::<u32, u32>::new(100));
+    /// let load = async { Ok::<_, ()>(Some(7)) };
+    /// assert_eq!(cache.load_or_refresh(&1).optional().future(load, drop).await, Ok(Some(7)));
+    /// # });
+    /// ```
+    pub fn future<E>(
+        self,
+        load: impl Future<Output = Result<Option<V>, E>> + Send + 'static,
+        spawn: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>),
+    ) -> impl Future<Output = Result<Option<V>, LoadError<E>>>
+    where
+        E: 'static,
+    {
+        self.0
+            .refreshing(load, found, spawn, optionally, Sharing::GONE)
+    }
+}
+
+impl<Q: ?Sized, K, V, F: Form, S> fmt::Debug for OptionalLoadOrRefresh<'_, Q, K, V, F, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OptionalLoadOrRefresh")
+            .field(&self.0)
+            .finish()
     }
 }
 

@@ -3,9 +3,7 @@
 use crate::world::flights::{Gate, Task, block_on, go};
 use crate::world::panics::{panic_of, stop};
 use crate::world::{ends, until};
-use brimful::{
-    Begun, Cache, Cause, Entries, Form, Lead, LoadError, ManualClock, RandomState, Weight,
-};
+use brimful::{Begun, Cache, Cause, Entries, Form, Lead, LoadError, ManualClock, RandomState};
 use std::convert::Infallible;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};

@@ -360,6 +360,73 @@ fn a_writer_in_between_is_not_overwritten_and_the_decision_is_asked_again() {
     }
 }
 
+/// `retain` goes from step to step: what takes off between two of them, and is met by a later one, is
+/// detached too. A computation, and the refresh of a stale value.
+#[test]
+fn a_walk_that_writes_is_not_overwritten_by_what_began_between_two_of_its_steps() {
+    for refreshes in [false, true] {
+        ends(move || {
+            let (left, hears) = std::sync::mpsc::sync_channel::<()>(0);
+            let (taken_off, goes_on) = std::sync::mpsc::sync_channel::<()>(0);
+            let goes_on = Mutex::new(goes_on);
+            let clock = ManualClock::new();
+            let cache = Cache::builder(Entries(10_000))
+                .shards(1)
+                .refresh_after(SECOND)
+                .clock(clock.clone())
+                .on_departure(move |gone: Departed<'_, u32, u64>| {
+                    if gone.cause == Cause::Removed {
+                        left.send(()).unwrap();
+                        goes_on.lock().unwrap().recv().unwrap();
+                    }
+                })
+                .build()
+                .unwrap();
+            cache.extend((0..2_000).map(|key| (key, 1)));
+            clock.advance(SECOND * 2);
+            let mut met = Vec::new();
+            cache.for_each(|&key, _| met.push(key));
+            let (first, last) = (met[0], *met.last().unwrap());
+            let (cache, walked) = (Arc::new(cache), Arc::new(AtomicU64::new(0)));
+            let (over, count) = (walked.clone(), Arc::new(AtomicU64::new(0)));
+            let asked = count.clone();
+            let other = go(&cache, move |cache| {
+                hears.recv().unwrap();
+                let go_on = || {
+                    if asked.fetch_add(1, SeqCst) == 0 {
+                        taken_off.send(()).unwrap();
+                        until(|| over.load(SeqCst) == 1);
+                    }
+                };
+                if refreshes {
+                    cache.get_or_insert_with(&last, || {
+                        go_on();
+                        100
+                    });
+                } else {
+                    let more = |found: Option<u64>| {
+                        go_on();
+                        ready(Next::Put(found.unwrap() + 100))
+                    };
+                    assert_eq!(
+                        block_on(cache.compute_async(&last, more)),
+                        Computed::Replaced(2)
+                    );
+                }
+            });
+            cache.retain(|&key, value| {
+                *value += 1;
+                key != first
+            });
+            walked.store(1, SeqCst);
+            other.join().unwrap();
+            let (left, times) = if refreshes { (2, 1) } else { (102, 2) };
+            assert_eq!((cache.peek(&last), count.load(SeqCst)), (Some(left), times));
+            cache.check();
+        });
+    }
+}
+
 /// What is kept was there when it was looked at: nobody is asked again.
 #[test]
 fn what_is_kept_is_left_alone_whatever_others_write() {
@@ -420,7 +487,7 @@ fn loads_of_a_missing_key_wait_for_the_decision() {
         assert!(loads.iter_mut().all(Task::waits));
         assert_eq!(cache.get(&1), None, "a read waits for nobody");
         decision.gate.open(next);
-        task.end();
+        assert!(!matches!(task.end(), Computed::Refused));
         for load in &mut loads {
             assert!(load.rang());
             assert_eq!(load.end(), loaded);

@@ -196,3 +196,57 @@ fn a_listener_that_panics_loses_nothing() {
     assert_eq!((waits.end(), cache.len()), (Ok(None), 0));
     cache.check();
 }
+
+/// Also where the refresh runs elsewhere: the stale value is served, and leaves when the job has run.
+#[test]
+fn a_refresh_elsewhere_may_find_that_there_is_no_such_key() {
+    let clock = ManualClock::new();
+    let cache = Cache::<u32, u64>::builder(Entries(10))
+        .refresh_after(SECOND)
+        .refresh_pause(SECOND * 60)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let cache = Arc::new(cache);
+    for by_task in [false, true] {
+        for (said, left) in [
+            (Ok(None), None),
+            (Err("no route"), Some(5)),
+            (Ok(Some(6)), Some(6)),
+        ] {
+            cache.insert(1, 5);
+            clock.advance(SECOND * 100);
+            let mut jobs: Vec<Box<dyn FnOnce()>> = Vec::new();
+            let found = if by_task {
+                let load = cache.load_or_refresh(&1).optional();
+                block_on(load.future(async move { said }, |task| {
+                    jobs.push(Box::new(move || block_on(task)));
+                }))
+            } else {
+                let load = cache.load_or_refresh(&1).optional();
+                load.with(move || said, |job| jobs.push(job))
+            };
+            assert_eq!(
+                (found, cache.peek(&1), jobs.len()),
+                (Ok(Some(5)), Some(5), 1)
+            );
+            jobs.into_iter().for_each(|job| job());
+            assert_eq!(cache.peek(&1), left);
+            cache.check();
+        }
+        // Of a missing key.
+        cache.clear();
+        let load = cache.load_or_refresh(&1).optional();
+        let found = match by_task {
+            true => block_on(load.future(async { Ok::<_, &str>(None) }, drop)),
+            false => load.with(|| Ok(None), drop),
+        };
+        assert_eq!((found, cache.len()), (Ok(None), 0));
+    }
+    let stats = cache.stats();
+    assert_eq!((stats.loads(), stats.load_failures()), (6, 2));
+    assert_eq!(
+        (stats.refreshes(), stats.departures(Cause::Removed)),
+        (2, 2)
+    );
+}

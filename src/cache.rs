@@ -27,8 +27,11 @@ mod compute;
 mod compute_async;
 mod entry;
 mod iter;
+mod survey;
 
 mod time;
+
+mod scope;
 
 mod gather;
 mod sweeper;
@@ -40,6 +43,7 @@ pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
 pub use optional::{OptionalLoad, OptionalLoadOrRefresh};
 pub use refresh::LoadOrRefresh;
+pub use scope::Scope;
 pub use sweeper::Sweeper;
 
 use crate::budget::{Budget, Reservation, Spare};
@@ -56,7 +60,7 @@ use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
 use crate::shard::{Part, Shard, Tally};
-use crate::stats::Snapshot;
+use crate::stats::{Origin, Snapshot};
 use crate::sync::cells::LOCKLESS;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
 use crate::table::Shelves;
@@ -163,6 +167,8 @@ pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     door: Door<K, V, F, S>,
     turns: Turns,
     bells: sweeper::Bells,
+    /// Of scopes, where entries may end with one.
+    register: Option<Box<scope::Register>>,
 }
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
@@ -196,6 +202,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             door,
             turns: Turns::default(),
             bells: sweeper::Bells::none(),
+            register: F::TRACKED.then(|| Box::new(scope::Register::new())),
         }
     }
 
@@ -447,10 +454,10 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     ) {
         let taken = self.empty(shard, now, cause, batches);
         if !F::TIMED {
-            return batches.discard_all(taken);
+            return batches.discard_all(taken.map(|(left, _)| left));
         }
         let mut tally = Tally::default();
-        batches.discard_all(taken.inspect(|left| tally.note(left)));
+        batches.discard_all(tally.noting(taken));
         shard.lock().recount(&tally, cause);
     }
 
@@ -461,7 +468,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         now: Moment,
         cause: Cause,
         batches: &mut Batches<'_, K, V>,
-    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F, S> {
+    ) -> impl Iterator<Item = (Departure<K, V>, Origin)> + use<K, V, F, S> {
         let budget = &self.door.budget;
         let mut locked = self.lock_in_time(shard, now);
         budget.give_spare(&shard.spare);
@@ -579,6 +586,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let mut stats = self.door.stats(shards, self.counted(), self.used());
         let (hits, misses) = self.shelves.lanes.counts();
         stats.add_lookups(hits, misses);
+        stats.scopes = self.scopes(stats.scoped());
         stats
     }
 
@@ -597,7 +605,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[track_caller]
     pub fn shard_stats(&self, shard: usize) -> Option<Snapshot> {
         self.may_be_called();
-        Some(self.shards.get(shard)?.lock().snapshot())
+        let mut stats = self.shards.get(shard)?.lock().snapshot();
+        stats.unit = self.door.unit;
+        Some(stats)
     }
 
     /// Proves every invariant of every room from scratch; O(entries).

@@ -6,6 +6,9 @@ use std::fmt;
 /// The most shards a cache can be asked for.
 pub(crate) const MOST_SHARDS: usize = 1 << 16;
 
+/// The most classes that a cache counts by.
+pub(crate) const MOST_CLASSES: usize = 256;
+
 /// A configuration that makes no sense.
 ///
 /// ```
@@ -26,6 +29,11 @@ pub enum BuildError {
     /// `shards` was given to a cache that has no locks, and so only one shard.
     ShardsWithoutLocks {
         /// The number asked for.
+        asked: usize,
+    },
+    /// `classes` was given no name, or more than 256.
+    Classes {
+        /// How many it was given.
         asked: usize,
     },
     /// `entry_limit` was given to a cache whose capacity already counts entries.
@@ -55,6 +63,10 @@ impl fmt::Display for BuildError {
             Self::ShardsWithoutLocks { asked } => write!(
                 f,
                 "shards({asked}): an unsync cache has no locks and always 1 shard; leave `shards` out"
+            ),
+            Self::Classes { asked } => write!(
+                f,
+                "classes: {asked} names; a cache counts by between 1 and {MOST_CLASSES} classes"
             ),
             Self::EntryLimitOnEntries { capacity, limit } => write!(
                 f,

@@ -77,18 +77,20 @@ mod unwind;
 pub use builder::Builder;
 pub use cache::{
     Begun, Cache, Drain, Entry, IntoIter, Iter, Keys, Lead, Load, LoadMany, LoadOrRefresh,
-    Modified, OptionalLoad, OptionalLoadOrRefresh, SharedLoad, Sweeper, Values,
+    Modified, OptionalLoad, OptionalLoadOrRefresh, Scope, SharedLoad, Sweeper, Values,
 };
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};
 pub use clock::{Clock, ManualClock};
 pub use error::{BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
-pub use form::{Aged, Expiring, Form, Timed, Weighed};
+pub use form::{Aged, Expiring, Form, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use key::ToKey;
-pub use stats::{Ages, Growth, Snapshot};
+pub use stats::{
+    Ages, Figure, Finding, Flow, Grown, Growth, Kind, Scopes, Share, Snapshot, Survey,
+};
 pub use unit::{Bytes, BytesBy, Entries, Unit, Units, Weight};
 
 /// The README's code runs as a doc test.

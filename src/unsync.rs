@@ -16,6 +16,7 @@
 
 // In the order in which the methods are shown; the blank lines keep them in it.
 mod read;
+mod survey;
 
 mod insert;
 
@@ -257,7 +258,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let taken = self
             .shard
             .empty(Cause::Cleared, &self.door.budget, batches.panics());
-        batches.discard_all(taken.inspect(|left| tally.note(left)));
+        batches.discard_all(tally.noting(taken));
         self.shard.recount(&tally, Cause::Cleared);
         batches.end();
     }

@@ -17,6 +17,7 @@ use crate::hash::Hashed;
 use crate::reentry::Mark;
 use crate::shard::{Computation, Means, Terms};
 use std::hash::{BuildHasher, Hash};
+use std::panic::Location;
 
 impl<K, V, F, S> Cache<K, V, F, S>
 where
@@ -83,7 +84,8 @@ where
         decide: impl FnOnce(Option<&mut V>) -> Next<V>,
     ) -> Computed<V> {
         let mut leaving = self.door.leave.open();
-        let mut computation = Computation::new(hashed.tag(), key);
+        let line = self.door.tracking.line(Location::caller());
+        let mut computation = Computation::new(hashed.tag(), key, line);
         {
             let (out, budget) = (leaving.outbox(), &self.door.budget);
             let (home, now) = (self.shard(hashed), self.now());
@@ -114,6 +116,7 @@ where
             let terms = Terms {
                 scale: &self.door.scale,
                 expiry: &self.door.expiry,
+                tracking: &self.door.tracking,
             };
             computation.run(&mut shard, found, decide, &terms, &mut means, out);
         }

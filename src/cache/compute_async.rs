@@ -31,8 +31,10 @@ use crate::leave::outbox::Outbox;
 use crate::policy::Slot;
 use crate::reentry::Mark;
 use crate::shard::{Inserted, Offer, Shard};
+use crate::stats::Line;
 use crate::unwind::Panics;
 use std::hash::{BuildHasher, Hash};
+use std::panic::Location;
 use std::pin::pin;
 
 impl<K, V, F, S> Cache<K, V, F, S>
@@ -87,6 +89,7 @@ where
     /// ```
     #[doc(alias = "and_compute_with")]
     #[doc(alias = "and_upsert_with")]
+    #[track_caller]
     pub fn compute_async<Q, Fut>(
         &self,
         key: &Q,
@@ -97,6 +100,7 @@ where
         V: Clone,
         Fut: Future<Output = Next<V>>,
     {
+        let line = self.door.tracking.line(Location::caller());
         async move {
             let hashed = self.hash(key);
             // Declared before the lead, so dropped after it is passed on.
@@ -109,7 +113,7 @@ where
                 deciding.set(Some(chain.run(|| decide(found))));
                 let next = chain.finish(deciding.as_mut()).await;
                 let next = after_emptying(deciding.as_mut(), next);
-                if let Some(computed) = self.settle(leading, key, was_there, next) {
+                if let Some(computed) = self.settle(leading, key, was_there, next, line) {
                     return computed;
                 }
             }
@@ -148,6 +152,7 @@ where
         key: &Q,
         was_there: bool,
         next: Next<V>,
+        line: Option<Line>,
     ) -> Option<Computed<V>>
     where
         Q: ToKey<K> + ?Sized,
@@ -164,7 +169,7 @@ where
         let (settled, offer) = chain.run(|| match value {
             Some(value) => {
                 let mut offer = self.door.offer(seen.leading.hashed(), key.to_key(), value);
-                offer.lands = true;
+                (offer.lands, offer.line) = (true, line);
                 let placed = self.put_if_seen(&seen, &mut offer, leaving.outbox());
                 (placed.map(Some), offer.pair)
             }

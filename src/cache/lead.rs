@@ -40,7 +40,7 @@ use crate::leave::outbox::Outbox;
 use crate::policy::{Slot, Tag};
 use crate::reentry::{self, Mark};
 use crate::shard::{Inserted, Offer, Shard};
-use crate::stats::Loads;
+use crate::stats::{Loads, Origin};
 use crate::sync::{self, Arc, Mutex};
 use crate::unwind::{Panics, after_dropping};
 use hashbrown::Equivalent;
@@ -711,16 +711,19 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
                 pair: None,
                 only_if_absent: false,
                 lands: true,
+                origin: Origin::default(),
+                line: None,
             },
             value: Some(value),
             was_lifted: false,
             key: Some(key),
         };
-        if F::WEIGHED || cache.door.expiry.rule.is_some() {
+        if F::WEIGHED || F::TRACKED || cache.door.expiry.rule.is_some() {
             landing.bring_key();
         }
         if let Some((key, value)) = &landing.offer.pair {
             landing.offer.weight = cache.door.weigh(key, value);
+            landing.offer.origin.class = cache.door.tracking.class(key, value);
             if let Some(life) = cache.door.expiry.life_by_rule(key, value) {
                 landing.offer.life = life;
                 landing.offer.keeps_life = false;

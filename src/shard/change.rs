@@ -191,6 +191,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
             });
         if fits && before != after {
             self.counts.reweighed(before, after);
+            let origin = self.origin_at(slot);
+            if let Some(flows) = self.flows() {
+                flows.reweighed(origin, before, after);
+            }
             self.reordered(slot, before, after);
         }
         fits

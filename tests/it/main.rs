@@ -45,6 +45,10 @@ mod reentry;
 #[cfg(not(brimful_full))]
 mod refresh;
 #[cfg(not(brimful_full))]
+mod scope;
+#[cfg(not(brimful_full))]
+mod survey;
+#[cfg(not(brimful_full))]
 mod sweeper;
 #[cfg(not(brimful_full))]
 mod traits;

@@ -10,7 +10,7 @@ use super::lead::{Leading, Sharing, Sought, wait_here};
 use super::load::Load;
 use crate::clock::Reading;
 use crate::error::LoadError;
-use crate::flight::chain::Held;
+use crate::flight::chain::Guarded;
 use crate::form::Form;
 use crate::key::ToKey;
 use std::convert::Infallible;
@@ -128,7 +128,7 @@ where
         let begun = wait_here(self.begin_async(), most);
         let mut begun = begun.unwrap_or(Err(LoadError::TimedOut))?;
         if let Begun::Lead(lead) = &mut begun {
-            lead.held = Some(lead.leading.chain().hold());
+            lead.guarded = Some(lead.leading.chain().guard());
         }
         Ok(begun)
     }
@@ -194,17 +194,17 @@ pub struct Lead<'a, K, V, F: Form, S> {
     key: K,
     began: Reading,
     /// By the thread that began it, which is told of cycles.
-    held: Option<Held>,
+    guarded: Option<Guarded>,
 }
 
 impl<'a, K, V, F: Form, S> Lead<'a, K, V, F, S> {
-    fn new(mut leading: Leading<'a, K, V, F, S>, key: K, held: Option<Held>) -> Self {
+    fn new(mut leading: Leading<'a, K, V, F, S>, key: K, guarded: Option<Guarded>) -> Self {
         leading.failed();
         Self {
             began: leading.begins(),
             leading,
             key,
-            held,
+            guarded,
         }
     }
 
@@ -253,7 +253,7 @@ where
             leading,
             key,
             began,
-            held: _held,
+            guarded: _guarded,
         } = self;
         leading.land(|| key, value, Some(began))
     }

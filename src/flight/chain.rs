@@ -98,12 +98,12 @@ pub(crate) fn enter_led() -> Option<Inside> {
 
 /// A load that a thread leads by a guard, until dropped, in whatever thread.
 #[must_use = "the thread leads the load until this is dropped"]
-pub(crate) struct Held {
+pub(crate) struct Guarded {
     leads: Leads,
     load: u64,
 }
 
-impl Drop for Held {
+impl Drop for Guarded {
     fn drop(&mut self) {
         let mut leads = self.leads.lock();
         if let Some(place) = leads.iter().position(|&load| load == self.load) {
@@ -114,12 +114,12 @@ impl Drop for Held {
 
 impl Chain {
     /// This thread leads the load by a guard from now on: if it waits, so does the load.
-    pub(crate) fn hold(&self) -> Held {
+    pub(crate) fn guard(&self) -> Guarded {
         let leads = leads().unwrap_or_else(|| Arc::new(Mutex::new(Vec::new())));
         leads.lock().push(self.load);
         // A thread on its way out keeps no guards.
         let _ = LEADS.try_with(|kept| kept.set(Some(leads.clone())));
-        Held {
+        Guarded {
             leads,
             load: self.load,
         }

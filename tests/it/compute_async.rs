@@ -778,3 +778,47 @@ fn never_over_the_capacity_under_fire() {
         cache.check();
     });
 }
+
+/// What it puts comes from the line that made the call, and is of a class like any other.
+#[test]
+fn what_is_put_knows_where_it_comes_from() {
+    let cache = Cache::<u32, u64>::builder(Entries(10))
+        .classes(["even", "odd"], |key: &u32, _| *key as usize % 2)
+        .record_callers()
+        .build()
+        .unwrap();
+    let line = line!() + 1;
+    let put = cache.compute_async(&1, one_more);
+    assert_eq!(block_on(put), Computed::Inserted);
+    let stats = cache.stats();
+    let callers: Vec<_> = stats.callers().collect();
+    assert_eq!((callers[0].0.file(), callers[0].0.line()), (file!(), line));
+    assert_eq!((callers.len(), callers[0].1.entries()), (1, 1));
+    let classes: Vec<_> = stats.classes().map(|class| class.1.entries()).collect();
+    assert_eq!(classes, [0, 1]);
+    cache.check();
+}
+
+/// As a load: it panics where a lock is held, and those who wait go on.
+#[test]
+fn one_that_is_polled_or_dropped_under_a_lock_is_refused_and_strands_nobody() {
+    let cache = Cache::<u32, u64>::new(10);
+    cache.insert(2, 2);
+    let refusal = "under a cache's lock";
+    let polled = panic_of(|| {
+        cache.view(&2, |_, _| block_on(cache.compute_async(&1, one_more)));
+    });
+    assert!(polled.contains(refusal), "{polled}");
+    let decision = Decision::new();
+    let mut leads = decision.task(&cache);
+    assert!(leads.waits());
+    let mut waits = Task::new(cache.compute_async(&1, one_more));
+    assert!(waits.waits());
+    let dropped = panic_of(|| {
+        cache.view(&2, |_, _| leads.cancel());
+    });
+    assert!(dropped.contains(refusal), "{dropped}");
+    assert!(waits.rang() && waits.waits());
+    assert_eq!(waits.end(), Computed::Inserted);
+    cache.check();
+}

@@ -11,10 +11,11 @@ use crate::error::{BuildError, MOST_CLASSES, MOST_SHARDS};
 use crate::expiry::Told;
 use crate::form::{Form, Weighed};
 use crate::hash::RandomState;
+use crate::held::{Held, Holding};
 use crate::leave::Leave;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
-use crate::stats::Tracks;
+use crate::stats::{Ledger, Tracks};
 use crate::sync::{Arc, BARE};
 use crate::unit::{Bytes, Entries, Weight};
 use crate::unsync;
@@ -50,9 +51,14 @@ pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     told: Told<K, V>,
     tracking: Tracks<K, V>,
     name: Option<Arc<str>>,
+    /// Opens a ledger of values that are held elsewhere, with the cache's clock.
+    ledger: Option<OpenLedger<V>>,
     hasher: S,
     form: PhantomData<fn() -> F>,
 }
+
+/// Opens a ledger, by a clock.
+type OpenLedger<V> = fn(Source) -> Box<dyn Ledger<V>>;
 
 impl<K, V, F: Form> Builder<K, V, F> {
     pub(crate) fn new(capacity: impl Capacity<K, V, Form = F>) -> Self {
@@ -65,6 +71,7 @@ impl<K, V, F: Form> Builder<K, V, F> {
             told: Told::nothing(),
             tracking: Tracks::nothing(),
             name: None,
+            ledger: None,
             hasher: RandomState::default(),
             form: PhantomData,
         }
@@ -100,6 +107,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             told: self.told,
             tracking: self.tracking,
             name: self.name,
+            ledger: self.ledger,
             hasher: self.hasher,
             form: PhantomData,
         }
@@ -127,6 +135,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             told: self.told,
             tracking: self.tracking,
             name: self.name,
+            ledger: self.ledger,
             hasher,
             form: self.form,
         }
@@ -683,7 +692,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.told.clock = Some(Source::Given(Box::new(clock)));
+        self.told.clock = Some(Source::Given(Arc::new(clock)));
         self
     }
 
@@ -756,14 +765,16 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     fn door(self, budget: impl FnOnce(u64, Option<u64>) -> Budget) -> Door<K, V, F, S> {
         let overhead = self.limits.overhead::<F>();
         let unit = self.limits.unit();
+        let expiry = self.told.expiry();
+        let ledger = self.ledger.map(|open| open(expiry.source.clone()));
         Door {
             budget: budget(
                 self.limits.amount,
                 self.entry_limit.map(|limit| limit as u64),
             ),
             scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
-            expiry: self.told.expiry(),
-            leave: Leave::new(self.listener, self.discard),
+            expiry,
+            leave: Leave::new(self.listener, self.discard, ledger),
             tracking: self.tracking,
             name: self.name,
             unit,
@@ -947,6 +958,35 @@ impl<K, V> unsync::Cache<K, V, Weighed> {
 
 fn built<T>(cache: Result<T, BuildError>) -> T {
     cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
+}
+
+impl<K, T, F: Form, S> Builder<K, Held<T>, F, S>
+where
+    T: Send + Sync + 'static,
+{
+    /// Keeps a ledger of values that have left the cache and are held elsewhere: until its
+    /// last holder drops one, [`stats().lingering()`](crate::Snapshot::lingering) counts it, and
+    /// [`Cache::lingering`] lists it. Memory that no bound sees, made visible.
+    ///
+    /// Each departure then looks at one count; a value that is held elsewhere takes the lock of the
+    /// ledger, when it leaves and when it is dropped.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Held};
+    ///
+    /// let pages: Cache<u32, Held<String>> = Cache::builder(Entries(1)).lingering().build()?;
+    /// pages.insert(1, Held::new("one".to_string()));
+    /// let reader = pages.get(&1);
+    /// pages.insert(2, Held::new("two".to_string()));
+    /// let [lingerer] = &pages.lingering(10)[..] else { unreachable!() };
+    /// assert_eq!((lingerer.holders, lingerer.weight), (1, 1));
+    /// # drop(reader);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(mut self) -> Self {
+        self.ledger = Some(|source| Box::new(Holding::new(source)));
+        self
+    }
 }
 
 impl<K, V, F: Form, S> fmt::Debug for Builder<K, V, F, S> {

@@ -52,6 +52,7 @@ use crate::clock::{Glance, Moment};
 use crate::door::Door;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
+use crate::held::Held;
 use crate::lanes::Lanes;
 use crate::leave::Batches;
 use crate::leave::outbox::{Departure, Outbox};
@@ -60,7 +61,7 @@ use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
 use crate::shard::{Part, Shard, Tally};
-use crate::stats::{Origin, Snapshot};
+use crate::stats::{Lingerer, Origin, Snapshot};
 use crate::sync::cells::LOCKLESS;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
 use crate::table::Shelves;
@@ -731,6 +732,28 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         self.hash(key).shard(self.shards.len())
+    }
+}
+
+impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
+    /// The values that were let go and are still held elsewhere, those that were let go first
+    /// first, at most so many of them: where the builder was told to keep
+    /// [a ledger](crate::Builder::lingering), else none. O(`most`), under the ledger's lock.
+    ///
+    /// ```
+    /// use brimful::{Cause, Entries, Held};
+    ///
+    /// let cache = brimful::Cache::builder(Entries(10)).lingering().build()?;
+    /// cache.insert("a", Held::new(1));
+    /// let kept = cache.get("a");
+    /// cache.remove("a");
+    /// assert_eq!(cache.lingering(10)[0].cause, Cause::Removed);
+    /// # drop(kept);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(&self, most: usize) -> Vec<Lingerer> {
+        let ledger = self.door.leave.ledger();
+        ledger.map_or(Vec::new(), |ledger| ledger.oldest(most))
     }
 }
 

@@ -58,6 +58,7 @@ mod flight;
 mod form;
 pub mod guide;
 mod hash;
+mod held;
 mod key;
 mod lanes;
 mod leave;
@@ -87,9 +88,11 @@ pub use expiry::Swept;
 pub use form::{Aged, Expiring, Form, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
+pub use held::Held;
 pub use key::ToKey;
 pub use stats::{
-    Ages, Figure, Finding, Flow, Grown, Growth, Kind, Scopes, Share, Snapshot, Survey,
+    Ages, Figure, Finding, Flow, Grown, Growth, Kind, Lingerer, Lingering, Scopes, Share, Snapshot,
+    Survey,
 };
 pub use unit::{Bytes, BytesBy, Entries, Unit, Units, Weight};
 

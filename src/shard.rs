@@ -375,9 +375,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Room {
         let (key, value, extra) = entry.into_parts();
-        let room = self.discharge(extra.weight(), extra.origin(), cause);
+        let weight = extra.weight();
+        let room = self.discharge(weight, extra.origin(), cause);
         self.forget_item(&extra, times);
-        out.put(key, value, cause, times);
+        out.put(key, value, weight, cause, times);
         room
     }
 

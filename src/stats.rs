@@ -11,12 +11,15 @@
 mod figure;
 mod findings;
 mod growth;
+mod ledger;
 mod origin;
 mod survey;
 
 pub use figure::{Figure, Kind};
 pub use findings::Finding;
 pub use growth::Growth;
+pub(crate) use ledger::Ledger;
+pub use ledger::{Lingerer, Lingering};
 pub use origin::Flow;
 pub(crate) use origin::{Flows, Line, Origin, Sources, Tracks};
 pub use survey::{Grown, Share, Survey};
@@ -242,6 +245,7 @@ pub struct Snapshot {
     /// By origin, where entries have one.
     pub(crate) sources: Option<Box<Sources>>,
     pub(crate) scopes: Option<Scopes>,
+    pub(crate) lingering: Option<Lingering>,
     pub(crate) name: Option<Arc<str>>,
     /// What the capacity counts.
     pub(crate) unit: &'static str,
@@ -783,6 +787,24 @@ impl Snapshot {
         self.scopes
     }
 
+    /// What was let go and is still held elsewhere: where the builder was told to keep
+    /// [a ledger](crate::Builder::lingering). In the statistics of the whole cache.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Held};
+    ///
+    /// let cache = Cache::builder(Entries(10)).lingering().build()?;
+    /// cache.insert("a", Held::new(1));
+    /// let kept = cache.get("a");
+    /// cache.clear();
+    /// assert_eq!(cache.stats().lingering().unwrap().values, 1);
+    /// # drop(kept);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(&self) -> Option<Lingering> {
+        self.lingering
+    }
+
     /// Panics of the listener, and of what [`on_discard`](crate::Builder::on_discard) calls, each of which
     /// was also passed on to its caller unless that one was already unwinding.
     ///
@@ -871,8 +893,14 @@ impl Snapshot {
             ("open scopes", Level, scopes.open),
             ("scoped entries", Level, scopes.entries),
         ];
+        let lingering = self.lingering.unwrap_or_default();
+        let lingering = [
+            ("lingering values", Level, lingering.values),
+            ("lingering weight", Level, lingering.weight),
+        ];
         let left = Cause::ALL.map(|cause| (cause.name(), Counter, self.departures(cause)));
-        let all = resident.into_iter().chain(left).chain(flow).chain(scopes);
+        let held = scopes.into_iter().chain(lingering);
+        let all = resident.into_iter().chain(left).chain(flow).chain(held);
         all.map(|(name, kind, value)| Figure { name, kind, value })
     }
 
@@ -935,6 +963,12 @@ impl<'a> Sum<&'a Snapshot> for Snapshot {
                 scopes.open += more.open;
                 scopes.entries += more.entries;
                 scopes.oldest = scopes.oldest.max(more.oldest);
+            }
+            if let Some(more) = snapshot.lingering {
+                let lingering = sum.lingering.get_or_insert_default();
+                lingering.values += more.values;
+                lingering.weight = lingering.weight.saturating_add(more.weight);
+                lingering.oldest = lingering.oldest.max(more.oldest);
             }
             sum.taken = sum.taken.max(snapshot.taken);
             sum.unit = match sum.unit {

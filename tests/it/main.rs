@@ -28,6 +28,8 @@ mod faults;
 #[cfg(not(brimful_full))]
 mod floorplan;
 #[cfg(not(brimful_full))]
+mod held;
+#[cfg(not(brimful_full))]
 mod load;
 #[cfg(not(brimful_full))]
 mod load_cost;

@@ -51,7 +51,7 @@ where
     /// Readers find the older value meanwhile, and calls that would load the key because it is not
     /// there wait. A load in flight is waited for.
     ///
-    /// What is decided is carried out only if it is still about what is there. If another call has
+    /// A value is put or taken out only if that was decided about what is there. If another call has
     /// written the key meanwhile (`insert`, `update`, `remove`, `compute`, `retain`, `clear`: all that
     /// keeps a [load](Cache::get_or_insert_with) from being stored), or the value was evicted or has
     /// expired, `decide` is *asked again*, about what is there then: so no change is lost, neither this
@@ -60,7 +60,7 @@ where
     ///
     /// A value that stays is left alone: it was a clone that `decide` had. One that is put begins
     /// a life, as one that is [inserted](Cache::insert), and is refused as such. Each look-up
-    /// counts as one, a hit or a miss.
+    /// counts as one, a hit or a miss; a key is made for each, and one more for a value that is put.
     ///
     /// Nothing happens before the first poll. If the future is dropped, or `decide` panics, nothing has
     /// changed, and the next that waits goes on. A future that has begun must be polled when woken, or

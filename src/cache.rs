@@ -15,13 +15,16 @@ mod read;
 
 mod insert;
 
+mod begin;
 mod lead;
 mod load;
 mod many;
+mod optional;
 mod refresh;
 
 mod change;
 mod compute;
+mod compute_async;
 mod entry;
 mod iter;
 mod survey;
@@ -33,10 +36,12 @@ mod scope;
 mod gather;
 mod sweeper;
 
+pub use begin::{Begun, Lead};
 pub use entry::{Entry, Modified};
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
 pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
+pub use optional::{OptionalLoad, OptionalLoadOrRefresh};
 pub use refresh::LoadOrRefresh;
 pub use scope::Scope;
 pub use sweeper::Sweeper;

@@ -29,7 +29,8 @@
 //! - [`policy`]: which entry is evicted first; [`policy::Duel`] unless you choose otherwise.
 //! - [`Builder::time_to_live`], [`Builder::time_to_idle`], [`Cache::insert_with_ttl`]:
 //!   entries that expire; [`Clock`]: the time they expire by.
-//! - [`Cache::compute`]: one closure that sees what is there, and decides what is to be.
+//! - [`Cache::compute`]: one closure that sees what is there, and decides what is to be;
+//!   [`Cache::compute_async`]: a future that does.
 //! - [`Cause`] and [`Builder::listener`]: what removed an entry, and when;
 //!   [`Builder::on_discard`]: what is dropped else, by value.
 //! - [`Cache::stats`]: hits, misses and departures, always on; two
@@ -76,8 +77,8 @@ mod unwind;
 
 pub use builder::Builder;
 pub use cache::{
-    Cache, Drain, Entry, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh, Modified, Scope,
-    SharedLoad, Sweeper, Values,
+    Begun, Cache, Drain, Entry, IntoIter, Iter, Keys, Lead, Load, LoadMany, LoadOrRefresh,
+    Modified, OptionalLoad, OptionalLoadOrRefresh, Scope, SharedLoad, Sweeper, Values,
 };
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};

@@ -525,8 +525,8 @@ impl Snapshot {
         self.weight_out
     }
 
-    /// Loaders that ended with a value, whether it was stored or not: of
-    /// `get_or_insert_with` and its relatives. A loader of many keys counts once.
+    /// Loaders that ended with a value, whether it was stored or not, or found that there is
+    /// [no such key](crate::Load::optional): of `get_or_insert_with` and its relatives. A loader of many keys counts once.
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
@@ -584,7 +584,7 @@ impl Snapshot {
         self.loaded.failed
     }
 
-    /// How often a call waited for another call's load of the same key.
+    /// How often a call waited for another call's load, or computation by a future, of the same key.
     ///
     /// ```
     /// let cache = brimful::Cache::<u32, u32>::new(100);

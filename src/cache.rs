@@ -27,6 +27,8 @@ mod iter;
 
 mod time;
 
+mod explain;
+
 mod scope;
 
 mod gather;

@@ -65,7 +65,9 @@ mod greedy;
 mod history;
 mod lru;
 mod mark;
+mod place;
 mod queue;
+mod rehearsal;
 mod ring;
 mod s3fifo;
 mod segments;
@@ -82,6 +84,8 @@ pub use fifo::Fifo;
 pub use greedy::{Gdsf, Greedy, GreedyMeta, Lfu};
 pub use lru::Lru;
 pub use mark::Mark;
+pub use place::Place;
+pub use rehearsal::rehearse;
 pub(crate) use ring::MOST_LIVE;
 pub use s3fifo::S3Fifo;
 pub use sieve::Sieve;
@@ -233,6 +237,29 @@ pub trait Policy: Sized {
     /// moment ago, for the statistics; `false` if the policy keeps no ghosts.
     #[inline]
     fn hit_a_ghost(&self) -> bool {
+        false
+    }
+
+    /// Where the entry in `slot` stands in the order, for [`explain`](crate::Cache::explain): O(1)
+    /// expected, and nothing changes. By default `None`: the policy does not tell.
+    #[inline]
+    fn place(&self, _slot: Slot, _residents: &impl Residents<Self::Meta>) -> Option<Place> {
+        None
+    }
+
+    /// The entries in the order in which [`victim`](Policy::victim) would name them if nothing were
+    /// hit or written meanwhile, for [`coldest`](crate::Cache::coldest): lazily, and nothing
+    /// changes. A policy that can be cloned answers by [`rehearse`]. By default `None`: the
+    /// policy does not tell.
+    #[inline]
+    fn order(&self, _residents: &impl Residents<Self::Meta>) -> Option<impl Iterator<Item = Slot>> {
+        None::<std::iter::Empty<Slot>>
+    }
+
+    /// Whether a key of this tag, of which there is no entry, was evicted a moment ago, for
+    /// [`explain`](crate::Cache::explain): O(1). By default `false`: the policy keeps no ghosts.
+    #[inline]
+    fn remembers(&self, _tag: Tag) -> bool {
         false
     }
 

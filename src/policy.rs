@@ -24,7 +24,8 @@
 //!
 //! The trait is stable: methods may be added to it, with a default. Here is a
 //! policy that evicts at random; the example `own_policy` has one that looks at
-//! weights.
+//! weights. One that can be cloned tells in which order entries leave by three lines more,
+//! [`Policy::order`].
 //!
 //! ```
 //! use brimful::policy::{Policy, Residents, Slot, Tag, Touch};

@@ -457,9 +457,22 @@ impl Rig {
     }
 
     pub(crate) fn evict(&mut self) {
+        let foretold = self.next_of_one_shard();
         let got = self.once(|door| door.evict());
+        if let Some(id) = foretold {
+            assert_eq!(got.map(|seen| seen.0), Some(id), "the coldest");
+        }
         let expected = self.hear().evict_next();
         assert_eq!(got, expected.map(|item| (item.id, item.stamp, item.value)));
+    }
+
+    /// The coldest, where there is one shard and no time by which another leaves first.
+    fn next_of_one_shard(&self) -> Option<u32> {
+        let mut line = Vec::new();
+        if self.config.shards.unwrap_or(1) == 1 && self.config.lives.is_none() {
+            self.door.coldest(&mut |key| line.push(key.id.0));
+        }
+        line.first().copied()
     }
 
     pub(crate) fn extend(&mut self, key: u16, n: u16, m: u16) {

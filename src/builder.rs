@@ -11,11 +11,12 @@ use crate::error::{BuildError, MOST_CLASSES, MOST_SHARDS};
 use crate::expiry::Told;
 use crate::form::{Form, Weighed};
 use crate::hash::RandomState;
+use crate::held::{Held, Holding};
 use crate::leave::Leave;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
-use crate::stats::Tracks;
-use crate::sync::BARE;
+use crate::stats::{Ledger, Tracks};
+use crate::sync::{Arc, BARE};
 use crate::unit::{Bytes, Entries, Weight};
 use crate::unsync;
 use std::fmt;
@@ -49,9 +50,15 @@ pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     discard: Option<Discard<K, V>>,
     told: Told<K, V>,
     tracking: Tracks<K, V>,
+    name: Option<Arc<str>>,
+    /// Opens a ledger of values that are held elsewhere, with the cache's clock.
+    ledger: Option<OpenLedger<V>>,
     hasher: S,
     form: PhantomData<fn() -> F>,
 }
+
+/// Opens a ledger, by a clock.
+type OpenLedger<V> = fn(Source) -> Box<dyn Ledger<V>>;
 
 impl<K, V, F: Form> Builder<K, V, F> {
     pub(crate) fn new(capacity: impl Capacity<K, V, Form = F>) -> Self {
@@ -63,6 +70,8 @@ impl<K, V, F: Form> Builder<K, V, F> {
             discard: None,
             told: Told::nothing(),
             tracking: Tracks::nothing(),
+            name: None,
+            ledger: None,
             hasher: RandomState::default(),
             form: PhantomData,
         }
@@ -97,6 +106,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             discard: self.discard,
             told: self.told,
             tracking: self.tracking,
+            name: self.name,
+            ledger: self.ledger,
             hasher: self.hasher,
             form: PhantomData,
         }
@@ -123,6 +134,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             discard: self.discard,
             told: self.told,
             tracking: self.tracking,
+            name: self.name,
+            ledger: self.ledger,
             hasher,
             form: self.form,
         }
@@ -312,6 +325,20 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     #[doc(alias = "max_entries")]
     pub fn entry_limit(mut self, entries: usize) -> Self {
         self.entry_limit = Some(entries);
+        self
+    }
+
+    /// Names the cache: its statistics and what is printed of it say so.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let pages = Cache::<String, String>::builder(Entries(100)).named("pages").build()?;
+    /// assert!(pages.stats().to_string().starts_with("pages: 0 of 100 entries"));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -665,7 +692,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.told.clock = Some(Source::Given(Box::new(clock)));
+        self.told.clock = Some(Source::Given(Arc::new(clock)));
         self
     }
 
@@ -737,15 +764,20 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// What the cache has at its door, with its budget.
     fn door(self, budget: impl FnOnce(u64, Option<u64>) -> Budget) -> Door<K, V, F, S> {
         let overhead = self.limits.overhead::<F>();
+        let unit = self.limits.unit();
+        let expiry = self.told.expiry();
+        let ledger = self.ledger.map(|open| open(expiry.source.clone()));
         Door {
             budget: budget(
                 self.limits.amount,
                 self.entry_limit.map(|limit| limit as u64),
             ),
             scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
-            expiry: self.told.expiry(),
-            leave: Leave::new(self.listener, self.discard),
+            expiry,
+            leave: Leave::new(self.listener, self.discard, ledger),
             tracking: self.tracking,
+            name: self.name,
+            unit,
             entry_limit: self.entry_limit,
             hasher: self.hasher,
             form: PhantomData,
@@ -928,9 +960,39 @@ fn built<T>(cache: Result<T, BuildError>) -> T {
     cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
 }
 
+impl<K, T, F: Form, S> Builder<K, Held<T>, F, S>
+where
+    T: Send + Sync + 'static,
+{
+    /// Keeps a ledger of values that have left the cache and are held elsewhere: until its
+    /// last holder drops one, [`stats().lingering()`](crate::Snapshot::lingering) counts it, and
+    /// [`Cache::lingering`] lists it. Memory that no bound sees, made visible.
+    ///
+    /// Each departure then looks at one count; a value that is held elsewhere takes the lock of the
+    /// ledger, when it leaves and when it is dropped.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Held};
+    ///
+    /// let pages: Cache<u32, Held<String>> = Cache::builder(Entries(1)).lingering().build()?;
+    /// pages.insert(1, Held::new("one".to_string()));
+    /// let reader = pages.get(&1);
+    /// pages.insert(2, Held::new("two".to_string()));
+    /// let [lingerer] = &pages.lingering(10)[..] else { unreachable!() };
+    /// assert_eq!((lingerer.holders, lingerer.weight), (1, 1));
+    /// # drop(reader);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(mut self) -> Self {
+        self.ledger = Some(|source| Box::new(Holding::new(source)));
+        self
+    }
+}
+
 impl<K, V, F: Form, S> fmt::Debug for Builder<K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
+            .field("name", &self.name)
             .field("capacity", &self.limits)
             .field("entry_limit", &self.entry_limit)
             .field("shards", &self.shards)

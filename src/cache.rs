@@ -24,6 +24,7 @@ mod change;
 mod compute;
 mod entry;
 mod iter;
+mod survey;
 
 mod time;
 
@@ -48,6 +49,7 @@ use crate::clock::{Glance, Moment};
 use crate::door::Door;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
+use crate::held::Held;
 use crate::lanes::Lanes;
 use crate::leave::Batches;
 use crate::leave::outbox::{Departure, Outbox};
@@ -56,7 +58,7 @@ use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
 use crate::shard::{Part, Shard, Tally};
-use crate::stats::{Origin, Snapshot};
+use crate::stats::{Lingerer, Origin, Snapshot};
 use crate::sync::cells::LOCKLESS;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
 use crate::table::Shelves;
@@ -601,7 +603,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[track_caller]
     pub fn shard_stats(&self, shard: usize) -> Option<Snapshot> {
         self.may_be_called();
-        Some(self.shards.get(shard)?.lock().snapshot())
+        let mut stats = self.shards.get(shard)?.lock().snapshot();
+        stats.unit = self.door.unit;
+        Some(stats)
     }
 
     /// Proves every invariant of every room from scratch; O(entries).
@@ -725,6 +729,28 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         self.hash(key).shard(self.shards.len())
+    }
+}
+
+impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
+    /// The values that were let go and are still held elsewhere, those that were let go first
+    /// first, at most so many of them: where the builder was told to keep
+    /// [a ledger](crate::Builder::lingering), else none. O(`most`), under the ledger's lock.
+    ///
+    /// ```
+    /// use brimful::{Cause, Entries, Held};
+    ///
+    /// let cache = brimful::Cache::builder(Entries(10)).lingering().build()?;
+    /// cache.insert("a", Held::new(1));
+    /// let kept = cache.get("a");
+    /// cache.remove("a");
+    /// assert_eq!(cache.lingering(10)[0].cause, Cause::Removed);
+    /// # drop(kept);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(&self, most: usize) -> Vec<Lingerer> {
+        let ledger = self.door.leave.ledger();
+        ledger.map_or(Vec::new(), |ledger| ledger.oldest(most))
     }
 }
 

@@ -23,9 +23,11 @@ use crate::expiry::Expiry;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{Leave, Leaving};
+use crate::policy::Policy;
 use crate::room::{Room, Scale};
 use crate::shard::{Inserted, Offer, Shard};
 use crate::stats::{Origin, Snapshot, Tracks};
+use crate::sync::Arc;
 use crate::unit::Unit;
 use crate::unwind::Panics;
 use std::fmt::{DebugStruct, Formatter};
@@ -41,6 +43,9 @@ pub(crate) struct Door<K, V, F, S> {
     pub(crate) expiry: Expiry<K, V>,
     pub(crate) leave: Leave<K, V>,
     pub(crate) tracking: Tracks<K, V>,
+    pub(crate) name: Option<Arc<str>>,
+    /// What the capacity counts.
+    pub(crate) unit: &'static str,
     pub(crate) entry_limit: Option<usize>,
     pub(crate) form: PhantomData<fn() -> F>,
 }
@@ -224,12 +229,24 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         len: Option<u64>,
         weight: u64,
     ) -> Snapshot {
+        // The clock may be the user's: it is read before a lock is taken.
         let mut sum = Snapshot::default();
-        shards.for_each(|shard| sum.add(&shard));
+        sum.taken = Some(self.expiry.now());
+        sum.name = self.name.clone();
+        sum.unit = self.unit;
+        sum.remembers = F::Policy::GHOSTS;
+        sum.goes_stale = self.expiry.refreshes();
+        let mut by_shard = Vec::new();
+        for shard in shards {
+            by_shard.push(shard.inserts());
+            sum.add(&shard);
+        }
+        sum.by_shard = by_shard.into();
         sum.weight = weight;
         sum.len = len.unwrap_or(sum.len);
         sum.capacity = self.budget.capacity();
         sum.listener_panics = self.leave.panics();
+        sum.lingering = self.leave.ledger().map(|ledger| ledger.sum());
         if let Some(sources) = &mut sum.sources {
             sources.names = self.tracking.names.clone();
         }

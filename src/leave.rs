@@ -21,6 +21,7 @@ pub(crate) mod outbox;
 use crate::cause::{Cause, Departed, Discard, Listener};
 use crate::error::{Reason, Refused};
 use crate::reentry::Nested;
+use crate::stats::Ledger;
 use crate::sync::{AtomicU64, Ordering};
 use crate::unwind::{Panics, after_dropping};
 use outbox::{Departure, Outbox};
@@ -30,17 +31,24 @@ pub(crate) struct Leave<K, V> {
     listener: Option<Listener<K, V>>,
     /// Takes what would be dropped.
     discard: Option<Discard<K, V>>,
+    /// Takes note of values that are held elsewhere.
+    ledger: Option<Box<dyn Ledger<V>>>,
     /// Whether letting go of an entry runs no code of the user.
     silent: bool,
     panics: AtomicU64,
 }
 
 impl<K, V> Leave<K, V> {
-    pub(crate) fn new(listener: Option<Listener<K, V>>, discard: Option<Discard<K, V>>) -> Self {
+    pub(crate) fn new(
+        listener: Option<Listener<K, V>>,
+        discard: Option<Discard<K, V>>,
+        ledger: Option<Box<dyn Ledger<V>>>,
+    ) -> Self {
         Self {
-            silent: listener.is_none() && discard.is_none(),
+            silent: listener.is_none() && discard.is_none() && ledger.is_none(),
             listener,
             discard,
+            ledger,
             panics: AtomicU64::new(0),
         }
     }
@@ -99,12 +107,21 @@ impl<K, V> Leave<K, V> {
         !needs_drop::<(K, V)>() && self.silent
     }
 
-    /// Whether there is a listener.
-    pub(crate) fn listens(&self) -> bool {
-        self.listener.is_some()
+    /// Whether anybody is to hear of what leaves.
+    fn listens(&self) -> bool {
+        self.listener.is_some() || self.ledger.is_some()
+    }
+
+    /// The values that were let go and are held elsewhere.
+    pub(crate) fn ledger(&self) -> Option<&dyn Ledger<V>> {
+        self.ledger.as_deref()
     }
 
     fn tell(&self, left: &Departure<K, V>, panics: &mut Panics) {
+        if let Some(ledger) = &self.ledger {
+            // The clock that it reads may be the user's.
+            panics.run(|| ledger.note(&left.value, left.weight, left.cause));
+        }
         let Some(listener) = &self.listener else {
             return;
         };

@@ -60,6 +60,7 @@ mod flight;
 mod form;
 pub mod guide;
 mod hash;
+mod held;
 mod key;
 mod lanes;
 mod leave;
@@ -90,8 +91,12 @@ pub use explain::{Fate, Hits, Loading, Resident};
 pub use form::{Aged, Expiring, Form, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
+pub use held::Held;
 pub use key::ToKey;
-pub use stats::{Ages, Flow, Growth, Scopes, Snapshot};
+pub use stats::{
+    Ages, Figure, Finding, Flow, Grown, Growth, Kind, Lingerer, Lingering, Scopes, Share, Snapshot,
+    Survey,
+};
 pub use unit::{Bytes, BytesBy, Entries, Unit, Units, Weight};
 
 /// The README's code runs as a doc test.

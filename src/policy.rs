@@ -175,6 +175,9 @@ pub trait Policy: Sized {
     /// A hit that is not to be counted any more writes nothing.
     const HITS: u32 = 0;
 
+    /// Whether [`hit_a_ghost`](Policy::hit_a_ghost) tells anything.
+    const GHOSTS: bool = false;
+
     /// An empty order for a shard whose fair share of the capacity is `share`,
     /// in the cache's unit (`u64::MAX` is possible: reserve nothing).
     /// `seed` differs between shards and, with a seeded hasher, between runs.

@@ -53,10 +53,11 @@ use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::{Departure, Outbox};
 use crate::policy::{Policy, Slot, Tag, Touch};
 use crate::room::Room;
-use crate::stats::{Counts, Flows, Origin, Snapshot};
+use crate::stats::{Counts, Flows, Origin, Share, Snapshot};
 use crate::sync::Arc;
 use crate::table::{Cursor, Entry, Owned, Shelves, Table};
 use crate::unwind::Panics;
+use std::time::Duration;
 
 /// Of its share a shard keeps one part in so many for its next entries, and of its entries it
 /// evicts so many at once.
@@ -377,9 +378,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Room {
         let (key, value, extra) = entry.into_parts();
-        let room = self.discharge(extra.weight(), extra.origin(), cause);
+        let weight = extra.weight();
+        let room = self.discharge(weight, extra.origin(), cause);
         self.forget_item(&extra, times);
-        out.put(key, value, cause, times);
+        out.put(key, value, weight, cause, times);
         room
     }
 
@@ -422,10 +424,38 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &self,
         cursor: &mut Cursor,
     ) -> impl Iterator<Item = (&K, &V)> + use<'_, K, V, F> {
-        let slots = self.table.step(cursor).into_iter();
-        let entries = slots.filter_map(|slot| self.table.get(slot));
-        let live = entries.filter(|entry| !self.is_expired(entry));
+        let live = self.live(self.table.step(cursor));
         live.map(|entry| (entry.key(), entry.value()))
+    }
+
+    /// Makes a step of a survey: asks of each entry that it meets for its class.
+    pub(crate) fn look_over<C>(
+        &self,
+        cursor: &mut Cursor,
+        class: &mut impl FnMut(&K, &V) -> C,
+        met: &mut Vec<(C, Share)>,
+    ) {
+        for entry in self.live(self.table.step(cursor)) {
+            let class = class(entry.key(), entry.value());
+            met.push((class, self.share(entry)));
+        }
+    }
+
+    /// Of these slots the entries that have not expired.
+    fn live(&self, slots: impl IntoIterator<Item = Slot>) -> impl Iterator<Item = &Entry<K, V, F>> {
+        let entries = slots.into_iter().filter_map(|slot| self.table.get(slot));
+        entries.filter(|entry| !self.is_expired(entry))
+    }
+
+    /// An entry as a survey counts it.
+    fn share(&self, entry: &Entry<K, V, F>) -> Share {
+        let age = self.now.saturating_sub(entry.extra().birth());
+        Share {
+            entries: 1,
+            weight: entry.extra().weight(),
+            unhit: u64::from(!entry.label.was_hit()),
+            oldest: F::AGED.then(|| Duration::from_nanos(age)),
+        }
     }
 
     /// Empties the shard; hands out its entries, already counted as `cause`. Those that have

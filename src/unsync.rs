@@ -16,6 +16,7 @@
 
 // In the order in which the methods are shown; the blank lines keep them in it.
 mod read;
+mod survey;
 
 mod insert;
 
@@ -38,10 +39,11 @@ use crate::clock::Moment;
 use crate::door::Door;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
+use crate::held::Held;
 use crate::lanes::Lanes;
 use crate::policy::Duel;
 use crate::shard::{Part, Shard, Tally};
-use crate::stats::Snapshot;
+use crate::stats::{Lingerer, Snapshot};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::table::Shelves;
 use crate::unit::Unit;
@@ -299,6 +301,28 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[doc(hidden)]
     pub fn check(&mut self) {
         self.door.check(self.shard.check());
+    }
+}
+
+impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
+    /// The values that were let go and are still held elsewhere, those that were let go first
+    /// first, at most so many of them: where the builder was told to keep
+    /// [a ledger](crate::Builder::lingering), else none. O(`most`), under the ledger's lock.
+    ///
+    /// ```
+    /// use brimful::{Cause, Entries, Held};
+    ///
+    /// let mut cache = brimful::unsync::Cache::builder(Entries(10)).lingering().build_unsync()?;
+    /// cache.insert("a", Held::new(1));
+    /// let kept = cache.get("a").cloned();
+    /// cache.remove("a");
+    /// assert_eq!(cache.lingering(10)[0].cause, Cause::Removed);
+    /// # drop(kept);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(&self, most: usize) -> Vec<Lingerer> {
+        let ledger = self.door.leave.ledger();
+        ledger.map_or(Vec::new(), |ledger| ledger.oldest(most))
     }
 }
 

@@ -434,6 +434,7 @@ impl Policy for Duel {
     type Meta = Mark;
     const TOUCH: Touch = Touch::Mark;
     const HITS: u32 = HITS;
+    const GHOSTS: bool = true;
 
     fn new(share: u64, _seed: u64) -> Self {
         Self {

@@ -93,6 +93,7 @@ impl Policy for S3Fifo {
     type Meta = Mark;
     const TOUCH: Touch = Touch::Mark;
     const HITS: u32 = HITS;
+    const GHOSTS: bool = true;
 
     fn new(share: u64, _seed: u64) -> Self {
         Self {

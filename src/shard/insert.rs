@@ -258,7 +258,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 Self::stamp_deadlines(still.extra(), life, now, to_idle);
                 still.extra().set_origin(origin);
                 drop(still);
-                out.put(key, old, Cause::Replaced, times);
+                out.put(key, old, before, Cause::Replaced, times);
             }
             self.schedule(slot);
         }
@@ -313,7 +313,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if let Some(flows) = self.flows() {
             flows.refused(origin, cause);
         }
-        out.keep(key, value, cause, Times::of_refused(cause));
+        out.keep(key, value, 0, cause, Times::of_refused(cause));
     }
 
     /// Puts an offer in without letting go of the lock, whatever that takes: room of its own

@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &[
         "reentry", "hash", "key", "budget", "stats", "clock", "unwind",
     ],
-    &["expiry", "policy", "leave", "flight", "lanes"],
+    &["expiry", "policy", "leave", "flight", "lanes", "held"],
     &["form", "explain"],
     &["table"],
     &["shard", "capacity"],

@@ -26,6 +26,8 @@ mod faults;
 #[cfg(not(brimful_full))]
 mod floorplan;
 #[cfg(not(brimful_full))]
+mod held;
+#[cfg(not(brimful_full))]
 mod load;
 #[cfg(not(brimful_full))]
 mod load_cost;
@@ -42,6 +44,8 @@ mod reentry;
 mod refresh;
 #[cfg(not(brimful_full))]
 mod scope;
+#[cfg(not(brimful_full))]
+mod survey;
 #[cfg(not(brimful_full))]
 mod sweeper;
 #[cfg(not(brimful_full))]

@@ -41,7 +41,13 @@ fn only_this_generation_leaves() {
     type Meanwhile = fn(&Cache<u32, u32, Tracked>);
     let table: &[(&str, Meanwhile, Option<u32>)] = &[
         ("nothing", |_| (), None),
-        ("replaced", |cache| drop(cache.insert(1, 9)), Some(9)),
+        (
+            "replaced",
+            |cache| {
+                cache.insert(1, 9);
+            },
+            Some(9),
+        ),
         (
             "removed and stored again",
             |cache| {
@@ -331,7 +337,7 @@ fn classes_count_what_is_there_whatever_happens() {
     assert_eq!(classes.len(), 3);
     let entries: u64 = classes.iter().map(|class| class.0).sum();
     let weight: u64 = classes.iter().map(|class| class.1).sum();
-    assert_eq!((entries, weight), (stats.len() as u64, stats.weight()));
+    assert_eq!((entries, weight), (stats.len(), stats.weight()));
     for cause in Cause::ALL {
         let counted: u64 = stats
             .classes()

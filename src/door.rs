@@ -246,7 +246,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         sum.len = len.unwrap_or(sum.len);
         sum.capacity = self.budget.capacity();
         sum.listener_panics = self.leave.panics();
-        sum.lingering = self.leave.ledger().map(|ledger| ledger.sum());
+        sum.lingering = self.leave.lingerers().map(|list| list.sum());
         if let Some(sources) = &mut sum.sources {
             sources.names = self.tracking.names.clone();
         }

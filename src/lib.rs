@@ -94,8 +94,8 @@ pub use hashbrown::Equivalent;
 pub use held::Held;
 pub use key::ToKey;
 pub use stats::{
-    Ages, Figure, Finding, Flow, Grown, Growth, Kind, Lingerer, Lingering, Scopes, Share, Snapshot,
-    Survey,
+    Ages, Figure, Finding, Flow, Grown, Growth, Kind, Lingerer, Lingering, Portion, Scopes,
+    Snapshot, Survey,
 };
 pub use unit::{Bytes, BytesBy, Entries, Unit, Units, Weight};
 

@@ -11,18 +11,18 @@
 mod figure;
 mod findings;
 mod growth;
-mod ledger;
+mod lingering;
 mod origin;
 mod survey;
 
 pub use figure::{Figure, Kind};
 pub use findings::Finding;
 pub use growth::Growth;
-pub(crate) use ledger::Ledger;
-pub use ledger::{Lingerer, Lingering};
+pub(crate) use lingering::Lingerers;
+pub use lingering::{Lingerer, Lingering};
 pub use origin::Flow;
 pub(crate) use origin::{Flows, Line, Origin, Sources, Tracks};
-pub use survey::{Grown, Share, Survey};
+pub use survey::{Grown, Portion, Survey};
 
 use crate::cause::Cause;
 use crate::sync::Arc;
@@ -788,7 +788,7 @@ impl Snapshot {
     }
 
     /// What was let go and is still held elsewhere: where the builder was told to keep
-    /// [a ledger](crate::Builder::lingering). In the statistics of the whole cache.
+    /// [a list](crate::Builder::lingering). In the statistics of the whole cache.
     ///
     /// ```
     /// use brimful::{Cache, Entries, Held};

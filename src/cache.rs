@@ -31,6 +31,8 @@ mod survey;
 
 mod time;
 
+mod explain;
+
 mod scope;
 
 mod gather;

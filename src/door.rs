@@ -13,6 +13,8 @@
 //! 1. A door calls the user's hasher, weigher, rule and clock without any lock.
 //! 2. What it needs to know was checked by the builder; only the capacity changes later.
 
+mod explain;
+
 use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::clock::{FOREVER, Glance, Moment, nanos};

@@ -350,6 +350,20 @@ impl<K, V> Flights<K, V> {
         Some(&seat.flight)
     }
 
+    /// How many calls wait for a key, if it is being loaded; nothing changes.
+    pub(crate) fn waiting(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<usize> {
+        if !self.are_flying() {
+            return None;
+        }
+        let state = self.find(tag, is)?.state.lock();
+        match state.stage {
+            Stage::Flying => Some(state.queue.len()),
+            // The call that is to take the lead has left the queue.
+            Stage::Passed(_) => Some(state.queue.len() + 1),
+            Stage::Landed { .. } | Stage::Failed(_) | Stage::Over => None,
+        }
+    }
+
     /// Whether a key is being loaded. A flight that is over, and that its leader had to
     /// leave where it was, is taken out.
     pub(crate) fn are_loading(&mut self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> bool {

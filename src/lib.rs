@@ -33,6 +33,8 @@
 //!   [`Cache::compute_async`]: a future that does.
 //! - [`Cause`] and [`Builder::listener`]: what removed an entry, and when;
 //!   [`Builder::on_discard`]: what is dropped else, by value.
+//! - [`Cache::explain`]: for one key, who removes it, and about when; [`Cache::coldest`]: who
+//!   leaves next.
 //! - [`Cache::stats`]: hits, misses and departures, always on; two
 //!   [`Snapshot`]s subtracted show what grew.
 //! - [`guide`]: replacing a map call by call, sizing, limits, the plan inside.
@@ -54,6 +56,7 @@ mod clock;
 mod door;
 mod error;
 mod expiry;
+mod explain;
 mod flight;
 mod form;
 pub mod guide;
@@ -85,6 +88,7 @@ pub use cause::{Cause, Departed};
 pub use clock::{Clock, ManualClock};
 pub use error::{BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
+pub use explain::{Fate, Hits, Loading, Resident};
 pub use form::{Aged, Expiring, Form, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;

@@ -12,6 +12,7 @@
 //! | `evict` | making room, for its own insert or for another shard's |
 //! | `change` | changes in place, of values and of what they are charged |
 //! | `compute` | one decision about one key: keep, change, put or take out |
+//! | `explain` | what becomes of one key; who leaves in which order |
 //! | `scope` | entries that end with a scope |
 //! | `deadline` | what an entry's fields say about its time |
 //! | `timer` | expiration: deadlines and the timer wheel |
@@ -31,6 +32,7 @@ mod change;
 mod compute;
 mod deadline;
 mod evict;
+mod explain;
 mod insert;
 mod scope;
 mod timer;
@@ -39,6 +41,7 @@ mod wheel;
 pub(crate) use change::{Changed, Means};
 pub(crate) use compute::{Computation, Terms};
 pub(crate) use evict::Victim;
+pub(crate) use explain::Line;
 pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 

@@ -28,6 +28,8 @@ mod iter;
 
 mod time;
 
+mod explain;
+
 pub use change::RefMut;
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};

@@ -134,6 +134,13 @@ impl Flows {
         number as u16
     }
 
+    /// The line that stored an entry of this origin, if that is known. The last one that has a
+    /// number stands for all that came later.
+    pub(crate) fn line_of(&self, origin: Origin) -> Option<Line> {
+        let index = usize::from(origin.line).checked_sub(1)?;
+        Some(self.lines.get(index)?.0)
+    }
+
     /// The flows that an entry of this origin counts for.
     fn of(&mut self, origin: Origin) -> impl Iterator<Item = &mut Flow> {
         let class = usize::from(origin.class);

@@ -24,6 +24,8 @@ mod compute_async;
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod expiry;
 #[cfg(not(brimful_full))]
+mod explain;
+#[cfg(not(brimful_full))]
 mod faults;
 #[cfg(not(brimful_full))]
 mod floorplan;

@@ -402,7 +402,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// the lines seen so far: O(log lines).
     ///
     /// The line is that of the call of this crate, or of the caller's caller where the function
-    /// in between is `#[track_caller]`. Entries that a loading call stores have none.
+    /// in between is `#[track_caller]`. Values that are loaded many at once, computed by a future or
+    /// refreshed beside the call have none.
     ///
     /// ```
     /// use brimful::{Cache, Entries};

@@ -21,7 +21,7 @@ pub use growth::Growth;
 pub(crate) use lingering::Lingerers;
 pub use lingering::{Lingerer, Lingering};
 pub use origin::Flow;
-pub(crate) use origin::{Flows, Line, Origin, Sources, Tracks};
+pub(crate) use origin::{Caller, Flows, Line, Origin, Sources, Tracks};
 pub use survey::{Grown, Portion, Survey};
 
 use crate::cause::Cause;

@@ -40,7 +40,7 @@ use crate::leave::outbox::Outbox;
 use crate::policy::{Slot, Tag};
 use crate::reentry::{self, Mark};
 use crate::shard::{Inserted, Offer, Shard};
-use crate::stats::{Loads, Origin};
+use crate::stats::{Caller, Loads, Origin};
 use crate::sync::{self, Arc, Mutex};
 use crate::unwind::{Panics, after_dropping};
 use hashbrown::Equivalent;
@@ -53,6 +53,16 @@ use std::time::Duration;
 pub(super) enum Sought<'a, K, V, F: Form, S> {
     Value(V),
     Lead(Leading<'a, K, V, F, S>),
+}
+
+impl<K, V, F: Form, S> Sought<'_, K, V, F, S> {
+    /// If it is a lead: who is to have stored what it brings.
+    fn called_by(mut self, caller: Caller) -> Self {
+        if let Self::Lead(leading) = &mut self {
+            leading.caller = caller;
+        }
+        self
+    }
 }
 
 /// Whether a load's failure is shared with the calls that wait for it, and theirs with this: by
@@ -137,6 +147,7 @@ pub(super) struct How<'a, V, E> {
     pub(super) sharing: Sharing<E>,
     /// A value that is not valid counts as absent.
     pub(super) valid: Option<Valid<'a, V>>,
+    pub(super) caller: Caller,
 }
 
 impl<'a, V, E> How<'a, V, E> {
@@ -146,6 +157,7 @@ impl<'a, V, E> How<'a, V, E> {
         Self {
             sharing: Sharing::NO,
             valid: None,
+            caller: Caller::default(),
         }
     }
 
@@ -154,6 +166,7 @@ impl<'a, V, E> How<'a, V, E> {
         Self {
             sharing,
             valid: None,
+            caller: Caller::default(),
         }
     }
 
@@ -213,11 +226,12 @@ where
     {
         loop {
             match self.board(hashed, key, how.valid) {
-                Boarding::Sought(sought) => return Ok(sought),
+                Boarding::Sought(sought) => return Ok(sought.called_by(how.caller)),
                 Boarding::Cycle => return Err(LoadError::Cycle),
                 Boarding::Waits(waiting) => match waiting.await {
                     Waited::Sought(Sought::Lead(leading)) => {
-                        return Ok(self.unless_there(hashed, key, how, leading));
+                        let sought = self.unless_there(hashed, key, how, leading);
+                        return Ok(sought.called_by(how.caller));
                     }
                     Waited::Sought(sought) => return Ok(sought),
                     Waited::Failed(failure) => {
@@ -452,6 +466,8 @@ pub(super) struct Leading<'a, K, V, F: Form, S> {
     refreshes: bool,
     /// How it ends, if it does not land.
     end: End,
+    /// Who is to have stored what it brings.
+    caller: Caller,
 }
 
 impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
@@ -472,6 +488,7 @@ impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
                 counts: true,
                 ..End::default()
             },
+            caller: Caller::default(),
         }
     }
 
@@ -648,7 +665,8 @@ where
         let mut leaving = cache.door.leave.open();
         let (copy, landing) = self.chain.run(|| {
             let copy = value.clone();
-            let mut landing = Landing::new(cache, self.hashed.tag(), refreshes, key, value);
+            let mut landing =
+                Landing::new(cache, self.hashed.tag(), refreshes, self.caller, key, value);
             let count = |loads: &mut Loads, ended: Reading| {
                 loads.landed(began.map(|began| ended.since(began)), refreshes);
             };
@@ -699,6 +717,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
         cache: &Cache<K, V, F, S>,
         tag: Tag,
         refreshes: bool,
+        caller: Caller,
         key: N,
         value: V,
     ) -> Self {
@@ -711,8 +730,11 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
                 pair: None,
                 only_if_absent: false,
                 lands: true,
-                origin: Origin::default(),
-                line: None,
+                origin: Origin {
+                    scope: caller.scope,
+                    ..Origin::default()
+                },
+                line: caller.line,
             },
             value: Some(value),
             was_lifted: false,

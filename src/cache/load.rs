@@ -20,12 +20,14 @@ use crate::form::Form;
 use crate::hash::Hashed;
 use crate::key::ToKey;
 use crate::shard::Shard;
+use crate::stats::Caller;
 use crate::table::{Entry, Look};
 use crate::unwind::after_dropping;
 use hashbrown::Equivalent;
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::panic::Location;
 use std::time::Duration;
 
 impl<K, V, F, S> Cache<K, V, F, S>
@@ -225,6 +227,7 @@ where
     /// # Ok::<(), LoadError<std::num::ParseIntError>>(())
     /// ```
     #[inline]
+    #[track_caller]
     pub fn load<'a, Q>(&'a self, key: &'a Q) -> Load<'a, Q, K, V, F, S>
     where
         Q: Hash + ToKey<K> + ?Sized,
@@ -233,6 +236,10 @@ where
             cache: self,
             key,
             valid: None,
+            caller: Caller {
+                scope: 0,
+                line: self.door.tracking.line(Location::caller()),
+            },
         }
     }
 
@@ -376,6 +383,7 @@ pub struct Load<'a, Q: ?Sized, K, V, F: Form, S> {
     pub(super) cache: &'a Cache<K, V, F, S>,
     pub(super) key: &'a Q,
     valid: Option<Valid<'a, V>>,
+    pub(super) caller: Caller,
 }
 
 impl<'a, Q, K, V, F, S> Load<'a, Q, K, V, F, S>
@@ -521,6 +529,7 @@ where
         How {
             sharing,
             valid: self.valid,
+            caller: self.caller,
         }
     }
 

@@ -26,6 +26,15 @@ pub(crate) struct Origin {
 /// A line of code.
 pub(crate) type Line = &'static Location<'static>;
 
+/// What a loading call knows of where its value comes from.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Caller {
+    /// The number of the scope that the value ends with, or 0.
+    pub(crate) scope: u32,
+    /// The line of code, if that is recorded.
+    pub(crate) line: Option<Line>,
+}
+
 /// What came of one class, or from one line of code, and what of that is still there: part of
 /// a [`Snapshot`](crate::Snapshot).
 ///

@@ -15,7 +15,7 @@ use crate::held::{Held, Holding};
 use crate::leave::Leave;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
-use crate::stats::{Ledger, Tracks};
+use crate::stats::{Lingerers, Tracks};
 use crate::sync::{Arc, BARE};
 use crate::unit::{Bytes, Entries, Weight};
 use crate::unsync;
@@ -51,14 +51,14 @@ pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     told: Told<K, V>,
     tracking: Tracks<K, V>,
     name: Option<Arc<str>>,
-    /// Opens a ledger of values that are held elsewhere, with the cache's clock.
-    ledger: Option<OpenLedger<V>>,
+    /// Opens a list of values that are held elsewhere, with the cache's clock.
+    lingerers: Option<OpenLingerers<V>>,
     hasher: S,
     form: PhantomData<fn() -> F>,
 }
 
-/// Opens a ledger, by a clock.
-type OpenLedger<V> = fn(Source) -> Box<dyn Ledger<V>>;
+/// Opens a list, by a clock.
+type OpenLingerers<V> = fn(Source) -> Box<dyn Lingerers<V>>;
 
 impl<K, V, F: Form> Builder<K, V, F> {
     pub(crate) fn new(capacity: impl Capacity<K, V, Form = F>) -> Self {
@@ -71,7 +71,7 @@ impl<K, V, F: Form> Builder<K, V, F> {
             told: Told::nothing(),
             tracking: Tracks::nothing(),
             name: None,
-            ledger: None,
+            lingerers: None,
             hasher: RandomState::default(),
             form: PhantomData,
         }
@@ -107,7 +107,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             told: self.told,
             tracking: self.tracking,
             name: self.name,
-            ledger: self.ledger,
+            lingerers: self.lingerers,
             hasher: self.hasher,
             form: PhantomData,
         }
@@ -135,7 +135,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             told: self.told,
             tracking: self.tracking,
             name: self.name,
-            ledger: self.ledger,
+            lingerers: self.lingerers,
             hasher,
             form: self.form,
         }
@@ -402,7 +402,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// the lines seen so far: O(log lines).
     ///
     /// The line is that of the call of this crate, or of the caller's caller where the function
-    /// in between is `#[track_caller]`. Entries that a loading call stores have none.
+    /// in between is `#[track_caller]`. Values that are loaded many at once, computed by a future or
+    /// refreshed beside the call have none.
     ///
     /// ```
     /// use brimful::{Cache, Entries};
@@ -766,7 +767,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         let overhead = self.limits.overhead::<F>();
         let unit = self.limits.unit();
         let expiry = self.told.expiry();
-        let ledger = self.ledger.map(|open| open(expiry.source.clone()));
+        let lingerers = self.lingerers.map(|open| open(expiry.source.clone()));
         Door {
             budget: budget(
                 self.limits.amount,
@@ -774,7 +775,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             ),
             scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
             expiry,
-            leave: Leave::new(self.listener, self.discard, ledger),
+            leave: Leave::new(self.listener, self.discard, lingerers),
             tracking: self.tracking,
             name: self.name,
             unit,
@@ -964,12 +965,12 @@ impl<K, T, F: Form, S> Builder<K, Held<T>, F, S>
 where
     T: Send + Sync + 'static,
 {
-    /// Keeps a ledger of values that have left the cache and are held elsewhere: until its
+    /// Keeps a list of values that have left the cache and are held elsewhere: until its
     /// last holder drops one, [`stats().lingering()`](crate::Snapshot::lingering) counts it, and
     /// [`Cache::lingering`] lists it. Memory that no bound sees, made visible.
     ///
     /// Each departure then looks at one count; a value that is held elsewhere takes the lock of the
-    /// ledger, when it leaves and when it is dropped.
+    /// list, when it leaves and when it is dropped.
     ///
     /// ```
     /// use brimful::{Cache, Entries, Held};
@@ -984,7 +985,7 @@ where
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn lingering(mut self) -> Self {
-        self.ledger = Some(|source| Box::new(Holding::new(source)));
+        self.lingerers = Some(|source| Box::new(Holding::new(source)));
         self
     }
 }

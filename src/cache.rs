@@ -15,28 +15,35 @@ mod read;
 
 mod insert;
 
+mod begin;
 mod lead;
 mod load;
 mod many;
+mod optional;
 mod refresh;
 
 mod change;
 mod compute;
+mod compute_async;
 mod entry;
 mod iter;
 mod survey;
 
 mod time;
 
+mod explain;
+
 mod scope;
 
 mod gather;
 mod sweeper;
 
+pub use begin::{Begun, Lead};
 pub use entry::{Entry, Modified};
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
 pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
+pub use optional::{OptionalLoad, OptionalLoadOrRefresh};
 pub use refresh::LoadOrRefresh;
 pub use scope::Scope;
 pub use sweeper::Sweeper;
@@ -733,7 +740,7 @@ where
 impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
     /// The values that were let go and are still held elsewhere, those that were let go first
     /// first, at most so many of them: where the builder was told to keep
-    /// [a ledger](crate::Builder::lingering), else none. O(`most`), under the ledger's lock.
+    /// [a list](crate::Builder::lingering), else none. O(`most`), under the list's lock.
     ///
     /// ```
     /// use brimful::{Cause, Entries, Held};
@@ -747,8 +754,8 @@ impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn lingering(&self, most: usize) -> Vec<Lingerer> {
-        let ledger = self.door.leave.ledger();
-        ledger.map_or(Vec::new(), |ledger| ledger.oldest(most))
+        let list = self.door.leave.lingerers();
+        list.map_or(Vec::new(), |list| list.oldest(most))
     }
 }
 

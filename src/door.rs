@@ -13,6 +13,8 @@
 //! 1. A door calls the user's hasher, weigher, rule and clock without any lock.
 //! 2. What it needs to know was checked by the builder; only the capacity changes later.
 
+mod explain;
+
 use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::clock::{FOREVER, Glance, Moment, nanos};
@@ -244,7 +246,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         sum.len = len.unwrap_or(sum.len);
         sum.capacity = self.budget.capacity();
         sum.listener_panics = self.leave.panics();
-        sum.lingering = self.leave.ledger().map(|ledger| ledger.sum());
+        sum.lingering = self.leave.lingerers().map(|list| list.sum());
         if let Some(sources) = &mut sum.sources {
             sources.names = self.tracking.names.clone();
         }

@@ -197,7 +197,8 @@ pub enum LoadError<E> {
     /// The caller's own loader failed, with this, or one whose failure is shared.
     Failed(E),
     /// Waiting would never end: the call was made inside of a load that the
-    /// awaited load waits for itself, or that it is.
+    /// awaited load waits for itself, or that it is; or by a thread that holds the
+    /// [guard](crate::Lead) of such a load.
     Cycle,
     /// Another caller's load took longer than this one would wait for it: on a target with one
     /// thread (`wasm32-unknown-unknown`) any time is longer, as nobody could end the wait.
@@ -337,7 +338,8 @@ impl<R> Updated<R> {
     }
 }
 
-/// What is to become of a key, as the closure of [`compute`](crate::Cache::compute) decides.
+/// What is to become of a key, as the closure of [`compute`](crate::Cache::compute) decides, or the
+/// future of [`compute_async`](crate::Cache::compute_async).
 ///
 /// ```
 /// use brimful::{Cache, Computed, Next};
@@ -356,7 +358,8 @@ pub enum Next<V> {
     Remove,
 }
 
-/// What became of a key that was [computed](crate::Cache::compute).
+/// What became of a key that was computed, [in place](crate::Cache::compute) or
+/// [by a future](crate::Cache::compute_async).
 ///
 /// ```
 /// use brimful::{Cache, Computed, Next};

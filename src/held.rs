@@ -1,20 +1,20 @@
-//! `Held`: a value whose weight stays on a ledger after the cache has let it go, until its last
+//! `Held`: a value whose weight stays on a list after the cache has let it go, until its last
 //! holder drops it.
 //!
 //! The bound speaks of what the cache holds. A value that was evicted while somebody else holds
 //! an `Arc` of it keeps its memory all the same, and no bound sees it. So: when a [`Held`] leaves
-//! the cache, and others hold it too, it goes on the cache's ledger; when its last holder
+//! the cache, and others hold it too, it goes on the cache's list; when its last holder
 //! drops it, it leaves that.
 //!
 //! Invariants
-//! 1. A value goes on the ledger while the reference that the cache had is still there, so it
+//! 1. A value goes on the list while the reference that the cache had is still there, so it
 //!    leaves it later; and an entry that is unlinked is not cloned from the cache any more, so
 //!    if no one else holds it then, no one will.
-//! 2. The ledger owns no value: what it keeps of one leaves with it.
+//! 2. The list owns no value: what it keeps of one leaves with it.
 
 use crate::cause::Cause;
 use crate::clock::{Moment, Source};
-use crate::stats::{Ledger, Lingerer, Lingering};
+use crate::stats::{Lingerer, Lingerers, Lingering};
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering, Weak};
 use std::alloc::Layout;
 use std::collections::BTreeMap;
@@ -23,12 +23,12 @@ use std::ops::Deref;
 use std::time::Duration;
 
 /// A value that is shared by count, as by an [`Arc`], and accounted for after the cache has let it
-/// go: where the builder was told to keep a [ledger](crate::Builder::lingering), the statistics
+/// go: where the builder was told to keep a [list](crate::Builder::lingering), the statistics
 /// say how many values were let go and are still held elsewhere, what they weigh, and for how long.
 ///
 /// Clones are cheap and share the value. It takes 16 bytes more than in an `Arc`.
 ///
-/// A value that is stored twice, under two keys or in two caches, is on the ledger of the
+/// A value that is stored twice, under two keys or in two caches, is on the list of the
 /// first that lets it go while the other still has it.
 ///
 /// ```
@@ -120,7 +120,7 @@ impl<T> Held<T> {
     pub(crate) const SHARED: Layout = Layout::new::<Inner<T>>();
 }
 
-/// A place on a ledger, until dropped.
+/// A place on a list, until dropped.
 struct Ticket {
     book: Arc<Book>,
     number: u64,
@@ -152,7 +152,7 @@ struct Noted {
     value: Weak<dyn Counted>,
 }
 
-/// The ledger of a cache of such values.
+/// The list of a cache of such values.
 pub(crate) struct Holding(Arc<Book>);
 
 impl Holding {
@@ -169,7 +169,7 @@ impl Holding {
     }
 }
 
-impl<T: Send + Sync + 'static> Ledger<Held<T>> for Holding {
+impl<T: Send + Sync + 'static> Lingerers<Held<T>> for Holding {
     fn note(&self, held: &Held<T>, weight: u64, cause: Cause) {
         if Held::holders(held) < 2 || held.0.ticket.get().is_some() {
             return;

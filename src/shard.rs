@@ -12,6 +12,7 @@
 //! | `evict` | making room, for its own insert or for another shard's |
 //! | `change` | changes in place, of values and of what they are charged |
 //! | `compute` | one decision about one key: keep, change, put or take out |
+//! | `explain` | what becomes of one key; who leaves in which order |
 //! | `scope` | entries that end with a scope |
 //! | `deadline` | what an entry's fields say about its time |
 //! | `timer` | expiration: deadlines and the timer wheel |
@@ -31,6 +32,7 @@ mod change;
 mod compute;
 mod deadline;
 mod evict;
+mod explain;
 mod insert;
 mod scope;
 mod timer;
@@ -39,6 +41,7 @@ mod wheel;
 pub(crate) use change::{Changed, Means};
 pub(crate) use compute::{Computation, Terms};
 pub(crate) use evict::Victim;
+pub(crate) use explain::Line;
 pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 
@@ -50,7 +53,7 @@ use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::{Departure, Outbox};
 use crate::policy::{Policy, Slot, Tag, Touch};
 use crate::room::Room;
-use crate::stats::{Counts, Flows, Origin, Share, Snapshot};
+use crate::stats::{Counts, Flows, Origin, Portion, Snapshot};
 use crate::sync::Arc;
 use crate::table::{Cursor, Entry, Owned, Shelves, Table};
 use crate::unwind::Panics;
@@ -430,11 +433,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &self,
         cursor: &mut Cursor,
         class: &mut impl FnMut(&K, &V) -> C,
-        met: &mut Vec<(C, Share)>,
+        met: &mut Vec<(C, Portion)>,
     ) {
         for entry in self.live(self.table.step(cursor)) {
             let class = class(entry.key(), entry.value());
-            met.push((class, self.share(entry)));
+            met.push((class, self.portion(entry)));
         }
     }
 
@@ -445,9 +448,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     /// An entry as a survey counts it.
-    fn share(&self, entry: &Entry<K, V, F>) -> Share {
+    fn portion(&self, entry: &Entry<K, V, F>) -> Portion {
         let age = self.now.saturating_sub(entry.extra().birth());
-        Share {
+        Portion {
             entries: 1,
             weight: entry.extra().weight(),
             unhit: u64::from(!entry.label.was_hit()),

@@ -11,18 +11,18 @@
 mod figure;
 mod findings;
 mod growth;
-mod ledger;
+mod lingering;
 mod origin;
 mod survey;
 
 pub use figure::{Figure, Kind};
 pub use findings::Finding;
 pub use growth::Growth;
-pub(crate) use ledger::Ledger;
-pub use ledger::{Lingerer, Lingering};
+pub(crate) use lingering::Lingerers;
+pub use lingering::{Lingerer, Lingering};
 pub use origin::Flow;
-pub(crate) use origin::{Flows, Line, Origin, Sources, Tracks};
-pub use survey::{Grown, Share, Survey};
+pub(crate) use origin::{Caller, Flows, Line, Origin, Sources, Tracks};
+pub use survey::{Grown, Portion, Survey};
 
 use crate::cause::Cause;
 use crate::sync::Arc;
@@ -534,8 +534,8 @@ impl Snapshot {
         self.weight_out
     }
 
-    /// Loaders that ended with a value, whether it was stored or not: of
-    /// `get_or_insert_with` and its relatives. A loader of many keys counts once.
+    /// Loaders that ended with a value, whether it was stored or not, or found that there is
+    /// [no such key](crate::Load::optional): of `get_or_insert_with` and its relatives. A loader of many keys counts once.
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
@@ -593,7 +593,7 @@ impl Snapshot {
         self.loaded.failed
     }
 
-    /// How often a call waited for another call's load of the same key.
+    /// How often a call waited for another call's load, or computation by a future, of the same key.
     ///
     /// ```
     /// let cache = brimful::Cache::<u32, u32>::new(100);
@@ -797,7 +797,7 @@ impl Snapshot {
     }
 
     /// What was let go and is still held elsewhere: where the builder was told to keep
-    /// [a ledger](crate::Builder::lingering). In the statistics of the whole cache.
+    /// [a list](crate::Builder::lingering). In the statistics of the whole cache.
     ///
     /// ```
     /// use brimful::{Cache, Entries, Held};

@@ -28,6 +28,8 @@ mod iter;
 
 mod time;
 
+mod explain;
+
 pub use change::RefMut;
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
@@ -305,7 +307,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
     /// The values that were let go and are still held elsewhere, those that were let go first
     /// first, at most so many of them: where the builder was told to keep
-    /// [a ledger](crate::Builder::lingering), else none. O(`most`), under the ledger's lock.
+    /// [a list](crate::Builder::lingering), else none. O(`most`), under the list's lock.
     ///
     /// ```
     /// use brimful::{Cause, Entries, Held};
@@ -319,8 +321,8 @@ impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn lingering(&self, most: usize) -> Vec<Lingerer> {
-        let ledger = self.door.leave.ledger();
-        ledger.map_or(Vec::new(), |ledger| ledger.oldest(most))
+        let list = self.door.leave.lingerers();
+        list.map_or(Vec::new(), |list| list.oldest(most))
     }
 }
 

@@ -35,6 +35,9 @@ where
     /// [inserted](Cache::insert). A load of the key in flight is not stored, unless the key was not
     /// there and is [kept](Next::Keep) so.
     ///
+    /// No other write of the shard goes on while `decide` runs: for decisions that take long, or wait, there
+    /// is [`compute_async`](Cache::compute_async).
+    ///
     /// A value may be refused: one that is too heavy for the capacity, or that has no time to
     /// live; and in a cache by weight one for which there is no room while other threads hold it
     /// all on its way to entries of theirs. It is told as such, and dropped. If `decide` panics

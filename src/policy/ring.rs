@@ -35,7 +35,7 @@ pub(crate) const POSITION: u32 = (1 << 28) - 1;
 /// with as many holes: 134,217,728 less some room for the slack.
 pub(crate) const MOST_LIVE: usize = (1 << 27) - 64;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Ring {
     places: Box<[u32]>,
     front: Position,
@@ -63,12 +63,7 @@ impl Ring {
     /// Places from `front` to `back`.
     #[inline]
     fn used(&self) -> usize {
-        let (front, back) = (self.front as usize, self.back as usize);
-        if back < front {
-            back + self.places.len() - front
-        } else {
-            back - front
-        }
+        self.places_from(self.front, self.back)
     }
 
     /// Shrinks what is much too large; else closes the holes, if there are many; else
@@ -237,6 +232,77 @@ impl Ring {
         };
         let item = |position| Some((position, self.slot(position)?));
         old.chain(young).filter_map(item)
+    }
+
+    /// How many items are older than the one at `position`, if that names `slot`. O(1) where
+    /// there are no holes; else the places on its shorter side are counted.
+    pub(crate) fn before(&self, position: Position, slot: Slot) -> Option<usize> {
+        self.slot(position).filter(|&here| here == slot)?;
+        let older = self.places_from(self.front, position);
+        let younger = self.used() - older;
+        Some(if self.used() == self.live() {
+            older
+        } else if older <= younger {
+            self.items_in(self.front, older)
+        } else {
+            self.live() - self.items_in(position, younger)
+        })
+    }
+
+    /// Of the items, oldest first, those for which `is_before` holds, which it does up to some
+    /// item and for none behind it: how many. O(log n) looks, and counts as [`before`](Self::before).
+    pub(crate) fn partition(&self, is_before: impl Fn(Slot) -> bool) -> usize {
+        let (mut low, mut high) = (0, self.used());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let Some((at, slot)) = self.item_from(middle, high) else {
+                high = middle;
+                continue;
+            };
+            if is_before(slot) {
+                low = at + 1;
+            } else {
+                high = middle;
+            }
+        }
+        self.items_in(self.front, low)
+    }
+
+    /// The first item so many places behind the front or later, and how many: before `end`.
+    fn item_from(&self, places: usize, end: usize) -> Option<(usize, Slot)> {
+        (places..end).find_map(|at| Some((at, self.slot(self.place(at))?)))
+    }
+
+    /// The position of the place so many behind the front.
+    fn place(&self, places: usize) -> Position {
+        let at = self.front as usize + places;
+        (at - if at < self.places.len() {
+            0
+        } else {
+            self.places.len()
+        }) as Position
+    }
+
+    /// Places from one position up to another, going round.
+    fn places_from(&self, from: Position, to: Position) -> usize {
+        let (from, to) = (from as usize, to as usize);
+        if to < from {
+            to + self.places.len() - from
+        } else {
+            to - from
+        }
+    }
+
+    /// Items in so many places from `from` on, going round. A pass over 4 bytes a place.
+    fn items_in(&self, from: Position, places: usize) -> usize {
+        if self.used() == self.live() {
+            return places;
+        }
+        let (from, end) = (from as usize, self.places.len());
+        let to = from + places;
+        let (old, young) = (from..to.min(end), 0..to.saturating_sub(end));
+        let items = |places: &[u32]| places.iter().filter(|&&bits| bits != HOLE).count();
+        items(&self.places[old]) + items(&self.places[young])
     }
 
     /// The place behind this one.

@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
         "reentry", "hash", "key", "budget", "stats", "clock", "unwind",
     ],
     &["expiry", "policy", "leave", "flight", "lanes", "held"],
-    &["form"],
+    &["form", "explain"],
     &["table"],
     &["shard", "capacity"],
     &["door"],

@@ -1,4 +1,4 @@
-//! Values that are held elsewhere after they have left: the ledger.
+//! Values that are held elsewhere after they have left: the list.
 
 use brimful::{
     Bytes, Cache, Cause, Clock, Entries, Finding, HeapSize, Held, Lingering, ManualClock, Weight,

@@ -1,4 +1,4 @@
-//! The ledger of values that a cache has let go and others hold: what is told of them.
+//! The list of values that a cache has let go and others hold: what is told of them.
 
 use crate::cause::Cause;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Lingerer {
 }
 
 /// Keeps account of such values of one cache.
-pub(crate) trait Ledger<V>: Send + Sync {
+pub(crate) trait Lingerers<V>: Send + Sync {
     /// A value has left, and the reference that the cache had is still there.
     fn note(&self, value: &V, weight: u64, cause: Cause);
 

@@ -124,7 +124,9 @@ impl Chart {
     }
 
     pub(super) fn write(&self, page: &mut String) -> fmt::Result {
-        write!(page, "<figure><figcaption>{}", self.title)?;
+        let one = self.lines.len() == 1;
+        let title = if one { self.title } else { "" };
+        write!(page, "<figure><figcaption>{title}")?;
         for Line {
             name, colour, now, ..
         } in &self.lines

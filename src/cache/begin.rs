@@ -32,7 +32,7 @@ where
     /// While the guard is held the key is being loaded, as while a loader runs: others who miss it
     /// wait, and a write of the key keeps what is loaded from being stored. A
     /// [stale](crate::Builder::refresh_after) value is still served to others, and can be
-    /// [peeked](Cache::peek) at. The key is cloned once more than for a loader.
+    /// [peeked](crate::Cache::peek) at. The key is cloned once more than for a loader.
     ///
     /// # Errors
     /// [`LoadError::Cycle`] as for [`with`](Load::with). A thread that would sleep is inside of all
@@ -233,7 +233,7 @@ where
 {
     /// Ends the load with this value: stores it, hands clones to those who wait, and returns it. If the
     /// key was written since the load began it is handed out and not stored, as what any
-    /// [load](Cache::get_or_insert_with) brings.
+    /// [load](crate::Cache::get_or_insert_with) brings.
     ///
     /// # Panics
     /// If the weigher or the rule for lives does: then the lead is passed on.

@@ -37,9 +37,10 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
     fn vacant(&self, len: u64, used: u64) -> u64 {
         let free = self.budget.capacity().saturating_sub(used);
         let free = u128::from(free) * u128::from(len) / u128::from(used.max(1));
-        let entries = self
-            .entry_limit
-            .map_or(u64::MAX, |limit| limit as u64 - len.min(limit as u64));
-        u64::try_from(free).unwrap_or(u64::MAX).min(entries)
+        let free = u64::try_from(free).unwrap_or(u64::MAX);
+        match self.entry_limit {
+            Some(limit) => free.min((limit as u64).saturating_sub(len)),
+            None => free,
+        }
     }
 }

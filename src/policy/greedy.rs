@@ -291,20 +291,22 @@ impl<const BY_WEIGHT: bool> Greedy<BY_WEIGHT> {
         Some((slot, due))
     }
 
-    /// How many entries of a class are due before so much of a life is over, or by then if
-    /// `tied` entries of it leave first. O(log n) looks.
+    /// How much of its life an entry has left.
+    fn left(&self, meta: &GreedyMeta) -> u64 {
+        due(meta.class, placed_at(meta, self.age)).wrapping_sub(self.age)
+    }
+
+    /// How many entries of a class leave before one of another that has so much left, which of
+    /// those that have as much is the last if this class `goes_first`. O(log n) looks.
     fn due_before(
         &self,
         class: &Class,
-        (left, tied): (u64, bool),
+        (left, goes_first): (u64, bool),
         residents: &impl Residents<GreedyMeta>,
     ) -> usize {
         class.ring.partition(|slot| {
-            let Some(meta) = residents.meta(slot) else {
-                return false;
-            };
-            let theirs = due(class.name, placed_at(meta, self.age)).wrapping_sub(self.age);
-            theirs < left || tied && theirs == left
+            let theirs = residents.meta(slot).map(|meta| self.left(meta));
+            theirs.is_some_and(|theirs| theirs < left || goes_first && theirs == left)
         })
     }
 
@@ -443,15 +445,12 @@ impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
     fn place(&self, slot: Slot, residents: &impl Residents<GreedyMeta>) -> Option<Place> {
         let meta = residents.meta(slot)?;
         let own = self.find(meta.class).ok()?;
-        let left = due(meta.class, placed_at(meta, self.age)).wrapping_sub(self.age);
+        let left = self.left(meta);
         let mut ahead = self.classes[own].ring.before(meta.mark.position(), slot)?;
-        for (index, class) in self
-            .classes
-            .iter()
-            .enumerate()
-            .filter(|other| other.0 != own)
-        {
-            ahead += self.due_before(class, (left, index < own), residents);
+        for (index, class) in self.classes.iter().enumerate() {
+            if index != own {
+                ahead += self.due_before(class, (left, index < own), residents);
+            }
         }
         let mut place = Place::new("queue", ahead, residents.len());
         place.spared = residents.hits(slot) > 0;

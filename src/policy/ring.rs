@@ -275,15 +275,12 @@ impl Ring {
 
     /// The position of the place so many behind the front.
     fn place(&self, places: usize) -> Position {
-        let at = self.front as usize + places;
-        (at - if at < self.places.len() {
-            0
-        } else {
-            self.places.len()
-        }) as Position
+        let (at, end) = (self.front as usize + places, self.places.len());
+        (if at < end { at } else { at - end }) as Position
     }
 
     /// Places from one position up to another, going round.
+    #[inline]
     fn places_from(&self, from: Position, to: Position) -> usize {
         let (from, to) = (from as usize, to as usize);
         if to < from {
@@ -342,6 +339,8 @@ impl Ring {
 mod tests {
     use super::*;
 
+    fn done<T>(_: T) {}
+
     fn push(ring: &mut Ring, slots: std::ops::RangeInclusive<usize>) -> Vec<Position> {
         let stay = |_, from, to| panic!("{from} moved to {to}");
         slots.map(|slot| ring.push(Slot(slot), stay)).collect()
@@ -395,6 +394,33 @@ mod tests {
         assert_eq!(order, [(0, 15), (1, 16), (2, 18), (3, 19)]);
         assert_eq!(ring.bytes(), 4 * 5);
         ring.check();
+    }
+
+    #[test]
+    fn how_many_are_older_is_counted_whatever_left_a_hole() {
+        let (mut ring, mut dice) = (Ring::default(), 3_u64);
+        let (mut places, mut next) = (std::collections::HashMap::new(), 0);
+        for _ in 0..3_000 {
+            dice = dice.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            let any = (dice >> 40) as usize % (next + 1);
+            match dice >> 61 {
+                0 => done(ring.pop()),
+                1..3 => done(places.get(&any).map(|&at| ring.remove(at, Slot(any)))),
+                _ => {
+                    let moved = |slot: Slot, _, to| done(places.insert(slot.0, to));
+                    let at = ring.push(Slot(next), moved);
+                    places.insert(next, at);
+                    next += 1;
+                }
+            }
+            let order: Vec<(Position, Slot)> = ring.iter().collect();
+            let rank = order.iter().position(|&(_, slot)| slot.0 == any);
+            let at = places.get(&any).copied().unwrap_or(0);
+            assert_eq!(ring.before(at, Slot(any)), rank);
+            let younger = order.partition_point(|&(_, slot)| slot.0 < any);
+            assert_eq!(ring.partition(|slot| slot.0 < any), younger);
+        }
+        assert!(ring.live() > 500 && ring.used() > ring.live());
     }
 
     #[test]

@@ -185,6 +185,7 @@ fn no_change_among_many_is_lost() {
 /// Beside threads that change the key by other calls, evict it and load it.
 #[test]
 fn no_change_of_other_calls_is_lost_either() {
+    type Change = fn(&Cache<u32, u64, Lru>, u32);
     ends(|| {
         let rounds = count("BRIMFUL_INCREMENTS", 2_000);
         for capacity in [3, 1_000] {
@@ -201,7 +202,7 @@ fn no_change_of_other_calls_is_lost_either() {
                 .build()
                 .unwrap();
             let cache = Arc::new(cache);
-            let changes: [fn(&Cache<u32, u64, Lru>, u32); 4] = [
+            let changes: [Change; 4] = [
                 |cache, key| {
                     assert!(block_on(cache.compute_async(&key, one_more)).is_present());
                 },

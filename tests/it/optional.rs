@@ -10,7 +10,9 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// What a source says, and what a load answers.
 type Found = Result<Option<u64>, &'static str>;
+type Answer = Result<Option<u64>, LoadError<&'static str>>;
 
 fn cache() -> Arc<Cache<u32, u64>> {
     Arc::new(Cache::new(100))
@@ -22,8 +24,7 @@ fn a_source_says_what_is_there_that_nothing_is_or_fails() {
     let here = |said: Found| cache.load(&1).optional().with(|| said);
     let patient = |said: Found| cache.load(&1).optional().within(SECOND, || said);
     let task = |said: Found| block_on(cache.load(&1).optional().future(async { said }));
-    let calls: [&dyn Fn(Found) -> Result<Option<u64>, LoadError<&'static str>>; 3] =
-        [&here, &patient, &task];
+    let calls: [&dyn Fn(Found) -> Answer; 3] = [&here, &patient, &task];
     for call in calls {
         assert_eq!(call(Ok(None)), Ok(None));
         assert_eq!(call(Err("no route")), Err(LoadError::Failed("no route")));

@@ -1,7 +1,6 @@
 //! `Builder` and the short forms: from a capacity to a cache. No default,
 //! nothing unbounded.
 
-use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::capacity::{Capacity, HeapSize, Limits, default_shards};
 use crate::cause::{Cause, Departed, Discard, Listener};
@@ -12,6 +11,7 @@ use crate::expiry::Told;
 use crate::form::{Form, Weighed};
 use crate::hash::RandomState;
 use crate::leave::Leave;
+use crate::ledger::Ledger;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
 use crate::sync::BARE;
@@ -605,7 +605,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     {
         self.check()?;
         let shards = self.count_shards()?;
-        Ok(Cache::open(self.door(Budget::new), shards))
+        Ok(Cache::open(self.door(Ledger::new), shards))
     }
 
     /// Builds a cache for one owner, without locks.
@@ -627,7 +627,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             return Err(BuildError::ShardsWithoutLocks { asked });
         }
         self.check()?;
-        Ok(unsync::Cache::open(self.door(Budget::alone)))
+        Ok(unsync::Cache::open(self.door(Ledger::alone)))
     }
 
     /// Whether the configuration makes sense.
@@ -648,11 +648,11 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         Ok(())
     }
 
-    /// What the cache has at its door, with its budget.
-    fn door(self, budget: impl FnOnce(u64, Option<u64>) -> Budget) -> Door<K, V, F, S> {
+    /// What the cache has at its door, with its ledger.
+    fn door(self, ledger: impl FnOnce(u64, Option<u64>) -> Ledger) -> Door<K, V, F, S> {
         let overhead = self.limits.overhead::<F>();
         Door {
-            budget: budget(
+            ledger: ledger(
                 self.limits.amount,
                 self.entry_limit.map(|limit| limit as u64),
             ),

@@ -37,7 +37,6 @@ pub use many::LoadMany;
 pub use refresh::LoadOrRefresh;
 pub use sweeper::Sweeper;
 
-use crate::budget::{Budget, Reservation, Spare};
 use crate::cause::Cause;
 use crate::clock::{Glance, Moment};
 use crate::door::Door;
@@ -46,6 +45,7 @@ use crate::hash::{Hashed, RandomState};
 use crate::lanes::Lanes;
 use crate::leave::Batches;
 use crate::leave::outbox::{Departure, Outbox};
+use crate::ledger::{Ledger, Reservation, Spare};
 use crate::policy::Duel;
 use crate::policy::{Policy, Touch};
 use crate::reentry;
@@ -165,7 +165,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     where
         S: BuildHasher,
     {
-        let share = share(door.budget.capacity(), shards);
+        let share = share(door.ledger.capacity(), shards);
         let lanes = match LOCKLESS {
             true => lanes(shards, F::Policy::TOUCH == Touch::Order),
             false => Lanes::none(),
@@ -214,12 +214,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let counted = self.counted().unwrap_or_else(|| {
             let each = self.shards.iter().map(|shard| shard.lock().len() as u64);
             // Each weighs something, so of the two figures the lesser is never over.
-            each.sum::<u64>().min(self.door.budget.weight())
+            each.sum::<u64>().min(self.door.ledger.weight())
         });
         counted as usize
     }
 
-    /// How many entries are resident, where the budget counts them.
+    /// How many entries are resident, where the ledger counts them.
     fn counted(&self) -> Option<u64> {
         let of = |spare: Room| {
             if F::WEIGHED {
@@ -230,7 +230,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         };
         let used = || self.door.counted().unwrap_or(0);
         self.door.counted()?;
-        Some(self.door.budget.less_spare(used, || self.spare(of)))
+        Some(self.door.ledger.less_spare(used, || self.spare(of)))
     }
 
     /// What shards keep for their next entries, in one dimension.
@@ -271,8 +271,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 
     /// The weight that entries use.
     fn used(&self) -> u64 {
-        let budget = &self.door.budget;
-        budget.less_spare(|| budget.weight(), || self.spare(|spare| spare.weight))
+        let ledger = &self.door.ledger;
+        ledger.less_spare(|| ledger.weight(), || self.spare(|spare| spare.weight))
     }
 
     /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight.
@@ -359,12 +359,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let share = share(capacity, self.shards.len());
         let mut batches = self.door.leave.batches();
         {
-            let _alone = self.door.budget.exclude_gatherers();
-            self.door.budget.set_capacity(capacity);
+            let _alone = self.door.ledger.exclude_gatherers();
+            self.door.ledger.set_capacity(capacity);
             for shard in &self.shards {
                 // Also the barrier after which no thread can have seen the old capacity.
                 let mut locked = shard.lock();
-                self.door.budget.give_spare(&shard.spare);
+                self.door.ledger.give_spare(&shard.spare);
                 locked.set_share(share, batches.panics());
             }
         }
@@ -382,7 +382,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         out: &mut Outbox<K, V>,
         panics: &mut Panics,
     ) -> bool {
-        let _alone = self.door.budget.exclude_gatherers();
+        let _alone = self.door.ledger.exclude_gatherers();
         let mut most = A_BATCH;
         // What has expired goes before what lives in any shard.
         for floor in [u64::MAX, share, 0]
@@ -390,12 +390,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             .skip(usize::from(!F::TIMED))
         {
             for shard in &self.shards {
-                if !self.door.budget.is_over() {
+                if !self.door.ledger.is_over() {
                     return false;
                 }
                 let mut locked = lock_at(shard, now);
-                self.door.budget.give_spare(&shard.spare);
-                most -= locked.evict_over_capacity(floor, most, &self.door.budget, out, panics);
+                self.door.ledger.give_spare(&shard.spare);
+                most -= locked.evict_over_capacity(floor, most, &self.door.ledger, out, panics);
                 if most == 0 {
                     return true;
                 }
@@ -457,10 +457,10 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         cause: Cause,
         batches: &mut Batches<'_, K, V>,
     ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F, S> {
-        let budget = &self.door.budget;
+        let ledger = &self.door.ledger;
         let mut locked = self.lock_in_time(shard, now);
-        budget.give_spare(&shard.spare);
-        locked.empty(cause, budget, batches.panics())
+        ledger.give_spare(&shard.spare);
+        locked.empty(cause, ledger, batches.panics())
     }
 
     /// Panics if this thread is inside of user code that must not call into this cache.
@@ -636,8 +636,8 @@ impl<K, V, F: Form> CachePadded<K, V, F> {
 
     /// Room for a call that holds this shard's lock: to be dropped before it.
     #[inline]
-    fn reserve<'a>(&'a self, locked: &Shard<K, V, F>, budget: &'a Budget) -> Reservation<'a> {
-        budget.reserve_at(&self.spare, locked.most_spare())
+    fn reserve<'a>(&'a self, locked: &Shard<K, V, F>, ledger: &'a Ledger) -> Reservation<'a> {
+        ledger.reserve_at(&self.spare, locked.most_spare())
     }
 }
 

@@ -13,7 +13,6 @@
 //! 1. A door calls the user's hasher, weigher, rule and clock without any lock.
 //! 2. What it needs to know was checked by the builder; only the capacity changes later.
 
-use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::clock::{FOREVER, Glance, Moment, nanos};
 use crate::error::Refused;
@@ -21,6 +20,7 @@ use crate::expiry::Expiry;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{Leave, Leaving};
+use crate::ledger::Ledger;
 use crate::room::{Room, Scale};
 use crate::shard::{Inserted, Offer, Shard};
 use crate::stats::Snapshot;
@@ -34,7 +34,7 @@ use std::time::Duration;
 pub(crate) struct Door<K, V, F, S> {
     pub(crate) hasher: S,
     pub(crate) scale: Scale<K, V>,
-    pub(crate) budget: Budget,
+    pub(crate) ledger: Ledger,
     pub(crate) expiry: Expiry<K, V>,
     pub(crate) leave: Leave<K, V>,
     pub(crate) entry_limit: Option<usize>,
@@ -184,15 +184,15 @@ pub(crate) fn after_running<T, R>(mut kept: T, code: impl FnOnce(&mut T) -> R) -
 /// Figures, and the end.
 impl<K, V, F: Form, S> Door<K, V, F, S> {
     pub(crate) fn capacity(&self) -> F::Unit {
-        F::Unit::of(self.budget.capacity())
+        F::Unit::of(self.ledger.capacity())
     }
 
-    /// How many entries are in use, where the budget counts them.
+    /// How many entries are in use, where the ledger counts them.
     pub(crate) fn counted(&self) -> Option<u64> {
         if F::WEIGHED {
-            self.budget.entries()
+            self.ledger.entries()
         } else {
-            Some(self.budget.weight())
+            Some(self.ledger.weight())
         }
     }
 
@@ -208,7 +208,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         shards.for_each(|shard| sum.add(&shard));
         sum.weight = weight;
         sum.len = len.unwrap_or(sum.len);
-        sum.capacity = self.budget.capacity();
+        sum.capacity = self.ledger.capacity();
         sum.listener_panics = self.leave.panics();
         sum
     }
@@ -226,15 +226,15 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         }
         figures
             .field("weight", &weight)
-            .field("capacity", &self.budget.capacity());
+            .field("capacity", &self.ledger.capacity());
         figures
     }
 
-    /// Proves that what the shards hold is what the budget says, and within the bound.
+    /// Proves that what the shards hold is what the ledger says, and within the bound.
     pub(crate) fn check(&self, held: Room) {
-        assert_eq!(held.weight, self.budget.weight(), "weight held and used");
-        assert!(self.budget.weight() <= self.budget.capacity(), "weight");
-        if let Some(entries) = self.budget.entries() {
+        assert_eq!(held.weight, self.ledger.weight(), "weight held and used");
+        assert!(self.ledger.weight() <= self.ledger.capacity(), "weight");
+        if let Some(entries) = self.ledger.entries() {
             assert_eq!(held.entries, entries, "entries held and used");
             assert!(Some(entries as usize) <= self.entry_limit, "entries");
         }

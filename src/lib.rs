@@ -44,7 +44,6 @@
 //! room of the table, which threads read while others write it, where instructions of the processor are named, and
 //! where Linux is asked for its coarse clock.
 
-mod budget;
 mod builder;
 mod cache;
 mod capacity;
@@ -60,6 +59,7 @@ mod hash;
 mod key;
 mod lanes;
 mod leave;
+mod ledger;
 pub mod policy;
 mod processor;
 mod reentry;

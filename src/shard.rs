@@ -20,7 +20,7 @@
 //!
 //! Invariants
 //! 1. What is held is the sum over the entries of what each was charged, and part of
-//!    the budget's `used`: charged before an entry can be found, given back after
+//!    the ledger's `used`: charged before an entry can be found, given back after
 //!    it is taken. Where all weigh 1 that is their number, which is not counted again.
 //! 2. An entry that is being replaced is never its own victim, and stays
 //!    readable until its new value is in.
@@ -40,12 +40,12 @@ pub(crate) use evict::Victim;
 pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 
-use crate::budget::Budget;
 use crate::cause::{Cause, Times};
 use crate::clock::Moment;
 use crate::flight::Flights;
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::{Departure, Outbox};
+use crate::ledger::Ledger;
 use crate::policy::{Policy, Slot, Tag, Touch};
 use crate::room::Room;
 use crate::stats::{Counts, Snapshot};
@@ -60,7 +60,7 @@ const A_PART: u64 = if cfg!(brimful_loom) { 2 } else { 64 };
 /// At most so many entries leave for room, and a batch, before the lock is let go of.
 const A_TURN: usize = if cfg!(brimful_loom) { 2 } else { 256 };
 
-/// A shard's part of a budget.
+/// A shard's part of a ledger.
 #[derive(Clone, Copy)]
 pub(crate) struct Part {
     /// Its fair share of the capacity.
@@ -91,7 +91,7 @@ pub(crate) struct Shard<K, V, F: Form> {
 }
 
 impl<K, V, F: Form> Shard<K, V, F> {
-    /// An empty shard, on the shelf of this index, with its part of the budget. Unused entries
+    /// An empty shard, on the shelf of this index, with its part of the ledger. Unused entries
     /// end after `to_idle`; the clock may go back, or does not.
     pub(crate) fn new(
         shelves: Arc<Shelves<K, V, F>>,
@@ -291,12 +291,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
-        self.expire_some(budget, out);
+        self.expire_some(ledger, out);
         let slot = self.table.slot(tag, is);
-        self.unless_expired(slot, budget, out)
+        self.unless_expired(slot, ledger, out)
     }
 
     /// Takes the entry in `slot` out; the policy did not choose it.
@@ -304,12 +304,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         slot: Slot,
         cause: Cause,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) {
         self.policy.forget(slot, &mut self.table);
         if let Some(room) = self.unlink(slot, cause, out) {
-            budget.give(room);
+            ledger.give(room);
         }
     }
 
@@ -398,7 +398,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn empty(
         &mut self,
         cause: Cause,
-        budget: &Budget,
+        ledger: &Ledger,
         panics: &mut Panics,
     ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
         let before =
@@ -413,7 +413,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.clear_timer();
         self.counts
             .left_at_once(entries, counted::<F>(held.weight), cause);
-        budget.give(held);
+        ledger.give(held);
         panics.drop(before);
         taken.map(move |entry| deadline::departure(entry, cause, now))
     }

@@ -87,7 +87,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     {
         let time = (door.expiry.to_idle, false);
         let part = Part {
-            share: door.budget.capacity(),
+            share: door.ledger.capacity(),
             alone: true,
             limits_entries: door.entry_limit.is_some(),
         };
@@ -227,12 +227,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub fn set_capacity(&mut self, capacity: impl Into<F::Unit>) {
         let capacity = capacity.into().amount();
         self.advance_clock();
-        let budget = &self.door.budget;
-        budget.set_capacity(capacity);
+        let ledger = &self.door.ledger;
+        ledger.set_capacity(capacity);
         self.door.leave.in_one_batch(|out, panics| {
             self.shard.set_share(capacity, panics);
             self.shard
-                .evict_over_capacity(0, usize::MAX, budget, out, panics);
+                .evict_over_capacity(0, usize::MAX, ledger, out, panics);
         });
     }
 
@@ -256,7 +256,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let mut tally = Tally::default();
         let taken = self
             .shard
-            .empty(Cause::Cleared, &self.door.budget, batches.panics());
+            .empty(Cause::Cleared, &self.door.ledger, batches.panics());
         batches.discard_all(taken.inspect(|left| tally.note(left)));
         self.shard.recount(&tally, Cause::Cleared);
         batches.end();

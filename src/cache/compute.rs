@@ -82,17 +82,17 @@ where
         let mut leaving = self.door.leave.open();
         let mut computation = Computation::new(hashed.tag(), key);
         {
-            let (out, budget) = (leaving.outbox(), &self.door.budget);
+            let (out, ledger) = (leaving.outbox(), &self.door.ledger);
             let (home, now) = (self.shard(hashed), self.now());
             let gatherer;
             let mut shard = self.lock_in_time(home, now);
-            let mut reservation = home.reserve(&shard, budget);
+            let mut reservation = home.reserve(&shard, ledger);
             let mut marked = Mark::set_in_debug();
             let mut found = shard.look_up(hashed.tag(), |found| computation.has(found));
             if found.is_none() && !shard.has_room_for_one(&mut reservation) {
                 let one = shard.charge(1);
                 drop((marked, reservation, shard));
-                gatherer = budget.gather();
+                gatherer = ledger.gather();
                 reservation = gatherer.reserve();
                 self.gather_into(&mut reservation, hashed, None, one, now, out);
                 shard = lock_at(home, now);

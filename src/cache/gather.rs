@@ -1,7 +1,7 @@
 //! Gathering: room for an entry whose own shard has not enough.
 //!
 //! ```text
-//! become the one gatherer                            no other thread takes from the budget now
+//! become the one gatherer                            no other thread takes from the ledger now
 //! for floor in [share, 3/4 share, 0], and before that one that lets go of the expired alone:
 //!     for each shard, the home shard last:
 //!         take what is free; done if the reservation covers the need
@@ -19,12 +19,12 @@
 //! lies in the reservation or is free, and the entry is no heavier than the capacity.
 
 use super::{Cache, lock_at, share};
-use crate::budget::Reservation;
 use crate::clock::Moment;
 use crate::flight::Flight;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::outbox::Outbox;
+use crate::ledger::Reservation;
 use crate::policy::Slot;
 use crate::reentry::Mark;
 use crate::room::Room;
@@ -56,7 +56,7 @@ where
         now: Moment,
         out: &mut Outbox<K, V>,
     ) -> Inserted {
-        let gatherer = self.door.budget.gather();
+        let gatherer = self.door.ledger.gather();
         let mut reservation = gatherer.reserve();
         let mut spare = true;
         loop {
@@ -84,12 +84,12 @@ where
     ) {
         let shards = self.shards.len();
         let home = hashed.shard(shards);
-        let share = share(self.door.budget.capacity(), shards);
+        let share = share(self.door.ledger.capacity(), shards);
         for floor in floors::<F>(share) {
             // The home shard comes last: it needs room itself.
             for index in (home + 1..shards).chain(0..=home) {
                 let spared = spared.filter(|_| index == home);
-                while !reservation.take_some(need) && need.weight <= self.door.budget.capacity() {
+                while !reservation.take_some(need) && need.weight <= self.door.ledger.capacity() {
                     let shard = &self.shards[index];
                     let mut locked = lock_at(shard, now);
                     let keep = spared.and_then(|offer| self.kept_slot(&locked, offer));
@@ -115,7 +115,7 @@ where
         out: &mut Outbox<K, V>,
     ) {
         let shards = self.shards.len();
-        let share = share(self.door.budget.capacity(), shards);
+        let share = share(self.door.ledger.capacity(), shards);
         for floor in floors::<F>(share) {
             for index in (home + 1..shards).chain(0..home) {
                 let shard = &self.shards[index];

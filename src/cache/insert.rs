@@ -137,7 +137,7 @@ where
             let mut shard = self.lock_in_time(home, now);
             // Declared after the shard, so dropped before its lock is left: only a gatherer
             // may hold room without a lock.
-            let mut reservation = home.reserve(&shard, &self.door.budget);
+            let mut reservation = home.reserve(&shard, &self.door.ledger);
             let _mark = Mark::set_in_debug();
             shard.insert(offer, &mut reservation, out)
         };

@@ -26,7 +26,6 @@
 //! The room `flight` tells the rest.
 
 use super::Cache;
-use crate::budget::Reservation;
 use crate::clock::Reading;
 use crate::error::LoadError;
 use crate::flight::chain::{Chain, Cycle, Wait};
@@ -35,6 +34,7 @@ use crate::form::Form;
 use crate::hash::Hashed;
 use crate::key::ToKey;
 use crate::leave::outbox::Outbox;
+use crate::ledger::Reservation;
 use crate::policy::{Slot, Tag};
 use crate::reentry::{self, Mark};
 use crate::shard::{Inserted, Offer, Shard};
@@ -304,7 +304,7 @@ where
             count(shard.flights.loads(), ended);
             // Declared after `shard`, so dropped before the lock is released: only a gatherer
             // may hold room without a lock.
-            let mut reservation = home.reserve(&shard, &self.door.budget);
+            let mut reservation = home.reserve(&shard, &self.door.ledger);
             let _mark = Mark::set_in_debug();
             let placed = landing.enter(&mut shard, flight, &mut reservation, out);
             if F::AGED {

@@ -88,7 +88,7 @@ impl<K: Eq, V> Computation<K, V> {
                 Some(Next::Keep) | None => {}
             };
         };
-        shard.expire_some(means.reservation.budget(), out);
+        shard.expire_some(means.reservation.ledger(), out);
         self.detach(shard);
         let decide = |_: &K, value: &mut V| decide(Some(value));
         let mut changed = shard.change(slot, terms.scale, decide, means, out);
@@ -96,13 +96,13 @@ impl<K: Eq, V> Computation<K, V> {
         match next {
             Some(Next::Put(value)) => self.put(shard, value, terms, means, out),
             Some(Next::Remove) if changed.stayed => {
-                shard.remove(slot, Cause::Removed, means.reservation.budget(), out);
+                shard.remove(slot, Cause::Removed, means.reservation.ledger(), out);
                 self.came = Came::Removed;
             }
             Some(Next::Keep) if changed.stayed => {
                 if F::TIMED {
-                    let budget = means.reservation.budget();
-                    shard.renew(slot, terms.expiry, budget, out, &mut changed);
+                    let ledger = means.reservation.ledger();
+                    shard.renew(slot, terms.expiry, ledger, out, &mut changed);
                 }
                 self.came = match changed.stayed {
                     true => Came::Kept,

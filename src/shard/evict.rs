@@ -1,7 +1,7 @@
 //! Making room: evicting this shard's entries, for its own insert or for another shard's.
 //!
 //! ```text
-//! pay(need):     from the reservation, else from the budget, else by evicting entries of
+//! pay(need):     from the reservation, else from the ledger, else by evicting entries of
 //!                this shard; a shard that holds less than its floor asks the door instead,
 //!                which gathers room elsewhere and comes again with enough reserved
 //! ```
@@ -11,10 +11,10 @@
 
 use super::change::Closed;
 use super::{A_PART, A_TURN, Shard, deadline, fits};
-use crate::budget::{Budget, Reservation};
 use crate::cause::Cause;
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::Outbox;
+use crate::ledger::{Ledger, Reservation};
 use crate::policy::{Policy, Slot};
 use crate::room::Room;
 use crate::unwind::Panics;
@@ -131,7 +131,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         paid
     }
 
-    /// Evicts what the budget has not free, as long as this shard holds more than `floor`, and
+    /// Evicts what the ledger has not free, as long as this shard holds more than `floor`, and
     /// some `most` entries; says whether the reservation covers `need` now.
     pub(super) fn collect(
         &mut self,
@@ -204,7 +204,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.part.alone
             || reservation.draw(self.charge(1))
             || self.table.len() > 0 && self.may_pay(self.floor())
-            || !fits(1, reservation.budget().capacity())
+            || !fits(1, reservation.ledger().capacity())
     }
 
     /// Whether this shard may evict for room, down to `floor`. Entries may weigh 0, so with a
@@ -239,7 +239,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         false
     }
 
-    /// Lets go of at most `most` entries while the budget is over a lowered capacity: of what has
+    /// Lets go of at most `most` entries while the ledger is over a lowered capacity: of what has
     /// expired, then, while this shard is over `floor`, of others; says how many. Readers wait meanwhile.
     ///
     /// A policy that panics is not asked for that victim: the bound comes first,
@@ -248,17 +248,17 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         floor: u64,
         most: usize,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
         panics: &mut Panics,
     ) -> usize {
         let mut shard = Closed::new(self);
         panics.run(|| shard.hear());
         for gone in 0..most {
-            if !budget.is_over() {
+            if !ledger.is_over() {
                 return gone;
             }
-            let due = panics.run(|| shard.expire_one(None, &mut budget.reserve(), out));
+            let due = panics.run(|| shard.expire_one(None, &mut ledger.reserve(), out));
             if due != Some(false) {
                 continue;
             }
@@ -270,7 +270,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let Some(room) = evicted else {
                 return gone;
             };
-            budget.give(room);
+            ledger.give(room);
         }
         most
     }
@@ -278,9 +278,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Lets go of what has expired, then takes out the entry that the policy names next, for a caller
     /// who is handed it. One that is named though it has expired leaves as such. After a turn it
     /// answers [`Victim::Later`].
-    pub(crate) fn evict_next(&mut self, budget: &Budget, out: &mut Outbox<K, V>) -> Victim {
+    pub(crate) fn evict_next(&mut self, ledger: &Ledger, out: &mut Outbox<K, V>) -> Victim {
         self.hear();
-        let mut reservation = budget.reserve();
+        let mut reservation = ledger.reserve();
         for _ in 0..A_TURN {
             if self.expire_one(None, &mut reservation, out) {
                 continue;
@@ -413,13 +413,13 @@ mod tests {
             alone: true,
             limits_entries: false,
         };
-        let budget = Budget::new(CAPACITY, None);
+        let ledger = Ledger::new(CAPACITY, None);
         let mut shard = Shard::new(shelves, 0, part, 0, (FOREVER, false));
         for key in 0..CAPACITY {
-            let (placed, _) = insert(&mut shard, &mut budget.reserve(), (key, 1));
+            let (placed, _) = insert(&mut shard, &mut ledger.reserve(), (key, 1));
             assert!(matches!(placed, Inserted::Stored(_)));
         }
-        let gatherer = budget.gather();
+        let gatherer = ledger.gather();
         let mut reservation = gatherer.reserve();
         let (heavy, mut turns) = ((CAPACITY, 9_000), 0);
         let need = Room {
@@ -441,7 +441,7 @@ mod tests {
         assert!(turns > 9_000 / (2 * A_TURN + 1), "{turns} turns");
         assert_eq!(shard.len(), 1_001);
         drop(reservation);
-        assert_eq!(budget.weight(), CAPACITY);
+        assert_eq!(ledger.weight(), CAPACITY);
         assert_eq!(shard.check().weight, CAPACITY);
     }
 }

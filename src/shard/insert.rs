@@ -10,12 +10,12 @@
 //! the lock, whatever panics on the way.
 
 use super::{A_TURN, Means, Shard, counted, deadline, fits};
-use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::error::Reason;
 use crate::flight::Flight;
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::Outbox;
+use crate::ledger::{Ledger, Reservation};
 use crate::policy::MOST_LIVE;
 use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
@@ -77,25 +77,25 @@ impl<K, V, F: Form> Shard<K, V, F> {
     {
         self.policy.prefetch(offer.tag);
         self.hear();
-        self.expire_some(reservation.budget(), out);
+        self.expire_some(reservation.ledger(), out);
         if self.flights.are_flying() {
             self.detach_written(offer);
         }
         if self.table.needs_rebuild() || self.table.len() >= MOST_LIVE {
             self.prepare(reservation, out);
         }
-        let budget = reservation.budget();
+        let ledger = reservation.ledger();
         let (tag, weight) = (offer.tag, weight_of::<K, V, F>(offer));
-        let capacity = budget.capacity();
+        let capacity = ledger.capacity();
         if !fits(weight, capacity) {
-            return self.refuse(offer, Reason::TooHeavy { weight, capacity }, budget, out);
+            return self.refuse(offer, Reason::TooHeavy { weight, capacity }, ledger, out);
         }
         if self.is_lifeless(offer.life) && !offer.keeps_life {
-            return self.refuse(offer, Reason::ZeroTtl, budget, out);
+            return self.refuse(offer, Reason::ZeroTtl, ledger, out);
         }
         let (need, is) = (self.charge(weight), |key: &K| offer.has(key));
         let found = match self.table.slot_or_vacant(tag, is) {
-            Ok(slot) => match self.unless_expired(Some(slot), budget, out) {
+            Ok(slot) => match self.unless_expired(Some(slot), ledger, out) {
                 Some(slot) => Ok(slot),
                 None => self.table.slot_or_vacant(tag, is),
             },
@@ -251,19 +251,19 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         offer: &mut Offer<K, V>,
         reason: Reason,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) -> Inserted
     where
         K: Eq,
     {
         let slot = self.table.slot(offer.tag, |key| offer.has(key));
-        let slot = self.unless_expired(slot, budget, out);
+        let slot = self.unless_expired(slot, ledger, out);
         if slot.is_some() && offer.only_if_absent {
             return Inserted::Present;
         }
         if let Some(slot) = slot {
-            self.remove(slot, Cause::Replaced, budget, out);
+            self.remove(slot, Cause::Replaced, ledger, out);
         }
         let Some((key, value)) = offer.pair.take() else {
             return Inserted::Present;
@@ -309,7 +309,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         match self.insert(offer, means.reservation, out) {
             Inserted::NeedsRoom(_) => {
-                self.refuse(offer, Reason::NoRoom, means.reservation.budget(), out)
+                self.refuse(offer, Reason::NoRoom, means.reservation.ledger(), out)
             }
             placed => placed,
         }

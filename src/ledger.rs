@@ -1,4 +1,4 @@
-//! The hard bound: one `Budget` for all shards, and a `Reservation` to carry room.
+//! The hard bound: one `Ledger` for all shards, and a `Reservation` to carry room.
 //!
 //! ```text
 //! used = what the shards hold + what they keep spare + what is reserved
@@ -9,9 +9,9 @@
 //!     draw the rest, or what there is of it: used += room, only while the sum stays
 //!         <= capacity
 //!     own victims pay for the rest: their room goes into the reservation, not back to the
-//!         budget, until the reservation holds enough, or the budget has all that is missing
+//!         ledger, until the reservation holds enough, or the ledger has all that is missing
 //!     else gather: one gatherer at a time; while it gathers, no other call takes from
-//!         the budget, so room that it frees cannot be snatched away
+//!         the ledger, so room that it frees cannot be snatched away
 //!     what is left over stays with the shard as its spare room, up to a limit
 //! after an entry is unlinked: used -= room
 //! ```
@@ -24,14 +24,14 @@
 //! 3. All takes happen under some shard's lock or by the one gatherer. A call that
 //!    lowers the capacity keeps gatherers out and passes through every shard's
 //!    lock once, so no take can have seen the old capacity afterwards.
-//! 4. A reservation gives what it holds to its shard or back to the budget when dropped: room
+//! 4. A reservation gives what it holds to its shard or back to the ledger when dropped: room
 //!    is never lost.
-//! 5. A budget that is `alone` is changed under `&mut` of its cache, so no other thread
+//! 5. A ledger that is `alone` is changed under `&mut` of its cache, so no other thread
 //!    reads or writes its words meanwhile.
 //! 6. A shard's spare room is changed by the holder of its lock alone. Others read it, after
 //!    `used`, to say what entries use: that is never more than the capacity.
 //!
-//! The budget does not know which shard holds what: shards do. Entries that are not limited in
+//! The ledger does not know which shard holds what: shards do. Entries that are not limited in
 //! number it does not count: each change of a word that all processors share costs.
 
 use crate::room::Room;
@@ -114,7 +114,7 @@ const MOST_LOOKS: usize = 1_000;
 
 /// It has lines of its own: inserts change them, and what lies beside it hits read.
 #[repr(align(128))]
-pub(crate) struct Budget {
+pub(crate) struct Ledger {
     weight: Pool,
     /// Only where entries are limited beside the weight: else they are not counted here.
     entries: Option<Pool>,
@@ -124,14 +124,14 @@ pub(crate) struct Budget {
     returns: [Figure; 2],
 }
 
-impl Budget {
-    /// A budget of so much weight and, if limited, so many entries, for shards that threads
+impl Ledger {
+    /// A ledger of so much weight and, if limited, so many entries, for shards that threads
     /// share.
     pub(crate) fn new(weight: u64, entries: Option<u64>) -> Self {
         Self::with(weight, entries, false)
     }
 
-    /// A budget for one shard, which its owner changes alone (under `&mut`): by loads and
+    /// A ledger for one shard, which its owner changes alone (under `&mut`): by loads and
     /// stores, where shared ones need locked instructions. Nothing gathers here.
     pub(crate) fn alone(weight: u64, entries: Option<u64>) -> Self {
         Self::with(weight, entries, true)
@@ -166,7 +166,7 @@ impl Budget {
     }
 
     /// Publishes a new capacity. The caller has kept gatherers out, passes
-    /// through every shard's lock and then evicts while the budget is `over`.
+    /// through every shard's lock and then evicts while the ledger is `over`.
     pub(crate) fn set_capacity(&self, capacity: u64) {
         self.weight.capacity.store(capacity, Ordering::Release);
     }
@@ -236,7 +236,7 @@ impl Budget {
     #[inline]
     pub(crate) fn reserve(&self) -> Reservation<'_> {
         Reservation {
-            budget: self,
+            ledger: self,
             room: Room::NONE,
             home: None,
             gathers: false,
@@ -248,7 +248,7 @@ impl Budget {
     #[inline]
     pub(crate) fn reserve_at<'a>(&'a self, spare: &'a Spare, most: Room) -> Reservation<'a> {
         Reservation {
-            budget: self,
+            ledger: self,
             room: spare.room(),
             home: Some(Home { spare, most }),
             gathers: false,
@@ -265,7 +265,7 @@ impl Budget {
         let alone = self.gatherer.lock();
         self.gathering.store(true, Ordering::Release);
         Gatherer {
-            budget: self,
+            ledger: self,
             _alone: alone,
         }
     }
@@ -273,7 +273,7 @@ impl Budget {
 
 /// The right to gather, until dropped.
 pub(crate) struct Gatherer<'a> {
-    budget: &'a Budget,
+    ledger: &'a Ledger,
     _alone: MutexGuard<'a, ()>,
 }
 
@@ -281,7 +281,7 @@ impl<'a> Gatherer<'a> {
     /// The gatherer's reservation, which may take while others may not.
     pub(crate) fn reserve(&self) -> Reservation<'a> {
         Reservation {
-            budget: self.budget,
+            ledger: self.ledger,
             room: Room::NONE,
             home: None,
             gathers: true,
@@ -291,7 +291,7 @@ impl<'a> Gatherer<'a> {
 
 impl Drop for Gatherer<'_> {
     fn drop(&mut self) {
-        self.budget.gathering.store(false, Ordering::Release);
+        self.ledger.gathering.store(false, Ordering::Release);
     }
 }
 
@@ -333,9 +333,9 @@ struct Home<'a> {
     most: Room,
 }
 
-/// Room on its way from victims or the budget to an entry. It counts as used.
+/// Room on its way from victims or the ledger to an entry. It counts as used.
 pub(crate) struct Reservation<'a> {
-    budget: &'a Budget,
+    ledger: &'a Ledger,
     room: Room,
     home: Option<Home<'a>>,
     gathers: bool,
@@ -343,8 +343,8 @@ pub(crate) struct Reservation<'a> {
 
 impl Reservation<'_> {
     #[inline]
-    pub(crate) fn budget(&self) -> &Budget {
-        self.budget
+    pub(crate) fn ledger(&self) -> &Ledger {
+        self.ledger
     }
 
     #[inline]
@@ -352,11 +352,11 @@ impl Reservation<'_> {
         self.room.covers(need)
     }
 
-    /// Whether it would cover `need` with `more`, and with what the budget has free now.
+    /// Whether it would cover `need` with `more`, and with what the ledger has free now.
     #[inline]
     pub(crate) fn would_cover(&self, need: Room, more: Room) -> bool {
         let room = self.room.plus(more);
-        room.covers(need) || self.may_take() && self.budget.has(room.short_of(need))
+        room.covers(need) || self.may_take() && self.ledger.has(room.short_of(need))
     }
 
     /// How much may be left over for the shard's next entries.
@@ -377,25 +377,25 @@ impl Reservation<'_> {
         self.room = self.room.minus(need);
     }
 
-    /// Whether the reservation covers `need`, with what it lacks taken from the budget if
+    /// Whether the reservation covers `need`, with what it lacks taken from the ledger if
     /// all of that is free: at most one atomic change for each dimension of the bound.
     #[inline]
     pub(crate) fn take_all(&mut self, need: Room) -> bool {
         if !self.room.covers(need) && self.may_take() {
             let short = self.room.short_of(need);
-            self.room.weight += self.budget.weight.take(short.weight, short.weight);
+            self.room.weight += self.ledger.weight.take(short.weight, short.weight);
             if self.room.weight >= need.weight {
-                self.room.entries += self.budget.take_entries(short.entries, short.entries);
+                self.room.entries += self.ledger.take_entries(short.entries, short.entries);
             }
         }
         self.room.covers(need)
     }
 
-    /// Takes what `need` lacks from the budget, or what there is of it, unless another call
+    /// Takes what `need` lacks from the ledger, or what there is of it, unless another call
     /// gathers; says whether the reservation covers it.
     #[inline]
     pub(crate) fn draw(&mut self, need: Room) -> bool {
-        if !self.covers(need) && !self.budget.is_full_for(self.room.short_of(need).weight) {
+        if !self.covers(need) && !self.ledger.is_full_for(self.room.short_of(need).weight) {
             self.draw_free(need);
         }
         self.covers(need)
@@ -412,17 +412,17 @@ impl Reservation<'_> {
     /// covers it. A gatherer keeps it until it does.
     pub(crate) fn take_some(&mut self, need: Room) -> bool {
         let short = self.room.short_of(need);
-        self.room.weight += self.budget.weight.take(1, short.weight);
+        self.room.weight += self.ledger.weight.take(1, short.weight);
         if self.room.weight >= need.weight {
-            self.room.entries += self.budget.take_entries(1, short.entries);
+            self.room.entries += self.ledger.take_entries(1, short.entries);
         }
         self.room.covers(need)
     }
 
-    /// While a call gathers, the budget's free room is that call's alone.
+    /// While a call gathers, the ledger's free room is that call's alone.
     #[inline]
     fn may_take(&self) -> bool {
-        self.gathers || !self.budget.gathering.load(Ordering::Acquire)
+        self.gathers || !self.ledger.gathering.load(Ordering::Acquire)
     }
 }
 
@@ -438,7 +438,7 @@ impl Drop for Reservation<'_> {
             home.spare.set(kept);
         }
         if self.room != kept {
-            self.budget.give(self.room.minus(kept));
+            self.ledger.give(self.room.minus(kept));
         }
     }
 }
@@ -454,27 +454,27 @@ mod tests {
 
     #[test]
     fn a_reservation_takes_what_is_free_and_gives_back_what_is_left() {
-        let budget = Budget::new(10, None);
-        let mut reservation = budget.reserve();
+        let ledger = Ledger::new(10, None);
+        let mut reservation = ledger.reserve();
         assert!(reservation.take_all(weight(7)));
         reservation.pay(weight(5));
         assert!(
             !reservation.take_all(weight(8)),
             "all that is missing or nothing"
         );
-        assert_eq!(budget.weight(), 7);
+        assert_eq!(ledger.weight(), 7);
         assert!(!reservation.take_some(weight(8)), "what there is");
-        assert_eq!(budget.weight(), 10);
+        assert_eq!(ledger.weight(), 10);
         drop(reservation);
-        assert_eq!(budget.weight(), 5);
-        budget.give(weight(5));
-        assert_eq!(budget.weight(), 0);
+        assert_eq!(ledger.weight(), 5);
+        ledger.give(weight(5));
+        assert_eq!(ledger.weight(), 0);
     }
 
     #[test]
-    fn a_budget_alone_counts_as_a_shared_one_does() {
-        for budget in [Budget::new(10, Some(3)), Budget::alone(10, Some(3))] {
-            let mut reservation = budget.reserve();
+    fn a_ledger_alone_counts_as_a_shared_one_does() {
+        for ledger in [Ledger::new(10, Some(3)), Ledger::alone(10, Some(3))] {
+            let mut reservation = ledger.reserve();
             let need = Room {
                 weight: 4,
                 entries: 1,
@@ -482,50 +482,50 @@ mod tests {
             assert!(reservation.take_all(need));
             reservation.pay(need);
             assert!(reservation.take_all(need));
-            assert!(!budget.reserve().take_all(need), "8 of 10 are in use");
-            assert_eq!((budget.weight(), budget.entries()), (8, Some(2)));
+            assert!(!ledger.reserve().take_all(need), "8 of 10 are in use");
+            assert_eq!((ledger.weight(), ledger.entries()), (8, Some(2)));
             drop(reservation);
-            budget.give(need);
-            assert_eq!((budget.weight(), budget.entries()), (0, Some(0)));
+            ledger.give(need);
+            assert_eq!((ledger.weight(), ledger.entries()), (0, Some(0)));
         }
     }
 
     #[test]
     fn while_one_gathers_nobody_else_takes() {
-        let budget = Budget::new(10, Some(3));
-        let gatherer = budget.gather();
-        assert!(!budget.reserve().take_all(weight(1)));
+        let ledger = Ledger::new(10, Some(3));
+        let gatherer = ledger.gather();
+        assert!(!ledger.reserve().take_all(weight(1)));
         let need = Room {
             weight: 10,
             entries: 1,
         };
         assert!(gatherer.reserve().take_all(need));
         drop(gatherer);
-        assert!(budget.reserve().take_all(need));
-        assert_eq!((budget.weight(), budget.entries()), (0, Some(0)));
+        assert!(ledger.reserve().take_all(need));
+        assert_eq!((ledger.weight(), ledger.entries()), (0, Some(0)));
     }
 
     #[test]
     fn a_lowered_capacity_lets_nothing_in_until_it_is_worked_off() {
-        let budget = Budget::new(10, None);
-        let mut reservation = budget.reserve();
+        let ledger = Ledger::new(10, None);
+        let mut reservation = ledger.reserve();
         assert!(reservation.take_all(weight(8)));
-        budget.set_capacity(5);
-        assert!(budget.is_over());
-        assert!(!budget.reserve().take_all(weight(1)));
+        ledger.set_capacity(5);
+        assert!(ledger.is_over());
+        assert!(!ledger.reserve().take_all(weight(1)));
         drop(reservation);
-        assert!(!budget.is_over());
-        assert!(budget.reserve().take_all(weight(5)));
+        assert!(!ledger.is_over());
+        assert!(ledger.reserve().take_all(weight(5)));
     }
 
     #[test]
     fn the_largest_weights_neither_wrap_nor_pass() {
-        let budget = Budget::new(u64::MAX, None);
-        let mut reservation = budget.reserve();
+        let ledger = Ledger::new(u64::MAX, None);
+        let mut reservation = ledger.reserve();
         assert!(reservation.take_all(weight(u64::MAX)));
-        assert!(!budget.reserve().take_all(weight(1)));
+        assert!(!ledger.reserve().take_all(weight(1)));
         reservation.pay(weight(u64::MAX));
-        budget.give(weight(u64::MAX));
-        assert_eq!(budget.weight(), 0);
+        ledger.give(weight(u64::MAX));
+        assert_eq!(ledger.weight(), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! `Builder` and the short forms: from a capacity to a cache. No default,
 //! nothing unbounded.
 
+use crate::budget::Share;
 use crate::cache::Cache;
 use crate::capacity::{Capacity, HeapSize, Limits, default_shards};
 use crate::cause::{Cause, Departed, Discard, Listener};
@@ -14,8 +15,8 @@ use crate::leave::Leave;
 use crate::ledger::Ledger;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
-use crate::sync::BARE;
-use crate::unit::{Bytes, Entries, Weight};
+use crate::sync::{Arc, BARE};
+use crate::unit::{Bytes, Entries, Units, Weight};
 use crate::unsync;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -608,6 +609,56 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         Ok(Cache::open(self.door(Ledger::new), shards))
     }
 
+    /// Builds a cache that threads share, and that shares a [`Budget`](crate::Budget) with other
+    /// caches: together they hold no more than that, and this one no more than its own capacity either.
+    /// For no bound of its own give it the budget's capacity, or a larger one.
+    ///
+    /// Another member's thread may evict entries of this cache, and drops them then: so keys and
+    /// values are `Send`, `Sync` and `'static`. For the same reason a policy of yours is `Send`.
+    ///
+    /// # Errors
+    /// As [`build`](Builder::build); and if the budget has not enough left for the [floor](Share::at_least),
+    /// or is in bytes where the capacity is not.
+    ///
+    /// # Panics
+    /// If it is called from code that runs under a lock, or in a read, of a member.
+    ///
+    /// ```
+    /// use brimful::{Budget, Bytes, Cache, Weighed};
+    ///
+    /// let budget = Budget::bytes(1 << 20);
+    /// let pages: Cache<String, Vec<u8>, Weighed> =
+    ///     Cache::builder(Bytes(1 << 20)).build_in(budget.share().named("pages"))?;
+    /// let rows: Cache<u32, String, Weighed> =
+    ///     Cache::builder(Bytes(1 << 18)).build_in(budget.share().named("rows"))?;
+    /// pages.insert("/".to_owned(), vec![0; 10_000]);
+    /// rows.insert(1, "one".to_owned());
+    /// assert_eq!(budget.used(), pages.weight() + rows.weight());
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    ///
+    /// Entries that are counted are no weight:
+    ///
+    /// ```compile_fail,E0271
+    /// use brimful::{Budget, Cache, Entries};
+    /// let budget = Budget::weight(100);
+    /// let cache = Cache::<u32, u32>::builder(Entries(10)).build_in(budget.share());
+    /// ```
+    #[track_caller]
+    pub fn build_in(self, share: Share) -> Result<Cache<K, V, F, S>, BuildError>
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        F: Form<Unit = Units, Policy: Send, Meta: Send + Sync> + 'static,
+        S: BuildHasher,
+    {
+        self.check()?;
+        share.check(self.limits.amount, self.limits.is_in_bytes())?;
+        let shards = self.count_shards()?;
+        let door = self.door(|capacity, entries| share.ledger(capacity, entries));
+        Cache::open(door, shards).join(share)
+    }
+
     /// Builds a cache for one owner, without locks.
     ///
     /// # Errors
@@ -652,13 +703,13 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     fn door(self, ledger: impl FnOnce(u64, Option<u64>) -> Ledger) -> Door<K, V, F, S> {
         let overhead = self.limits.overhead::<F>();
         Door {
-            ledger: ledger(
+            ledger: Arc::new(ledger(
                 self.limits.amount,
                 self.entry_limit.map(|limit| limit as u64),
-            ),
+            )),
             scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
-            expiry: self.told.expiry(),
-            leave: Leave::new(self.listener, self.discard),
+            expiry: Arc::new(self.told.expiry()),
+            leave: Arc::new(Leave::new(self.listener, self.discard)),
             entry_limit: self.entry_limit,
             hasher: self.hasher,
             form: PhantomData,

@@ -6,7 +6,7 @@
 //! unlock, then tell and drop what left. Two shard locks are never held at
 //! once. Only `gather` goes through several shards, one after
 //! another, and it alone holds a second kind of lock (the gatherer's), always
-//! taken first.
+//! taken first. Through its `seat` a cache that shares a budget is reached by the others' gatherers.
 //!
 //! Each file under `cache/` adds one group of methods.
 
@@ -28,6 +28,7 @@ mod iter;
 mod time;
 
 mod gather;
+mod seat;
 mod sweeper;
 
 pub use entry::{Entry, Modified};
@@ -37,9 +38,11 @@ pub use many::LoadMany;
 pub use refresh::LoadOrRefresh;
 pub use sweeper::Sweeper;
 
+use crate::budget::{Membership, Others, Share};
 use crate::cause::Cause;
 use crate::clock::{Glance, Moment};
 use crate::door::Door;
+use crate::error::BuildError;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
 use crate::lanes::Lanes;
@@ -154,11 +157,15 @@ const A_BATCH: usize = 256;
 pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     /// What readers see, before they take a lock.
     shelves: Arc<Shelves<K, V, F>>,
-    shards: Box<[CachePadded<K, V, F>]>,
+    shards: Shards<K, V, F>,
     door: Door<K, V, F, S>,
     turns: Turns,
     bells: sweeper::Bells,
+    /// Its place in the budget that it shares with others, if it does.
+    membership: Option<Membership>,
 }
+
+type Shards<K, V, F> = Arc<[CachePadded<K, V, F>]>;
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub(crate) fn open(door: Door<K, V, F, S>, shards: usize) -> Self
@@ -175,7 +182,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             let time = (door.expiry.to_idle, door.expiry.may_go_back());
             let part = Part {
                 share,
-                alone: shards == 1,
+                alone: shards == 1 && !door.ledger.is_under(),
                 limits_entries: door.entry_limit.is_some(),
             };
             let shelves = Arc::clone(&shelves);
@@ -191,7 +198,29 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             door,
             turns: Turns::default(),
             bells: sweeper::Bells::none(),
+            membership: None,
         }
+    }
+
+    /// Takes its seat in a budget.
+    #[track_caller]
+    pub(crate) fn join(mut self, own: Share) -> Result<Self, BuildError>
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        F: Form<Policy: Send, Meta: Send + Sync> + 'static,
+    {
+        let standing = own.standing();
+        let seat = seat::CacheSeat {
+            standing: Arc::clone(&standing),
+            ledger: Arc::clone(&self.door.ledger),
+            shelves: Arc::clone(&self.shelves),
+            shards: Arc::clone(&self.shards),
+            expiry: Arc::clone(&self.door.expiry),
+            leave: Arc::clone(&self.door.leave),
+        };
+        self.membership = Some(own.join(standing, Arc::new(seat))?);
+        Ok(self)
     }
 
     /// How many entries are resident. Exact when no other thread is writing; never more
@@ -230,12 +259,11 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         };
         let used = || self.door.counted().unwrap_or(0);
         self.door.counted()?;
-        Some(self.door.ledger.less_spare(used, || self.spare(of)))
-    }
-
-    /// What shards keep for their next entries, in one dimension.
-    fn spare(&self, of: impl Fn(Room) -> u64) -> u64 {
-        self.shards.iter().map(|shard| of(shard.spare.room())).sum()
+        Some(
+            self.door
+                .ledger
+                .less_spare(used, || spare(&self.shards, of)),
+        )
     }
 
     /// Whether no entry is resident. O(shards), without a lock.
@@ -271,11 +299,11 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 
     /// The weight that entries use.
     fn used(&self) -> u64 {
-        let ledger = &self.door.ledger;
-        ledger.less_spare(|| ledger.weight(), || self.spare(|spare| spare.weight))
+        used(&self.door.ledger, &self.shards)
     }
 
-    /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight.
+    /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight. That of a
+    /// [`Budget`](crate::Budget) that it shares, if that is less.
     ///
     /// ```
     /// use brimful::{Cache, Entries, Units};
@@ -341,7 +369,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// above the old capacity and never rises.
     ///
     /// O(shards), and O(entries) that must leave. Short locks: entries are told
-    /// and dropped in batches, outside of them.
+    /// and dropped in batches, outside of them. In a cache that shares a [`Budget`](crate::Budget)
+    /// with others this is its own capacity, and no more than the budget's counts.
     ///
     /// ```
     /// use brimful::{Cache, Entries};
@@ -356,21 +385,46 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub fn set_capacity(&self, capacity: impl Into<F::Unit>) {
         self.may_be_called();
         let capacity = capacity.into().amount();
-        let share = share(capacity, self.shards.len());
         let mut batches = self.door.leave.batches();
-        {
+        if let Some(membership) = &self.membership {
+            membership.check();
+        }
+        let others = {
             let _alone = self.door.ledger.exclude_gatherers();
             self.door.ledger.set_capacity(capacity);
-            for shard in &self.shards {
-                // Also the barrier after which no thread can have seen the old capacity.
-                let mut locked = shard.lock();
-                self.door.ledger.give_spare(&shard.spare);
-                locked.set_share(share, batches.panics());
+            // Passes through all locks, after which no thread can have seen the old capacity.
+            match &self.membership {
+                Some(membership) => membership.settle(),
+                None => {
+                    self.set_share(batches.panics());
+                    Others::default()
+                }
             }
-        }
+        };
+        batches.panics().add(others.end());
+        let share = share(self.fair(), self.shards.len());
         let now = self.now();
         while batches.run(|out, panics| self.work_off(share, now, out, panics)) {}
         batches.end();
+    }
+
+    /// Tells all shards their share of a new capacity.
+    fn set_share(&self, panics: &mut Panics) {
+        let share = share(self.fair(), self.shards.len());
+        for shard in self.shards.iter() {
+            let mut locked = shard.lock();
+            self.door.ledger.give_spare(&shard.spare);
+            locked.set_share(share, panics);
+        }
+    }
+
+    /// What its shards have their shares of: the capacity, or what is fair in a budget.
+    fn fair(&self) -> u64 {
+        let ledger = &self.door.ledger;
+        match ledger.is_under() {
+            true => ledger.fair(),
+            false => ledger.capacity(),
+        }
     }
 
     /// Evicts a batch of what is over a lowered capacity; says whether there may
@@ -389,7 +443,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             .into_iter()
             .skip(usize::from(!F::TIMED))
         {
-            for shard in &self.shards {
+            for shard in self.shards.iter() {
                 if !self.door.ledger.is_over() {
                     return false;
                 }
@@ -426,7 +480,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         self.may_be_called();
         let now = self.now();
         let mut batches = self.door.leave.batches();
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             self.let_all_go(shard, now, Cause::Cleared, &mut batches);
         }
         batches.end();
@@ -552,7 +606,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[track_caller]
     pub fn shrink_to_fit(&self) {
         self.may_be_called();
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             shard.lock().shrink_to_fit();
         }
     }
@@ -629,9 +683,9 @@ struct CachePadded<K, V, F: Form> {
 }
 
 impl<K, V, F: Form> CachePadded<K, V, F> {
-    /// How many entries are in it, where nobody else has it.
-    fn len(&mut self) -> usize {
-        self.shard.get_mut().len()
+    /// How many entries are in it.
+    fn len(&self) -> usize {
+        self.lock().len()
     }
 
     /// Room for a call that holds this shard's lock: to be dropped before it.
@@ -670,6 +724,17 @@ fn lanes(shards: usize, notes: bool) -> Lanes {
     const MOST: usize = 128;
     let threads = (2 * processors()).next_power_of_two().clamp(FEWEST, MOST);
     Lanes::new(threads, u32::from(shards > 1), notes)
+}
+
+/// The weight that entries use.
+fn used<K, V, F: Form>(ledger: &Ledger, shards: &[CachePadded<K, V, F>]) -> u64 {
+    let spare = || spare(shards, |spare| spare.weight);
+    ledger.less_spare(|| ledger.weight(), spare)
+}
+
+/// What shards keep for their next entries, in one dimension.
+fn spare<K, V, F: Form>(shards: &[CachePadded<K, V, F>], of: impl Fn(Room) -> u64) -> u64 {
+    shards.iter().map(|shard| of(shard.spare.room())).sum()
 }
 
 /// A shard's fair share of a capacity.
@@ -733,8 +798,12 @@ impl<K, V, F: Form, S> Drop for Cache<K, V, F, S> {
     /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped), or
     /// [`Expired`](Cause::Expired) if it was past its end.
     fn drop(&mut self) {
-        let shards = self.shards.iter_mut();
-        self.door.close(shards.map(|shard| shard.shard.get_mut()));
+        // A gatherer of another cache may be at one of them.
+        self.door.close(self.shards.iter().map(|shard| {
+            let locked = shard.lock();
+            self.door.ledger.give_spare(&shard.spare);
+            locked
+        }));
     }
 }
 

@@ -24,19 +24,21 @@ use crate::ledger::Ledger;
 use crate::room::{Room, Scale};
 use crate::shard::{Inserted, Offer, Shard};
 use crate::stats::Snapshot;
+use crate::sync::Arc;
 use crate::unit::Unit;
 use crate::unwind::Panics;
 use std::fmt::{DebugStruct, Formatter};
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
+use std::ops::DerefMut;
 use std::time::Duration;
 
 pub(crate) struct Door<K, V, F, S> {
     pub(crate) hasher: S,
     pub(crate) scale: Scale<K, V>,
-    pub(crate) ledger: Ledger,
-    pub(crate) expiry: Expiry<K, V>,
-    pub(crate) leave: Leave<K, V>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) expiry: Arc<Expiry<K, V>>,
+    pub(crate) leave: Arc<Leave<K, V>>,
     pub(crate) entry_limit: Option<usize>,
     pub(crate) form: PhantomData<fn() -> F>,
 }
@@ -242,20 +244,17 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
 
     /// The cache is dropped: every entry leaves, as [`CacheDropped`](Cause::CacheDropped), or
     /// as [`Expired`](Cause::Expired) if it is past its deadline.
-    pub(crate) fn close<'s>(&self, shards: impl Iterator<Item = &'s mut Shard<K, V, F>>)
-    where
-        K: 's,
-        V: 's,
-        F: 's,
-    {
-        if self.leave.is_silent() {
+    pub(crate) fn close(&self, shards: impl Iterator<Item: DerefMut<Target = Shard<K, V, F>>>) {
+        if self.leave.is_silent() && !self.ledger.is_under() {
             return;
         }
         let mut batches = self.leave.batches();
         let now = batches.panics().run(|| self.now()).unwrap_or(0);
-        for shard in shards {
+        for mut shard in shards {
             shard.advance_clock(now);
-            batches.discard_all(shard.finish());
+            let left = shard.finish(&self.ledger);
+            drop(shard);
+            batches.discard_all(left);
         }
         batches.end();
     }

@@ -1,5 +1,8 @@
 //! The hard bound: one `Ledger` for all shards, and a `Reservation` to carry room.
 //!
+//! A ledger may lie under another one, of the budget that its cache shares with others: then what
+//! it takes is taken there too, and what it gives goes there too.
+//!
 //! ```text
 //! used = what the shards hold + what they keep spare + what is reserved
 //! used <= capacity, always
@@ -28,14 +31,16 @@
 //!    is never lost.
 //! 5. A ledger that is `alone` is changed under `&mut` of its cache, so no other thread
 //!    reads or writes its words meanwhile.
-//! 6. A shard's spare room is changed by the holder of its lock alone. Others read it, after
+//! 6. What lies above is never used less than what lies under it: room is taken there first,
+//!    and given back there last. One call gathers in all that lies under one ledger.
+//! 7. A shard's spare room is changed by the holder of its lock alone. Others read it, after
 //!    `used`, to say what entries use: that is never more than the capacity.
 //!
 //! The ledger does not know which shard holds what: shards do. Entries that are not limited in
 //! number it does not count: each change of a word that all processors share costs.
 
 use crate::room::Room;
-use crate::sync::{AtomicBool, AtomicU64, Figure, Mutex, MutexGuard, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Figure, Mutex, MutexGuard, Ordering};
 
 /// One dimension of the bound.
 struct Pool {
@@ -118,6 +123,12 @@ pub(crate) struct Ledger {
     weight: Pool,
     /// Only where entries are limited beside the weight: else they are not counted here.
     entries: Option<Pool>,
+    /// The capacity that it was told; what lies above may allow less.
+    told: Figure,
+    /// What it shares with other ledgers, and what is fair of that.
+    above: Option<Arc<Ledger>>,
+    fair: Figure,
+    /// These two are those of what lies above, if there is that.
     gathering: AtomicBool,
     gatherer: Mutex<()>,
     /// How often shards began to give spare room back, and how often that was done.
@@ -131,6 +142,14 @@ impl Ledger {
         Self::with(weight, entries, false)
     }
 
+    /// A ledger of so much weight, of which what lies above allows less, perhaps.
+    pub(crate) fn under(above: Arc<Self>, weight: u64, entries: Option<u64>) -> Self {
+        let mut ledger = Self::with(weight, entries, false);
+        ledger.above = Some(above);
+        ledger.settle();
+        ledger
+    }
+
     /// A ledger for one shard, which its owner changes alone (under `&mut`): by loads and
     /// stores, where shared ones need locked instructions. Nothing gathers here.
     pub(crate) fn alone(weight: u64, entries: Option<u64>) -> Self {
@@ -141,6 +160,9 @@ impl Ledger {
         Self {
             weight: Pool::new(weight, alone),
             entries: entries.map(|entries| Pool::new(entries, alone)),
+            told: Figure::new(weight),
+            above: None,
+            fair: Figure::new(0),
             gathering: AtomicBool::new(false),
             gatherer: Mutex::new(()),
             returns: [Figure::new(0), Figure::new(0)],
@@ -168,7 +190,62 @@ impl Ledger {
     /// Publishes a new capacity. The caller has kept gatherers out, passes
     /// through every shard's lock and then evicts while the ledger is `over`.
     pub(crate) fn set_capacity(&self, capacity: u64) {
-        self.weight.capacity.store(capacity, Ordering::Release);
+        self.told.store(capacity, Ordering::Release);
+        self.settle();
+    }
+
+    /// Publishes what capacity it has under what lies above. The caller is as in
+    /// [`set_capacity`](Self::set_capacity).
+    pub(crate) fn settle(&self) {
+        let told = self.told();
+        let most = self.above.as_ref().map_or(told, |above| above.capacity());
+        self.weight
+            .capacity
+            .store(told.min(most), Ordering::Release);
+    }
+
+    /// The capacity that it was told.
+    pub(crate) fn told(&self) -> u64 {
+        self.told.load(Ordering::Acquire)
+    }
+
+    /// What is fair of what it shares: its holder pays for what is beyond that.
+    pub(crate) fn fair(&self) -> u64 {
+        self.fair.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_fair(&self, fair: u64) {
+        self.fair.store(fair, Ordering::Release);
+    }
+
+    /// Whether it shares with others, and uses less than is fair: then they are to pay.
+    #[inline]
+    pub(crate) fn is_modest(&self) -> bool {
+        self.is_under() && self.weight.used() < self.fair()
+    }
+
+    /// The most that it could come to use without room of others: all of its capacity, if it shares
+    /// it with nobody.
+    pub(crate) fn reach(&self) -> u64 {
+        match &self.above {
+            None => self.capacity(),
+            Some(above) => {
+                let most = self.weight().saturating_add(above.weight.free());
+                most.min(self.capacity())
+            }
+        }
+    }
+
+    /// Whether it shares with others what lies above.
+    #[inline]
+    pub(crate) fn is_under(&self) -> bool {
+        self.above.is_some()
+    }
+
+    /// The ledger of which one call at a time gathers.
+    #[inline]
+    fn top(&self) -> &Self {
+        self.above.as_deref().unwrap_or(self)
     }
 
     /// Whether there is no room at all for a weight that is not zero.
@@ -179,8 +256,10 @@ impl Ledger {
 
     /// Whether so much is free now.
     fn has(&self, room: Room) -> bool {
-        let entries = self.entries.as_ref();
-        self.weight.free() >= room.weight && entries.is_none_or(|pool| pool.free() >= room.entries)
+        let (entries, above) = (self.entries.as_ref(), self.above.as_ref());
+        self.weight.free() >= room.weight
+            && entries.is_none_or(|pool| pool.free() >= room.entries)
+            && above.is_none_or(|above| above.weight.free() >= room.weight)
     }
 
     /// Whether a lowered capacity is still being worked off.
@@ -199,6 +278,9 @@ impl Ledger {
             entries.give(room.entries);
         }
         self.weight.give(room.weight);
+        if let Some(above) = &self.above {
+            above.weight.give(room.weight);
+        }
     }
 
     /// Gives back the spare room of a shard, whose lock the caller holds.
@@ -223,6 +305,20 @@ impl Ledger {
             }
         }
         used().saturating_sub(spare())
+    }
+
+    /// Takes weight as [`Pool::take`] does, here and above.
+    #[inline]
+    fn take_weight(&self, least: u64, most: u64) -> u64 {
+        match &self.above {
+            None => self.weight.take(least, most),
+            Some(above) => {
+                let allowed = above.weight.take(least, most);
+                let taken = self.weight.take(least, allowed);
+                above.weight.give(allowed - taken);
+                taken
+            }
+        }
     }
 
     /// Takes room for entries as [`Pool::take`] does; without a limit there is always enough.
@@ -257,13 +353,14 @@ impl Ledger {
 
     /// Waits until no other call gathers or changes the capacity.
     pub(crate) fn exclude_gatherers(&self) -> MutexGuard<'_, ()> {
-        self.gatherer.lock()
+        self.top().gatherer.lock()
     }
 
     /// Becomes the one gatherer. Must be called without any shard's lock.
     pub(crate) fn gather(&self) -> Gatherer<'_> {
-        let alone = self.gatherer.lock();
-        self.gathering.store(true, Ordering::Release);
+        let top = self.top();
+        let alone = top.gatherer.lock();
+        top.gathering.store(true, Ordering::Release);
         Gatherer {
             ledger: self,
             _alone: alone,
@@ -291,7 +388,7 @@ impl<'a> Gatherer<'a> {
 
 impl Drop for Gatherer<'_> {
     fn drop(&mut self) {
-        self.ledger.gathering.store(false, Ordering::Release);
+        self.ledger.top().gathering.store(false, Ordering::Release);
     }
 }
 
@@ -352,6 +449,16 @@ impl Reservation<'_> {
         self.room.covers(need)
     }
 
+    /// The weight in it.
+    pub(crate) fn weight(&self) -> u64 {
+        self.room.weight
+    }
+
+    /// The weight that it lacks to cover `need`.
+    pub(crate) fn lacks(&self, need: Room) -> u64 {
+        self.room.short_of(need).weight
+    }
+
     /// Whether it would cover `need` with `more`, and with what the ledger has free now.
     #[inline]
     pub(crate) fn would_cover(&self, need: Room, more: Room) -> bool {
@@ -383,7 +490,7 @@ impl Reservation<'_> {
     pub(crate) fn take_all(&mut self, need: Room) -> bool {
         if !self.room.covers(need) && self.may_take() {
             let short = self.room.short_of(need);
-            self.room.weight += self.ledger.weight.take(short.weight, short.weight);
+            self.room.weight += self.ledger.take_weight(short.weight, short.weight);
             if self.room.weight >= need.weight {
                 self.room.entries += self.ledger.take_entries(short.entries, short.entries);
             }
@@ -412,7 +519,7 @@ impl Reservation<'_> {
     /// covers it. A gatherer keeps it until it does.
     pub(crate) fn take_some(&mut self, need: Room) -> bool {
         let short = self.room.short_of(need);
-        self.room.weight += self.ledger.weight.take(1, short.weight);
+        self.room.weight += self.ledger.take_weight(1, short.weight);
         if self.room.weight >= need.weight {
             self.room.entries += self.ledger.take_entries(1, short.entries);
         }
@@ -422,7 +529,7 @@ impl Reservation<'_> {
     /// While a call gathers, the ledger's free room is that call's alone.
     #[inline]
     fn may_take(&self) -> bool {
-        self.gathers || !self.ledger.gathering.load(Ordering::Acquire)
+        self.gathers || !self.ledger.top().gathering.load(Ordering::Acquire)
     }
 }
 
@@ -516,6 +623,32 @@ mod tests {
         drop(reservation);
         assert!(!ledger.is_over());
         assert!(ledger.reserve().take_all(weight(5)));
+    }
+
+    #[test]
+    fn what_lies_above_is_used_whenever_what_lies_under_it_is() {
+        let above = Arc::new(Ledger::new(10, None));
+        let [one, other] = [8, 20].map(|told| Ledger::under(above.clone(), told, None));
+        assert_eq!(
+            (one.capacity(), other.capacity(), other.told()),
+            (8, 10, 20)
+        );
+        let (mut first, mut second) = (one.reserve(), other.reserve());
+        assert!(!first.take_some(weight(9)), "its own capacity");
+        assert!(!second.take_all(weight(3)), "what is shared");
+        assert!(!second.take_some(weight(3)));
+        assert_eq!((one.weight(), other.weight(), above.weight()), (8, 2, 10));
+        let gatherer = one.gather();
+        drop(first);
+        assert!(!second.draw(weight(3)), "another gathers under the same");
+        drop(gatherer);
+        assert!(second.draw(weight(3)));
+        second.pay(weight(3));
+        other.give(weight(3));
+        assert_eq!((one.weight(), other.weight(), above.weight()), (0, 0, 0));
+        above.set_capacity(15);
+        other.settle();
+        assert_eq!(other.capacity(), 15);
     }
 
     #[test]

@@ -30,6 +30,7 @@
 //! - [`Builder::time_to_live`], [`Builder::time_to_idle`], [`Cache::insert_with_ttl`]:
 //!   entries that expire; [`Clock`]: the time they expire by.
 //! - [`Cache::compute`]: one closure that sees what is there, and decides what is to be.
+//! - [`Budget`]: one bound for several caches of different types.
 //! - [`Cause`] and [`Builder::listener`]: what removed an entry, and when;
 //!   [`Builder::on_discard`]: what is dropped else, by value.
 //! - [`Cache::stats`]: hits, misses and departures, always on; two
@@ -44,6 +45,7 @@
 //! room of the table, which threads read while others write it, where instructions of the processor are named, and
 //! where Linux is asked for its coarse clock.
 
+mod budget;
 mod builder;
 mod cache;
 mod capacity;
@@ -73,6 +75,7 @@ mod unit;
 pub mod unsync;
 mod unwind;
 
+pub use budget::{Budget, Member, Reserved, Share};
 pub use builder::Builder;
 pub use cache::{
     Cache, Drain, Entry, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh, Modified, SharedLoad,
@@ -81,7 +84,7 @@ pub use cache::{
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};
 pub use clock::{Clock, ManualClock};
-pub use error::{BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
+pub use error::{BudgetError, BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
 pub use form::{Aged, Expiring, Form, Timed, Weighed};
 pub use hash::{Hasher, RandomState};

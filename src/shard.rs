@@ -57,6 +57,10 @@ use crate::unwind::Panics;
 /// evicts so many at once.
 const A_PART: u64 = if cfg!(brimful_loom) { 2 } else { 64 };
 
+/// A shard of a cache that shares a budget asks the others each time that so many of its own
+/// entries were evicted.
+const A_WHILE: u64 = 64;
+
 /// At most so many entries leave for room, and a batch, before the lock is let go of.
 const A_TURN: usize = if cfg!(brimful_loom) { 2 } else { 256 };
 
@@ -120,6 +124,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.table.len()
     }
 
+    /// How many entries have left for this cause.
+    pub(crate) fn departed(&self, cause: Cause) -> u64 {
+        self.counts.departed(cause)
+    }
+
     /// What its entries are charged together.
     #[inline]
     fn held(&self) -> Room {
@@ -142,11 +151,22 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     /// Below this weight it asks for room elsewhere: three quarters of its share. Above it, it
-    /// evicts its own entries.
+    /// evicts its own entries. Where other caches are to pay, it always asks.
     #[inline]
-    fn floor(&self) -> u64 {
+    fn floor(&self, ledger: &Ledger) -> u64 {
         let Part { share, alone, .. } = self.part;
-        if alone { 0 } else { share - share / 4 }
+        match alone {
+            true => 0,
+            false if ledger.is_under() && self.asks_others(ledger) => u64::MAX,
+            false => share - share / 4,
+        }
+    }
+
+    /// Whether other caches are to be asked for room: before this one has what is fair, and for
+    /// what has expired there now and then.
+    #[cold]
+    fn asks_others(&self, ledger: &Ledger) -> bool {
+        ledger.is_modest() || self.counts.departed(Cause::Evicted) % A_WHILE == 0
     }
 
     /// The most room that it keeps for its next entries: a part, and nothing while one thread
@@ -224,11 +244,17 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.table.value_mut(slot)
     }
 
-    /// Hands out the entries of a shard that will not be used again.
-    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
-        let now = self.now;
+    /// Hands out the entries of a shard that will not be used again, and gives back their room.
+    pub(crate) fn finish(
+        &mut self,
+        ledger: &Ledger,
+    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
+        let (now, held) = (self.now, self.held());
+        self.held = Room::NONE;
         let left = move |entry| deadline::departure(entry, Cause::CacheDropped, now);
-        self.table.empty().map(left)
+        let taken = self.table.empty().map(left);
+        ledger.give(held);
+        taken
     }
 
     #[inline]

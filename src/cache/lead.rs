@@ -26,6 +26,7 @@
 //! The room `flight` tells the rest.
 
 use super::Cache;
+use crate::budget::Others;
 use crate::clock::Reading;
 use crate::error::LoadError;
 use crate::flight::chain::{Chain, Cycle, Wait};
@@ -282,7 +283,8 @@ where
     }
 
     /// Stores what a flight has loaded, if the flight is still in the shard. One that nobody
-    /// waits for stays there, to take off again.
+    /// waits for stays there, to take off again. What left other caches is told when what is
+    /// returned ends.
     fn store_landing(
         &self,
         hashed: Hashed,
@@ -290,8 +292,10 @@ where
         landing: &mut Landing<K, V, impl FnOnce() -> K>,
         count: impl FnOnce(&mut Loads, Reading),
         out: &mut Outbox<K, V>,
-    ) {
-        let Some(flight) = led else { return };
+    ) -> Others {
+        let Some(flight) = led else {
+            return Others::default();
+        };
         let ended = self.door.expiry.source.read();
         let now = if F::TIMED {
             self.door.expiry.source.moment(ended)
@@ -312,14 +316,17 @@ where
             }
             if landing.was_lifted && !matches!(placed, Inserted::NeedsRoom(_)) {
                 shard.flights.keep(led);
-                return;
+                return Others::default();
             }
             placed
         };
         if let Inserted::NeedsRoom(need) = placed {
             landing.bring_key();
-            self.gather(hashed, &mut landing.offer, Some(flight), need, now, out);
+            let offer = &mut landing.offer;
+            let (_, others) = self.gather(hashed, offer, Some(flight), need, now, out);
+            return others;
         }
+        Others::default()
     }
 }
 
@@ -528,21 +535,23 @@ where
         }
         let (cache, refreshes) = (self.cache, self.refreshes);
         let mut leaving = cache.door.leave.open();
-        let (copy, landing) = self.chain.run(|| {
+        let (copy, landing, others) = self.chain.run(|| {
             let copy = value.clone();
             let mut landing = Landing::new(cache, self.hashed.tag(), refreshes, key, value);
             let count = |loads: &mut Loads, ended: Reading| {
                 loads.landed(began.map(|began| ended.since(began)), refreshes);
             };
             let out = leaving.outbox();
-            cache.store_landing(self.hashed, &mut self.flight, &mut landing, count, out);
-            (copy, landing)
+            let others =
+                cache.store_landing(self.hashed, &mut self.flight, &mut landing, count, out);
+            (copy, landing, others)
         });
         let mut panics = match &self.flight {
             Some(flight) => flight.land(|| copy.clone()),
             None => Panics::none(),
         };
         panics.add(leaving.tell_and_discard());
+        panics.add(others.end());
         panics.add(landing.let_go());
         panics.drop(self.flight.take());
         panics.hand(copy)

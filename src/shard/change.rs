@@ -177,11 +177,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
-        let fits = fits(after, means.reservation.ledger().capacity())
+        let fits = fits(after, means.reservation.ledger().reach())
             && (self.reweigh(
                 slot,
                 after,
-                (self.floor(), usize::MAX),
+                (self.floor(means.reservation.ledger()), usize::MAX),
                 means.reservation,
                 out,
             ) || !self.part.alone && {

@@ -157,8 +157,10 @@ impl<K: Eq, V> Computation<K, V> {
     }
 
     /// Tells what left, outside the lock, then goes on with the panic or answers.
-    pub(crate) fn finish(self, mut leaving: Leaving<'_, K, V>) -> Computed<V> {
+    /// Panics of what was told meanwhile come after its own.
+    pub(crate) fn finish(self, mut leaving: Leaving<'_, K, V>, told: Panics) -> Computed<V> {
         let mut panics = self.panics;
+        panics.add(told);
         panics.drop(self.key);
         panics.drop(self.offer.pair);
         if panics.go_on() || matches!(self.came, Came::Refused) {

@@ -11,6 +11,7 @@
 
 use super::change::Closed;
 use super::{A_PART, A_TURN, Shard, deadline, fits};
+use crate::budget::Asked;
 use crate::cause::Cause;
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::Outbox;
@@ -112,7 +113,13 @@ impl<K, V, F: Form> Shard<K, V, F> {
     ) {
         let most = most.min(1 + self.table.len() / A_PART as usize);
         let enough = need.plus(reservation.most_spare());
-        self.evict_batch(most, (enough, self.floor()), None, reservation, out);
+        self.evict_batch(
+            most,
+            (enough, self.floor(reservation.ledger())),
+            None,
+            reservation,
+            out,
+        );
     }
 
     /// Completes `evict_for` when one victim's room is not exactly what is needed.
@@ -124,7 +131,13 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let paid = reservation.take_all(need)
-            || self.collect(need, (self.floor(), A_TURN), None, reservation, out);
+            || self.collect(
+                need,
+                (self.floor(reservation.ledger()), A_TURN),
+                None,
+                reservation,
+                out,
+            );
         if paid {
             reservation.pay(need);
         }
@@ -203,7 +216,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn has_room_for_one(&mut self, reservation: &mut Reservation<'_>) -> bool {
         self.part.alone
             || reservation.draw(self.charge(1))
-            || self.table.len() > 0 && self.may_pay(self.floor())
+            || self.table.len() > 0 && self.may_pay(self.floor(reservation.ledger()))
             || !fits(1, reservation.ledger().capacity())
     }
 
@@ -237,6 +250,60 @@ impl<K, V, F: Form> Shard<K, V, F> {
             }
         }
         false
+    }
+
+    /// Lets go of what has expired, then evicts down to `floor`, for another cache that shares its
+    /// budget, until the reservation covers what is asked: nothing that would take its cache below the
+    /// least that it keeps. After a turn it answers `true`: there may be more.
+    ///
+    /// A policy that panics is not asked for that victim, and the panic is kept for later: it is not
+    /// one of the cache that needs the room.
+    pub(crate) fn give_room(
+        &mut self,
+        floor: u64,
+        asked: Asked,
+        reservation: &mut Reservation<'_>,
+        out: &mut Outbox<K, V>,
+        panics: &mut Panics,
+    ) -> bool {
+        let may_give = self.has_ripe() || !asked.dead && self.may_pay(floor);
+        if !may_give || reservation.weight() >= asked.weight {
+            return false;
+        }
+        let mut shard = Closed::new(self);
+        panics.run(|| shard.hear());
+        for _ in 0..A_TURN.min(asked.most) {
+            if reservation.weight() >= asked.weight || shard.table.len() == 0 {
+                return false;
+            }
+            if panics.run(|| shard.expire_one(None, reservation, out)) == Some(true) {
+                continue;
+            }
+            if asked.dead || !shard.may_pay(floor) {
+                return false;
+            }
+            let held = reservation.ledger().weight() - reservation.weight();
+            let most = held.saturating_sub(asked.least);
+            let evicted = panics.run(|| shard.evict_within(most, out));
+            let Some(room) = evicted.unwrap_or_else(|| shard.evict_unasked(out)) else {
+                return false;
+            };
+            reservation.receive(room);
+        }
+        true
+    }
+
+    /// Evicts one entry, unless the one that the policy names weighs more than `most`; its room, if
+    /// there was one.
+    fn evict_within(&mut self, most: u64, out: &mut Outbox<K, V>) -> Option<Room> {
+        let named = self.policy.victim(&mut self.table);
+        let named = named.filter(|&slot| self.table.get(slot).is_some());
+        let slot = named.or_else(|| self.other_victim(None, None))?;
+        if self.weight_at(slot) > most {
+            self.readmit(Some(slot), Some(slot));
+            return None;
+        }
+        self.unlink(slot, Cause::Evicted, out)
     }
 
     /// Lets go of at most `most` entries while the ledger is over a lowered capacity: of what has

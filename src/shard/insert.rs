@@ -151,6 +151,32 @@ impl<K, V, F: Form> Shard<K, V, F> {
         placed
     }
 
+    /// Refuses an offer for which there is no room, as [`insert_for`](Self::insert_for) does one
+    /// that is too heavy.
+    #[cold]
+    pub(crate) fn refuse_for(
+        &mut self,
+        flight: Option<&Arc<Flight<K, V>>>,
+        offer: &mut Offer<K, V>,
+        reason: Reason,
+        ledger: &Ledger,
+        out: &mut Outbox<K, V>,
+    ) -> Inserted
+    where
+        K: Eq,
+    {
+        let tag = offer.tag;
+        if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
+            self.flights.loads().unstored();
+            return Inserted::Present;
+        }
+        let refused = self.refuse(offer, reason, ledger, out);
+        if let Some(flight) = flight {
+            self.flights.remove(tag, flight);
+        }
+        refused
+    }
+
     /// Detaches the flight of a key that is written by another call, unless that call only
     /// writes where the key is not there, and it is.
     #[cold]
@@ -215,7 +241,13 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Inserted {
         let before = self.weight_at(slot);
-        if !self.reweigh(slot, weight, (self.floor(), A_TURN), reservation, out) {
+        if !self.reweigh(
+            slot,
+            weight,
+            (self.floor(reservation.ledger()), A_TURN),
+            reservation,
+            out,
+        ) {
             return Inserted::NeedsRoom(Room {
                 weight: weight - before,
                 entries: 0,
@@ -270,7 +302,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         };
         let cause = match reason {
             Reason::ZeroTtl => Cause::Expired,
-            Reason::TooHeavy { .. } | Reason::NoRoom => Cause::Refused,
+            Reason::TooHeavy { .. } | Reason::NoRoom | Reason::Withheld { .. } => Cause::Refused,
         };
         self.refuse_pair((key, value), cause, out);
         Inserted::Refused(reason)
@@ -302,6 +334,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
             Inserted::NeedsRoom(need) => need,
             placed => return placed,
         };
+        if offer.weight > means.reservation.ledger().reach() {
+            let ledger = means.reservation.ledger();
+            return self.refuse(offer, Reason::NoRoom, ledger, out);
+        }
         (means.elsewhere)(need, means.reservation, out);
         if !means.reservation.take_all(need) {
             let replaced = self.slot(offer.tag, |key| offer.has(key));
@@ -339,7 +375,9 @@ impl<K, V, F: Form> Unpaid<'_, K, V, F> {
         let shard = &mut *self.shard;
         let free = reservation.covers(need) || shard.expire_for(need, reservation, out);
         // What has expired goes first, also where that takes more than a turn.
-        if !free && (!shard.may_pay(shard.floor()) || F::TIMED && shard.has_ripe()) {
+        if !free
+            && (!shard.may_pay(shard.floor(reservation.ledger())) || F::TIMED && shard.has_ripe())
+        {
             return Inserted::NeedsRoom(need);
         }
         shard.announce(tag, need.weight);

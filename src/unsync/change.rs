@@ -8,6 +8,7 @@ use crate::leave::Leaving;
 use crate::policy::Slot;
 use crate::shard::{Computation, Means, Terms, Victim};
 use crate::table::Cursor;
+use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -197,7 +198,7 @@ where
             expiry: &door.expiry,
         };
         computation.run(shard, slot, decide, &terms, &mut means, out);
-        computation.finish(leaving)
+        computation.finish(leaving, Panics::none())
     }
 
     pub(super) fn change<R>(&mut self, slot: Slot, change: impl FnOnce(&mut V) -> R) -> Updated<R> {

@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &[
         "reentry", "hash", "key", "ledger", "stats", "clock", "unwind",
     ],
-    &["expiry", "policy", "leave", "flight", "lanes"],
+    &["expiry", "policy", "leave", "flight", "lanes", "budget"],
     &["form"],
     &["table"],
     &["shard", "capacity"],

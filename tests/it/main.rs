@@ -14,6 +14,8 @@ mod adversary;
 mod batch;
 mod bound;
 #[cfg(not(brimful_full))]
+mod budgets;
+#[cfg(not(brimful_full))]
 mod causes;
 #[cfg(not(brimful_full))]
 mod compute;

@@ -38,7 +38,11 @@ use crate::error::{BudgetError, BuildError};
 use crate::ledger::{Ledger, Reservation};
 use crate::reentry;
 use crate::room::Room;
-use crate::sync::{Arc, Figure, Mutex, Ordering::Relaxed, Weak};
+use crate::sync::{
+    Arc, Figure, Mutex,
+    Ordering::{AcqRel, Acquire, Relaxed},
+    Weak,
+};
 use crate::unwind::Panics;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -205,7 +209,7 @@ impl Budget {
     /// # Ok::<(), brimful::BudgetError>(())
     /// ```
     pub fn reserved(&self) -> u64 {
-        self.0.reserved.load(Relaxed)
+        self.0.reserved.load(Acquire)
     }
 
     /// The figures of each member, in the order in which they joined. O(shards of all).
@@ -373,7 +377,7 @@ impl Common {
     fn promised(&self) -> u64 {
         let list = self.list.lock();
         let floors = list.members.iter().map(|listed| listed.standing.floor);
-        floors.sum::<u64>() + self.reserved.load(Relaxed)
+        floors.sum::<u64>() + self.reserved.load(Acquire)
     }
 
     /// Reserves so much, for the gatherer; or says how much there is.
@@ -397,7 +401,7 @@ impl Common {
         if !reservation.take_some(need) {
             return Err(reservation.weight());
         }
-        self.reserved.fetch_add(amount, Relaxed);
+        self.reserved.fetch_add(amount, AcqRel);
         reservation.pay(need);
         Ok(())
     }
@@ -606,11 +610,12 @@ impl Reserved {
         let less = less.min(self.amount);
         self.amount -= less;
         let common = &self.budget.0;
-        common.reserved.fetch_sub(less, Relaxed);
         common.ledger.give(Room {
             weight: less,
             entries: 0,
         });
+        // In this order: else an insert would miss the room that it is about to be told of.
+        common.reserved.fetch_sub(less, AcqRel);
     }
 }
 
@@ -692,7 +697,8 @@ pub(crate) trait Visit {
 /// What a member is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ask {
-    /// What has expired, and spare room.
+    /// What has expired, and spare room. This comes first, and to all: who has passed through all
+    /// locks knows that no call is in the middle of a take.
     Dead,
     /// What it holds beyond its fair share.
     Share,
@@ -854,7 +860,7 @@ impl Others {
             self.panics.add(panics);
         }
         // What is reserved comes and goes: of that the ledgers hear, and no shard.
-        let reserved = common.reserved.load(Relaxed).saturating_add(more);
+        let reserved = common.reserved.load(Acquire).saturating_add(more);
         self.share_out(capacity.saturating_sub(reserved));
         for called in &self.called {
             called.visit.seat().ledger().set_fair(called.share);
@@ -889,7 +895,8 @@ impl Others {
         after.saturating_sub(self.share).min(short)
     }
 
-    /// The most that the cache that gathers could come to hold.
+    /// The most that the cache that gathers could come to hold: to be asked after what is
+    /// [dead](Ask::Dead).
     pub(crate) fn most(&self) -> u64 {
         let Some(common) = &self.common else {
             return u64::MAX;
@@ -898,7 +905,7 @@ impl Others {
             let seat = called.visit.seat();
             seat.standing().floor.min(seat.ledger().weight())
         });
-        let kept = kept.fold(common.reserved.load(Relaxed), u64::saturating_add);
+        let kept = kept.fold(common.reserved.load(Acquire), u64::saturating_add);
         common.ledger.capacity().saturating_sub(kept)
     }
 
@@ -948,10 +955,10 @@ impl Others {
         let called = unasked.max_by_key(|called| called.may_give(ask).0)?;
         called.asked = Some(ask);
         let (may_give, least) = called.may_give(ask);
-        if may_give == 0 {
+        let dead = ask == Ask::Dead;
+        if may_give == 0 && !dead {
             return None;
         }
-        let dead = ask == Ask::Dead;
         Some(called.visit.give(Asked {
             // What is dead is of no use to anybody.
             weight: if dead { u64::MAX } else { short.min(may_give) },

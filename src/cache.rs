@@ -53,7 +53,7 @@ use crate::policy::Duel;
 use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
-use crate::shard::{Part, Shard, Tally};
+use crate::shard::{Part, Peers, Shard, Tally};
 use crate::stats::Snapshot;
 use crate::sync::cells::LOCKLESS;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
@@ -178,11 +178,16 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             false => Lanes::none(),
         };
         let shelves = Arc::new(Shelves::new(shards, lanes));
+        let peers = match shards {
+            _ if door.ledger.is_under() => Peers::Caches,
+            1 => Peers::None,
+            _ => Peers::Shards,
+        };
         let shard = |index: usize| {
             let time = (door.expiry.to_idle, door.expiry.may_go_back());
             let part = Part {
                 share,
-                alone: shards == 1 && !door.ledger.is_under(),
+                peers,
                 limits_entries: door.entry_limit.is_some(),
             };
             let shelves = Arc::clone(&shelves);

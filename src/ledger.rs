@@ -29,7 +29,7 @@
 //!    lock once, so no take can have seen the old capacity afterwards.
 //! 4. A reservation gives what it holds to its shard or back to the ledger when dropped: room
 //!    is never lost.
-//! 5. A ledger that is `alone` is changed under `&mut` of its cache, so no other thread
+//! 5. A ledger of one `Owner` is changed under `&mut` of its cache, so no other thread
 //!    reads or writes its words meanwhile.
 //! 6. What lies above is never used less than what lies under it: room is taken there first,
 //!    and given back there last. One call gathers in all that lies under one ledger.
@@ -40,21 +40,31 @@
 //! number it does not count: each change of a word that all processors share costs.
 
 use crate::room::Room;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Figure, Mutex, MutexGuard, Ordering};
+use crate::sync::{Arc, AtomicU64, Figure, Mutex, MutexGuard, Ordering};
 
 /// One dimension of the bound.
 struct Pool {
     capacity: AtomicU64,
     used: AtomicU64,
-    alone: bool,
+    users: Users,
+}
+
+/// Who takes from a pool.
+enum Users {
+    /// Threads that share a cache.
+    Threads,
+    /// The owner of a cache, under `&mut`.
+    Owner,
+    /// Threads that share several caches: what they take they take from the ledger above too.
+    Caches(Arc<Ledger>),
 }
 
 impl Pool {
-    fn new(capacity: u64, alone: bool) -> Self {
+    fn new(capacity: u64, users: Users) -> Self {
         Self {
             capacity: AtomicU64::new(capacity),
             used: AtomicU64::new(0),
-            alone,
+            users,
         }
     }
 
@@ -84,9 +94,13 @@ impl Pool {
             }
             let taken = most.min(free);
             let after = used + taken;
-            if self.alone {
-                self.used.store(after, Ordering::Relaxed);
-                return taken;
+            match &self.users {
+                Users::Threads => {}
+                Users::Owner => {
+                    self.used.store(after, Ordering::Relaxed);
+                    return taken;
+                }
+                Users::Caches(above) => return self.take_under(above, least, taken),
             }
             match self
                 .used
@@ -98,21 +112,63 @@ impl Pool {
         }
     }
 
+    /// [`take`](Pool::take) what the ledger above has, and no more than is free here.
+    #[cold]
+    #[inline(never)]
+    fn take_under(&self, above: &Ledger, least: u64, most: u64) -> u64 {
+        let allowed = above.weight.take(least, most);
+        let mut used = self.used.load(Ordering::Relaxed);
+        let taken = loop {
+            let free = self.capacity().saturating_sub(used);
+            if allowed == 0 || free < least {
+                break 0;
+            }
+            let taken = allowed.min(free);
+            match self.used.compare_exchange_weak(
+                used,
+                used + taken,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break taken,
+                Err(now) => used = now,
+            }
+        };
+        above.weight.give(allowed - taken);
+        taken
+    }
+
     #[inline]
     fn give(&self, room: u64) {
         if room == 0 {
             return;
         }
-        let before = if self.alone {
-            let before = self.used.load(Ordering::Relaxed);
-            self.used.store(before - room, Ordering::Relaxed);
-            before
-        } else {
-            self.used.fetch_sub(room, Ordering::AcqRel)
+        let before = match &self.users {
+            Users::Threads => self.used.fetch_sub(room, Ordering::AcqRel),
+            Users::Owner => {
+                let before = self.used.load(Ordering::Relaxed);
+                self.used.store(before - room, Ordering::Relaxed);
+                before
+            }
+            Users::Caches(above) => self.give_under(above, room),
         };
         debug_assert!(before >= room, "gave back {room} of {before}");
     }
+
+    /// [`give`](Pool::give) to the ledger above too; what was used here before.
+    #[cold]
+    #[inline(never)]
+    fn give_under(&self, above: &Ledger, room: u64) -> u64 {
+        let before = self.used.fetch_sub(room, Ordering::AcqRel);
+        above.weight.give(room);
+        before
+    }
 }
+
+/// Whose turn it is to take: everybody's, or the gatherer's, or the ledger above knows.
+const EVERYBODY: u64 = 0;
+const GATHERER: u64 = 1;
+const ABOVE: u64 = 2;
 
 /// So often a figure is read again while shards give room back.
 const MOST_LOOKS: usize = 1_000;
@@ -125,11 +181,10 @@ pub(crate) struct Ledger {
     entries: Option<Pool>,
     /// The capacity that it was told; what lies above may allow less.
     told: Figure,
-    /// What it shares with other ledgers, and what is fair of that.
-    above: Option<Arc<Ledger>>,
+    /// What is fair of what it shares with other caches.
     fair: Figure,
-    /// These two are those of what lies above, if there is that.
-    gathering: AtomicBool,
+    turn: AtomicU64,
+    /// That of the ledger above counts, if there is one.
     gatherer: Mutex<()>,
     /// How often shards began to give spare room back, and how often that was done.
     returns: [Figure; 2],
@@ -139,13 +194,17 @@ impl Ledger {
     /// A ledger of so much weight and, if limited, so many entries, for shards that threads
     /// share.
     pub(crate) fn new(weight: u64, entries: Option<u64>) -> Self {
-        Self::with(weight, entries, false)
+        Self::with(
+            weight,
+            entries.map(|n| Pool::new(n, Users::Threads)),
+            Users::Threads,
+        )
     }
 
     /// A ledger of so much weight, of which what lies above allows less, perhaps.
     pub(crate) fn under(above: Arc<Self>, weight: u64, entries: Option<u64>) -> Self {
-        let mut ledger = Self::with(weight, entries, false);
-        ledger.above = Some(above);
+        let entries = entries.map(|n| Pool::new(n, Users::Threads));
+        let ledger = Self::with(weight, entries, Users::Caches(above));
         ledger.settle();
         ledger
     }
@@ -153,17 +212,24 @@ impl Ledger {
     /// A ledger for one shard, which its owner changes alone (under `&mut`): by loads and
     /// stores, where shared ones need locked instructions. Nothing gathers here.
     pub(crate) fn alone(weight: u64, entries: Option<u64>) -> Self {
-        Self::with(weight, entries, true)
+        Self::with(
+            weight,
+            entries.map(|n| Pool::new(n, Users::Owner)),
+            Users::Owner,
+        )
     }
 
-    fn with(weight: u64, entries: Option<u64>, alone: bool) -> Self {
+    fn with(weight: u64, entries: Option<Pool>, users: Users) -> Self {
+        let turn = match users {
+            Users::Threads | Users::Owner => EVERYBODY,
+            Users::Caches(_) => ABOVE,
+        };
         Self {
-            weight: Pool::new(weight, alone),
-            entries: entries.map(|entries| Pool::new(entries, alone)),
+            weight: Pool::new(weight, users),
+            entries,
             told: Figure::new(weight),
-            above: None,
             fair: Figure::new(0),
-            gathering: AtomicBool::new(false),
+            turn: AtomicU64::new(turn),
             gatherer: Mutex::new(()),
             returns: [Figure::new(0), Figure::new(0)],
         }
@@ -198,7 +264,7 @@ impl Ledger {
     /// [`set_capacity`](Self::set_capacity).
     pub(crate) fn settle(&self) {
         let told = self.told();
-        let most = self.above.as_ref().map_or(told, |above| above.capacity());
+        let most = self.above().map_or(told, Self::capacity);
         self.weight
             .capacity
             .store(told.min(most), Ordering::Release);
@@ -227,7 +293,7 @@ impl Ledger {
     /// The most that it could come to use without room of others: all of its capacity, if it shares
     /// it with nobody.
     pub(crate) fn reach(&self) -> u64 {
-        match &self.above {
+        match self.above() {
             None => self.capacity(),
             Some(above) => {
                 let most = self.weight().saturating_add(above.weight.free());
@@ -239,13 +305,21 @@ impl Ledger {
     /// Whether it shares with others what lies above.
     #[inline]
     pub(crate) fn is_under(&self) -> bool {
-        self.above.is_some()
+        self.above().is_some()
+    }
+
+    #[inline]
+    fn above(&self) -> Option<&Self> {
+        match &self.weight.users {
+            Users::Caches(above) => Some(above),
+            Users::Threads | Users::Owner => None,
+        }
     }
 
     /// The ledger of which one call at a time gathers.
     #[inline]
     fn top(&self) -> &Self {
-        self.above.as_deref().unwrap_or(self)
+        self.above().unwrap_or(self)
     }
 
     /// Whether there is no room at all for a weight that is not zero.
@@ -256,7 +330,7 @@ impl Ledger {
 
     /// Whether so much is free now.
     fn has(&self, room: Room) -> bool {
-        let (entries, above) = (self.entries.as_ref(), self.above.as_ref());
+        let (entries, above) = (self.entries.as_ref(), self.above());
         self.weight.free() >= room.weight
             && entries.is_none_or(|pool| pool.free() >= room.entries)
             && above.is_none_or(|above| above.weight.free() >= room.weight)
@@ -278,9 +352,6 @@ impl Ledger {
             entries.give(room.entries);
         }
         self.weight.give(room.weight);
-        if let Some(above) = &self.above {
-            above.weight.give(room.weight);
-        }
     }
 
     /// Gives back the spare room of a shard, whose lock the caller holds.
@@ -305,20 +376,6 @@ impl Ledger {
             }
         }
         used().saturating_sub(spare())
-    }
-
-    /// Takes weight as [`Pool::take`] does, here and above.
-    #[inline]
-    fn take_weight(&self, least: u64, most: u64) -> u64 {
-        match &self.above {
-            None => self.weight.take(least, most),
-            Some(above) => {
-                let allowed = above.weight.take(least, most);
-                let taken = self.weight.take(least, allowed);
-                above.weight.give(allowed - taken);
-                taken
-            }
-        }
     }
 
     /// Takes room for entries as [`Pool::take`] does; without a limit there is always enough.
@@ -351,6 +408,22 @@ impl Ledger {
         }
     }
 
+    /// Whether no call gathers.
+    #[inline]
+    fn is_open(&self) -> bool {
+        match self.turn.load(Ordering::Acquire) {
+            EVERYBODY => true,
+            GATHERER => false,
+            _ => self.is_open_above(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_open_above(&self) -> bool {
+        self.top().turn.load(Ordering::Acquire) == EVERYBODY
+    }
+
     /// Waits until no other call gathers or changes the capacity.
     pub(crate) fn exclude_gatherers(&self) -> MutexGuard<'_, ()> {
         self.top().gatherer.lock()
@@ -360,7 +433,7 @@ impl Ledger {
     pub(crate) fn gather(&self) -> Gatherer<'_> {
         let top = self.top();
         let alone = top.gatherer.lock();
-        top.gathering.store(true, Ordering::Release);
+        top.turn.store(GATHERER, Ordering::Release);
         Gatherer {
             ledger: self,
             _alone: alone,
@@ -388,7 +461,7 @@ impl<'a> Gatherer<'a> {
 
 impl Drop for Gatherer<'_> {
     fn drop(&mut self) {
-        self.ledger.top().gathering.store(false, Ordering::Release);
+        self.ledger.top().turn.store(EVERYBODY, Ordering::Release);
     }
 }
 
@@ -490,7 +563,7 @@ impl Reservation<'_> {
     pub(crate) fn take_all(&mut self, need: Room) -> bool {
         if !self.room.covers(need) && self.may_take() {
             let short = self.room.short_of(need);
-            self.room.weight += self.ledger.take_weight(short.weight, short.weight);
+            self.room.weight += self.ledger.weight.take(short.weight, short.weight);
             if self.room.weight >= need.weight {
                 self.room.entries += self.ledger.take_entries(short.entries, short.entries);
             }
@@ -519,7 +592,7 @@ impl Reservation<'_> {
     /// covers it. A gatherer keeps it until it does.
     pub(crate) fn take_some(&mut self, need: Room) -> bool {
         let short = self.room.short_of(need);
-        self.room.weight += self.ledger.take_weight(1, short.weight);
+        self.room.weight += self.ledger.weight.take(1, short.weight);
         if self.room.weight >= need.weight {
             self.room.entries += self.ledger.take_entries(1, short.entries);
         }
@@ -529,7 +602,7 @@ impl Reservation<'_> {
     /// While a call gathers, the ledger's free room is that call's alone.
     #[inline]
     fn may_take(&self) -> bool {
-        self.gathers || !self.ledger.top().gathering.load(Ordering::Acquire)
+        self.gathers || self.ledger.is_open()
     }
 }
 

@@ -69,10 +69,20 @@ const A_TURN: usize = if cfg!(brimful_loom) { 2 } else { 256 };
 pub(crate) struct Part {
     /// Its fair share of the capacity.
     pub(crate) share: u64,
-    /// Whether there is no other shard to ask for room.
-    pub(crate) alone: bool,
+    /// Whom it may ask for room.
+    pub(crate) peers: Peers,
     /// Whether entries are limited beside their weight.
     pub(crate) limits_entries: bool,
+}
+
+/// Who else may have room for a shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peers {
+    None,
+    /// The other shards of its cache.
+    Shards,
+    /// These, and the other caches of a budget.
+    Caches,
 }
 
 pub(crate) struct Shard<K, V, F: Form> {
@@ -154,11 +164,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// evicts its own entries. Where other caches are to pay, it always asks.
     #[inline]
     fn floor(&self, ledger: &Ledger) -> u64 {
-        let Part { share, alone, .. } = self.part;
-        match alone {
-            true => 0,
-            false if ledger.is_under() && self.asks_others(ledger) => u64::MAX,
-            false => share - share / 4,
+        let Part { share, peers, .. } = self.part;
+        match peers {
+            Peers::None => 0,
+            Peers::Caches if self.asks_others(ledger) => u64::MAX,
+            Peers::Shards | Peers::Caches => share - share / 4,
         }
     }
 

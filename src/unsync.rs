@@ -38,7 +38,7 @@ use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
 use crate::lanes::Lanes;
 use crate::policy::Duel;
-use crate::shard::{Part, Shard, Tally};
+use crate::shard::{Part, Peers, Shard, Tally};
 use crate::stats::Snapshot;
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::table::Shelves;
@@ -88,7 +88,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let time = (door.expiry.to_idle, false);
         let part = Part {
             share: door.ledger.capacity(),
-            alone: true,
+            peers: Peers::None,
             limits_entries: door.entry_limit.is_some(),
         };
         let shelves = Arc::new(Shelves::new(1, Lanes::none()));

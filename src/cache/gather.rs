@@ -85,11 +85,6 @@ where
         };
         let gatherer = ledger.gather();
         others.complete(0);
-        let (weight, most) = (offer.weight, others.most());
-        let withheld = Reason::Withheld { weight, most };
-        if weight > most {
-            return (refuse(offer, withheld, out), others);
-        }
         let mut reservation = gatherer.reserve();
         for spares in [true, false] {
             let wanted = Wanted {
@@ -99,13 +94,18 @@ where
                 now,
             };
             self.gather_into(&wanted, &mut reservation, &mut others, out);
+            if offer.weight > others.most() {
+                break;
+            }
             let mut home = lock_at(self.shard(hashed), now);
             let _mark = Mark::set_in_debug();
             match home.insert_for(flight, offer, &mut reservation, out) {
-                Inserted::NeedsRoom(_) => need = home.charge(weight),
+                Inserted::NeedsRoom(_) => need = home.charge(offer.weight),
                 placed => return (placed, others),
             }
         }
+        let (weight, most) = (offer.weight, others.most());
+        let withheld = Reason::Withheld { weight, most };
         (refuse(offer, withheld, out), others)
     }
 
@@ -127,8 +127,8 @@ where
         out: &mut Outbox<K, V>,
     ) {
         let share = share(self.fair(), self.shards.len());
-        if self.membership.is_some() {
-            self.gather_beyond(wanted, reservation, others, out);
+        if self.membership.is_some() && !self.gather_beyond(wanted, reservation, others, out) {
+            return;
         }
         for floor in floors::<F>(share) {
             self.pass(floor, wanted, reservation, out);
@@ -137,17 +137,22 @@ where
     }
 
     /// Puts room into the gatherer's reservation as a member of a budget: it pays itself for what
-    /// takes it beyond its fair share, and others pay for the rest.
+    /// takes it beyond its fair share, and others pay for the rest. Says whether there is any hope:
+    /// if floors and what is reserved leave less than the entry weighs, nothing that lives leaves.
     fn gather_beyond(
         &self,
         wanted: &Wanted<'_, K, V>,
         reservation: &mut Reservation<'_>,
         others: &mut Others,
         out: &mut Outbox<K, V>,
-    ) {
+    ) -> bool {
         let need = wanted.need;
         self.pass(u64::MAX, wanted, reservation, out);
         others.gather(Ask::Dead, need, reservation);
+        let weight = wanted.spared.map_or(need.weight, |offer| offer.weight);
+        if weight > others.most() {
+            return false;
+        }
         let own = others.own_part(self.door.ledger.weight(), reservation.lacks(need));
         if own > 0 {
             let own = Wanted {
@@ -163,6 +168,7 @@ where
         }
         others.gather(Ask::Share, need, reservation);
         others.gather(Ask::Floor, need, reservation);
+        true
     }
 
     /// Lets the shards go down to a floor, one after another, until the reservation covers what is

@@ -4,7 +4,7 @@
 //! them; whatever panics, the entry is charged what it weighs then, or leaves. The panic
 //! goes on after the lock.
 
-use super::{Shard, fits};
+use super::{Peers, Shard, fits};
 use crate::cause::Cause;
 use crate::error::Updated;
 use crate::form::{Form, extra::Extra};
@@ -184,7 +184,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 (self.floor(means.reservation.ledger()), usize::MAX),
                 means.reservation,
                 out,
-            ) || !self.part.alone && {
+            ) || self.part.peers != Peers::None && {
                 let weight = after - before;
                 (means.elsewhere)(Room { weight, entries: 0 }, means.reservation, out);
                 self.reweigh(slot, after, (0, usize::MAX), means.reservation, out)

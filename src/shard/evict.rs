@@ -10,7 +10,7 @@
 //! entry that is being replaced (`keep`), and one that is not yet paid for, is no victim.
 
 use super::change::Closed;
-use super::{A_PART, A_TURN, Shard, deadline, fits};
+use super::{A_PART, A_TURN, Peers, Shard, deadline, fits};
 use crate::budget::Asked;
 use crate::cause::Cause;
 use crate::form::{Form, extra::Extra};
@@ -214,7 +214,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Whether there is room for an entry that weighs least: reserved now, or an entry's that this
     /// shard may evict; or it is in vain to look for any elsewhere.
     pub(crate) fn has_room_for_one(&mut self, reservation: &mut Reservation<'_>) -> bool {
-        self.part.alone
+        self.part.peers == Peers::None
             || reservation.draw(self.charge(1))
             || self.table.len() > 0 && self.may_pay(self.floor(reservation.ledger()))
             || !fits(1, reservation.ledger().capacity())
@@ -477,7 +477,7 @@ mod tests {
         let shelves = Arc::new(Shelves::new(1, Lanes::none()));
         let part = Part {
             share: CAPACITY,
-            alone: true,
+            peers: Peers::None,
             limits_entries: false,
         };
         let ledger = Ledger::new(CAPACITY, None);

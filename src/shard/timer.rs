@@ -634,7 +634,7 @@ impl Tally {
 #[cfg(test)]
 #[cfg(not(brimful_loom))]
 mod tests {
-    use super::super::{Inserted, Offer, Part};
+    use super::super::{Inserted, Offer, Part, Peers};
     use super::*;
     use crate::clock::FOREVER;
     use crate::form::Timed;
@@ -655,7 +655,7 @@ mod tests {
             let shelves = Arc::new(Shelves::new(1, Lanes::none()));
             let part = Part {
                 share: 1 << 20,
-                alone: true,
+                peers: Peers::None,
                 limits_entries: false,
             };
             Self {

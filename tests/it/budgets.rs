@@ -5,7 +5,7 @@
 //! - `BRIMFUL_BUDGET_OPS`: operations against the rules (default 20,000).
 
 use crate::world::panics::{ON_PURPOSE, REFUSAL, panic_of, quietly};
-use crate::world::{Random, count, ends, few_threads, until};
+use crate::world::{Random, count, done, ends, few_threads, until};
 use brimful::policy::{Fifo, Lru, Policy, Residents, Slot, Tag, Touch};
 use brimful::{
     Budget, BudgetError, BuildError, Bytes, Cache, Cause, Computed, Departed, ManualClock, Next,
@@ -783,14 +783,14 @@ fn calls_that_gather_are_refused_under_a_lock() {
     first.insert(1, 1);
     let calls: [&dyn Fn(); 4] = [
         &|| drop(budget.reserve(1)),
-        &|| drop(budget.set_capacity(10)),
+        &|| done(budget.set_capacity(10)),
         &|| drop(member(budget.share())),
         &|| second.set_capacity(Units(10)),
     ];
     for call in calls {
-        let viewed = panic_of(|| drop(first.view(&1, |_, _| call())));
+        let viewed = panic_of(|| done(first.view(&1, |_, _| call())));
         assert!(viewed.starts_with(REFUSAL), "{viewed}");
-        let updated = panic_of(|| drop(first.update(&1, |_| call())));
+        let updated = panic_of(|| done(first.update(&1, |_| call())));
         assert!(updated.starts_with(REFUSAL), "{updated}");
     }
     assert_eq!(
@@ -799,10 +799,10 @@ fn calls_that_gather_are_refused_under_a_lock() {
     );
     // What only gives back may be dropped there.
     let mut room = Some(budget.reserve(7).unwrap());
-    first.update(&1, |_| drop(room.take()));
+    done(first.update(&1, |_| drop(room.take())));
     let mut guest = Some(member(budget.share()));
     guest.as_ref().unwrap().insert(1, 5);
-    first.update(&1, |_| drop(guest.take()));
+    done(first.update(&1, |_| drop(guest.take())));
     assert_eq!((budget.used(), budget.members().len()), (1, 2));
     check(&budget, &[&first, &second]);
 }
@@ -861,14 +861,14 @@ impl Drop for Ends<'_> {
 fn fire_at(cache: &Counts, random: &mut Random, heaviest: u64) {
     let (key, weight) = (random.below(60) as u32, 1 + random.below(heaviest));
     match random.below(12) {
-        0 => drop(cache.remove(&key)),
-        1 => drop(cache.update(&key, |value| *value = weight)),
-        2 => drop(cache.compute(key, |_| Next::Put(weight))),
-        3 => drop(cache.get_or_insert_with(&key, || weight)),
-        4 => drop(cache.get(&key)),
+        0 => done(cache.remove(&key)),
+        1 => done(cache.update(&key, |value| *value = weight)),
+        2 => done(cache.compute(key, |_| Next::Put(weight))),
+        3 => done(cache.get_or_insert_with(&key, || weight)),
+        4 => done(cache.get(&key)),
         5 if key == 0 => cache.clear(),
         6 if key == 0 => cache.retain(|key, _| key % 2 == 0),
-        _ => drop(cache.insert(key, weight)),
+        _ => done(cache.insert(key, weight)),
     }
 }
 

@@ -47,6 +47,9 @@ use crate::unwind::Panics;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
+/// As much as there is, of what weighs nothing too.
+const EVERYTHING: u64 = u64::MAX;
+
 /// So many entries leave at most before they are told, where many must.
 const A_BATCH: usize = 256;
 
@@ -334,7 +337,7 @@ impl Budget {
             others.complete(0);
         }
         panics.add(others.end());
-        while self.0.ledger.is_over() {
+        loop {
             let mut others = Others::of_all(&self.0);
             let more = {
                 let _alone = self.0.ledger.exclude_gatherers();
@@ -926,14 +929,14 @@ impl Others {
         let Some(common) = self.common.clone() else {
             return false;
         };
-        let mut left = most;
+        let (ledger, mut left) = (&common.ledger, most);
         for ask in [Ask::Dead, Ask::Share, Ask::Floor, Ask::All] {
-            while common.ledger.is_over() {
-                let over = common
-                    .ledger
-                    .weight()
-                    .saturating_sub(common.ledger.capacity());
-                let Some(gone) = self.ask_one(ask, over.max(1), left) else {
+            while ledger.is_over() || self.holds_for_nothing() {
+                let over = match ledger.capacity() {
+                    0 => EVERYTHING,
+                    capacity => ledger.weight().saturating_sub(capacity),
+                };
+                let Some(gone) = self.ask_one(ask, over, left) else {
                     break;
                 };
                 left = left.saturating_sub(gone);
@@ -943,6 +946,12 @@ impl Others {
             }
         }
         false
+    }
+
+    /// Whether a member keeps what weighs nothing in a budget of nothing.
+    fn holds_for_nothing(&self) -> bool {
+        let mut seats = self.called.iter().map(|called| called.visit.seat());
+        seats.any(|seat| seat.ledger().capacity() == 0 && seat.ledger().is_over())
     }
 
     /// Asks the member that can give most, of those that were not asked for that yet, for what is
@@ -955,13 +964,13 @@ impl Others {
         let called = unasked.max_by_key(|called| called.may_give(ask).0)?;
         called.asked = Some(ask);
         let (may_give, least) = called.may_give(ask);
-        let dead = ask == Ask::Dead;
-        if may_give == 0 && !dead {
+        let (dead, all) = (ask == Ask::Dead, short == EVERYTHING);
+        if may_give == 0 && !dead && !all {
             return None;
         }
         Some(called.visit.give(Asked {
             // What is dead is of no use to anybody.
-            weight: if dead { u64::MAX } else { short.min(may_give) },
+            weight: if dead || all { EVERYTHING } else { short.min(may_give) },
             dead,
             least,
             most: if dead { most.min(A_BATCH) } else { most },

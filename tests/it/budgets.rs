@@ -464,6 +464,9 @@ fn what_weighs_nothing_is_counted_by_its_own_cache() {
     check(&budget, &[&limited, &other]);
     other.insert(99, 10);
     assert_eq!((limited.weight(), other.len()), (0, 1));
+    limited.insert(1, 0);
+    budget.set_capacity(0).unwrap();
+    assert_eq!((limited.len(), other.len()), (0, 0), "nothing is kept in nothing");
     check(&budget, &[&limited, &other]);
 }
 

@@ -90,8 +90,8 @@ const A_BATCH: usize = 256;
 /// use brimful::{Budget, Bytes, Cache};
 ///
 /// let budget = Budget::bytes(1 << 20);
-/// let pages = Cache::builder(Bytes(1 << 20)).build_in(budget.share().named("pages"))?;
-/// let rows = Cache::builder(Bytes(1 << 19)).build_in(budget.share().named("rows").at_least(1 << 16))?;
+/// let pages = Cache::builder(Bytes(1 << 20)).named("pages").build_in(budget.share())?;
+/// let rows = Cache::builder(Bytes(1 << 19)).named("rows").build_in(budget.share().at_least(1 << 16))?;
 /// pages.extend((0..5_000).map(|n| (format!("/{n}"), vec![0_u8; 1_000])));
 /// rows.extend((0..5_000_u32).map(|n| (n, n.to_string())));
 /// assert!(pages.weight() + rows.weight() <= budget.used());
@@ -176,7 +176,6 @@ impl Budget {
     pub fn share(&self) -> Share {
         Share {
             budget: self.clone(),
-            name: None,
             floor: 0,
         }
     }
@@ -221,8 +220,8 @@ impl Budget {
     /// use brimful::{Budget, Cache, Weight};
     ///
     /// let budget = Budget::weight(100);
-    /// let share = budget.share().named("tables").at_least(10);
-    /// let tables = Cache::builder(Weight(80, |_: &u32, rows: &u64| *rows)).build_in(share)?;
+    /// let builder = Cache::builder(Weight(80, |_: &u32, rows: &u64| *rows)).named("tables");
+    /// let tables = builder.build_in(budget.share().at_least(10))?;
     /// tables.insert(1, 30);
     /// let members = budget.members();
     /// assert_eq!(members[0].name.as_deref(), Some("tables"));
@@ -428,7 +427,9 @@ impl fmt::Display for Budget {
         let (used, capacity, reserved) = (self.used(), self.capacity(), self.reserved());
         writeln!(f, "{used} of {capacity} {unit} used, {reserved} reserved")?;
         let members = self.members();
-        let name = |member: &Member| member.name.clone().unwrap_or_else(|| "-".to_owned());
+        fn name(member: &Member) -> &str {
+            member.name.as_deref().unwrap_or("-")
+        }
         let lengths = members.iter().map(|member| name(member).chars().count());
         let width = lengths.max().unwrap_or(0).max("member".len());
         let heads = ["weight", "floor", "fair share", "evicted for others"];
@@ -461,21 +462,10 @@ impl RefUnwindSafe for Budget {}
 #[must_use = "a share does nothing until a cache is built with it"]
 pub struct Share {
     budget: Budget,
-    name: Option<String>,
     floor: u64,
 }
 
 impl Share {
-    /// Names the member, for the figures.
-    ///
-    /// ```
-    /// let share = brimful::Budget::bytes(1 << 20).share().named("pages");
-    /// ```
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
     /// A floor: for others the member is not evicted below it. It takes nothing as long as the
     /// member holds less, but the member can have it at any time. The sum of all floors, with what is
     /// reserved, is at most the budget: else [`build_in`](crate::Builder::build_in) says so. What has
@@ -515,10 +505,10 @@ impl Share {
         Ledger::under(Arc::clone(&self.budget.0.ledger), capacity, entries)
     }
 
-    /// How its cache stands in the budget.
-    pub(crate) fn standing(&self) -> Arc<Standing> {
+    /// How a cache of this name stands in the budget.
+    pub(crate) fn standing(&self, name: Option<Arc<str>>) -> Arc<Standing> {
         Arc::new(Standing {
-            name: self.name.clone(),
+            name,
             floor: self.floor,
             evicted: Figure::new(0),
         })
@@ -638,8 +628,8 @@ impl fmt::Debug for Reserved {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Member {
-    /// Its [name](Share::named).
-    pub name: Option<String>,
+    /// Its [name](crate::Builder::named).
+    pub name: Option<Arc<str>>,
     /// What its entries weigh, in the budget's unit.
     pub weight: u64,
     /// For others it is not evicted below this.
@@ -654,7 +644,7 @@ pub struct Member {
 
 /// How a member stands in its budget.
 pub(crate) struct Standing {
-    name: Option<String>,
+    name: Option<Arc<str>>,
     floor: u64,
     evicted: Figure,
 }
@@ -970,7 +960,11 @@ impl Others {
         }
         Some(called.visit.give(Asked {
             // What is dead is of no use to anybody.
-            weight: if dead || all { EVERYTHING } else { short.min(may_give) },
+            weight: if dead || all {
+                EVERYTHING
+            } else {
+                short.min(may_give)
+            },
             dead,
             least,
             most: if dead { most.min(A_BATCH) } else { most },

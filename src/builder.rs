@@ -7,14 +7,16 @@ use crate::capacity::{Capacity, HeapSize, Limits, default_shards};
 use crate::cause::{Cause, Departed, Discard, Listener};
 use crate::clock::{Clock, Source};
 use crate::door::Door;
-use crate::error::{BuildError, MOST_SHARDS};
+use crate::error::{BuildError, MOST_CLASSES, MOST_SHARDS};
 use crate::expiry::Told;
 use crate::form::{Form, Weighed};
 use crate::hash::RandomState;
+use crate::held::{Held, Holding};
 use crate::leave::Leave;
 use crate::ledger::Ledger;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
+use crate::stats::{Lingerers, Tracks};
 use crate::sync::{Arc, BARE};
 use crate::unit::{Bytes, Entries, Units, Weight};
 use crate::unsync;
@@ -48,9 +50,16 @@ pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     listener: Option<Listener<K, V>>,
     discard: Option<Discard<K, V>>,
     told: Told<K, V>,
+    tracking: Tracks<K, V>,
+    name: Option<Arc<str>>,
+    /// Opens a list of values that are held elsewhere, with the cache's clock.
+    lingerers: Option<OpenLingerers<V>>,
     hasher: S,
     form: PhantomData<fn() -> F>,
 }
+
+/// Opens a list, by a clock.
+type OpenLingerers<V> = fn(Source) -> Box<dyn Lingerers<V>>;
 
 impl<K, V, F: Form> Builder<K, V, F> {
     pub(crate) fn new(capacity: impl Capacity<K, V, Form = F>) -> Self {
@@ -61,6 +70,9 @@ impl<K, V, F: Form> Builder<K, V, F> {
             listener: None,
             discard: None,
             told: Told::nothing(),
+            tracking: Tracks::nothing(),
+            name: None,
+            lingerers: None,
             hasher: RandomState::default(),
             form: PhantomData,
         }
@@ -94,6 +106,9 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             listener: self.listener,
             discard: self.discard,
             told: self.told,
+            tracking: self.tracking,
+            name: self.name,
+            lingerers: self.lingerers,
             hasher: self.hasher,
             form: PhantomData,
         }
@@ -119,6 +134,9 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             listener: self.listener,
             discard: self.discard,
             told: self.told,
+            tracking: self.tracking,
+            name: self.name,
+            lingerers: self.lingerers,
             hasher,
             form: self.form,
         }
@@ -309,6 +327,98 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     pub fn entry_limit(mut self, entries: usize) -> Self {
         self.entry_limit = Some(entries);
         self
+    }
+
+    /// Names the cache: its statistics and what is printed of it say so.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let pages = Cache::<String, String>::builder(Entries(100)).named("pages").build()?;
+    /// assert!(pages.stats().to_string().starts_with("pages: 0 of 100 entries"));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Entries know where they come from: the form becomes [`Tracked`](crate::Tracked), 8 bytes an
+    /// entry. That gives the cache [scopes](Cache::scope);
+    /// [`classes`](Builder::classes) and [`record_callers`](Builder::record_callers) do so too.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Tracked};
+    ///
+    /// let work: Cache<u64, String, Tracked> = Cache::builder(Entries(10_000)).tracked().build()?;
+    /// let scope = work.scope();
+    /// scope.insert(7, "of this request".to_string());
+    /// drop(scope);
+    /// assert!(work.is_empty());
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn tracked(self) -> Builder<K, V, F::Tracked, S> {
+        self.formed()
+    }
+
+    /// Counts entries by class as they come and go: `class` says by key and value which of these
+    /// names an entry counts for, from 0 on (what is beyond the last is the last), and
+    /// [`stats().class(name)`](crate::Snapshot::class) what came of them. The form becomes
+    /// [`Tracked`](crate::Tracked); an insert and a departure cost a few additions more.
+    ///
+    /// `class` is called once for each value, where the weigher is: outside of all locks, but in
+    /// [`compute`](Cache::compute). A value that is changed in place stays in its class. To
+    /// look at the entries in other ways without having counted them, there is
+    /// [`survey`](Cache::survey).
+    ///
+    /// From 1 to 256 names; others are an [error](crate::BuildError::Classes).
+    ///
+    /// ```
+    /// use brimful::{Bytes, Cache, Tracked, Weighed};
+    ///
+    /// let cache: Cache<String, Vec<u8>, Weighed<Tracked>> = Cache::builder(Bytes(64 << 20))
+    ///     .classes(["user", "order", "other"], |key: &String, _| match key.split(':').next() {
+    ///         Some("user") => 0,
+    ///         Some("order") => 1,
+    ///         _ => 2,
+    ///     })
+    ///     .build()?;
+    /// cache.insert("order:7".to_string(), vec![0; 1_000]);
+    /// let orders = cache.stats().class("order").unwrap();
+    /// assert!(orders.entries() == 1 && orders.weight() > 1_000);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn classes(
+        mut self,
+        names: impl IntoIterator<Item: Into<Box<str>>>,
+        class: impl Fn(&K, &V) -> usize + Send + Sync + 'static,
+    ) -> Builder<K, V, F::Tracked, S> {
+        self.tracking.classify(names, class);
+        self.formed()
+    }
+
+    /// Records which line of code stores each entry: which lines fill the cache is what
+    /// [`stats().callers()`](crate::Snapshot::callers) says then. The form becomes
+    /// [`Tracked`](crate::Tracked). Each insert looks its line up, under its shard's lock, among
+    /// the lines seen so far: O(log lines).
+    ///
+    /// The line is that of the call of this crate, or of the caller's caller where the function
+    /// in between is `#[track_caller]`. Values that are loaded many at once, computed by a future or
+    /// refreshed beside the call have none.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::builder(Entries(100)).record_callers().build()?;
+    /// cache.insert("a", 1);
+    /// let line = line!() - 1;
+    /// let stats = cache.stats();
+    /// assert!(stats.callers().all(|(caller, _)| caller.line() == line));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn record_callers(mut self) -> Builder<K, V, F::Tracked, S> {
+        self.tracking.lines = true;
+        self.formed()
     }
 
     /// Entries expire so long after their value was stored; what changes a value in place leaves
@@ -584,7 +694,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.told.clock = Some(Source::Given(Box::new(clock)));
+        self.told.clock = Some(Source::Given(Arc::new(clock)));
         self
     }
 
@@ -628,9 +738,9 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     ///
     /// let budget = Budget::bytes(1 << 20);
     /// let pages: Cache<String, Vec<u8>, Weighed> =
-    ///     Cache::builder(Bytes(1 << 20)).build_in(budget.share().named("pages"))?;
+    ///     Cache::builder(Bytes(1 << 20)).named("pages").build_in(budget.share())?;
     /// let rows: Cache<u32, String, Weighed> =
-    ///     Cache::builder(Bytes(1 << 18)).build_in(budget.share().named("rows"))?;
+    ///     Cache::builder(Bytes(1 << 18)).named("rows").build_in(budget.share())?;
     /// pages.insert("/".to_owned(), vec![0; 10_000]);
     /// rows.insert(1, "one".to_owned());
     /// assert_eq!(budget.used(), pages.weight() + rows.weight());
@@ -690,6 +800,10 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         if refreshes && self.told.refresh_after.is_none() {
             return Err(BuildError::NeverStale);
         }
+        let classes = self.tracking.names.as_ref().map(|names| names.len());
+        if let Some(asked) = classes.filter(|classes| !(1..=MOST_CLASSES).contains(classes)) {
+            return Err(BuildError::Classes { asked });
+        }
         if self.entry_limit == Some(0) {
             return Err(BuildError::EntryLimitZero);
         }
@@ -702,14 +816,20 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// What the cache has at its door, with its ledger.
     fn door(self, ledger: impl FnOnce(u64, Option<u64>) -> Ledger) -> Door<K, V, F, S> {
         let overhead = self.limits.overhead::<F>();
+        let unit = self.limits.unit();
+        let expiry = self.told.expiry();
+        let lingerers = self.lingerers.map(|open| open(expiry.source.clone()));
         Door {
             ledger: Arc::new(ledger(
                 self.limits.amount,
                 self.entry_limit.map(|limit| limit as u64),
             )),
             scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
-            expiry: Arc::new(self.told.expiry()),
-            leave: Arc::new(Leave::new(self.listener, self.discard)),
+            expiry: Arc::new(expiry),
+            leave: Arc::new(Leave::new(self.listener, self.discard, lingerers)),
+            tracking: self.tracking,
+            name: self.name,
+            unit,
             entry_limit: self.entry_limit,
             hasher: self.hasher,
             form: PhantomData,
@@ -892,9 +1012,39 @@ fn built<T>(cache: Result<T, BuildError>) -> T {
     cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
 }
 
+impl<K, T, F: Form, S> Builder<K, Held<T>, F, S>
+where
+    T: Send + Sync + 'static,
+{
+    /// Keeps a list of values that have left the cache and are held elsewhere: until its
+    /// last holder drops one, [`stats().lingering()`](crate::Snapshot::lingering) counts it, and
+    /// [`Cache::lingering`] lists it. Memory that no bound sees, made visible.
+    ///
+    /// Each departure then looks at one count; a value that is held elsewhere takes the lock of the
+    /// list, when it leaves and when it is dropped.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Held};
+    ///
+    /// let pages: Cache<u32, Held<String>> = Cache::builder(Entries(1)).lingering().build()?;
+    /// pages.insert(1, Held::new("one".to_string()));
+    /// let reader = pages.get(&1);
+    /// pages.insert(2, Held::new("two".to_string()));
+    /// let [lingerer] = &pages.lingering(10)[..] else { unreachable!() };
+    /// assert_eq!((lingerer.holders, lingerer.weight), (1, 1));
+    /// # drop(reader);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(mut self) -> Self {
+        self.lingerers = Some(|source| Box::new(Holding::new(source)));
+        self
+    }
+}
+
 impl<K, V, F: Form, S> fmt::Debug for Builder<K, V, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
+            .field("name", &self.name)
             .field("capacity", &self.limits)
             .field("entry_limit", &self.entry_limit)
             .field("shards", &self.shards)

@@ -15,27 +15,38 @@ mod read;
 
 mod insert;
 
+mod begin;
 mod lead;
 mod load;
 mod many;
+mod optional;
 mod refresh;
 
 mod change;
 mod compute;
+mod compute_async;
 mod entry;
 mod iter;
+mod survey;
 
 mod time;
+
+mod explain;
+
+mod scope;
 
 mod gather;
 mod seat;
 mod sweeper;
 
+pub use begin::{Begun, Lead};
 pub use entry::{Entry, Modified};
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
 pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
+pub use optional::{OptionalLoad, OptionalLoadOrRefresh};
 pub use refresh::LoadOrRefresh;
+pub use scope::Scope;
 pub use sweeper::Sweeper;
 
 use crate::budget::{Membership, Others, Share};
@@ -45,6 +56,7 @@ use crate::door::Door;
 use crate::error::BuildError;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
+use crate::held::Held;
 use crate::lanes::Lanes;
 use crate::leave::Batches;
 use crate::leave::outbox::{Departure, Outbox};
@@ -54,7 +66,7 @@ use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
 use crate::shard::{Part, Peers, Shard, Tally};
-use crate::stats::Snapshot;
+use crate::stats::{Lingerer, Origin, Snapshot};
 use crate::sync::cells::LOCKLESS;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
 use crate::table::Shelves;
@@ -163,6 +175,8 @@ pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     bells: sweeper::Bells,
     /// Its place in the budget that it shares with others, if it does.
     membership: Option<Membership>,
+    /// Of scopes, where entries may end with one.
+    register: Option<Box<scope::Register>>,
 }
 
 type Shards<K, V, F> = Arc<[CachePadded<K, V, F>]>;
@@ -204,6 +218,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             turns: Turns::default(),
             bells: sweeper::Bells::none(),
             membership: None,
+            register: F::TRACKED.then(|| Box::new(scope::Register::new())),
         }
     }
 
@@ -215,7 +230,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         V: Send + Sync + 'static,
         F: Form<Policy: Send, Meta: Send + Sync> + 'static,
     {
-        let standing = own.standing();
+        let standing = own.standing(self.door.name.clone());
         let seat = seat::CacheSeat {
             standing: Arc::clone(&standing),
             ledger: Arc::clone(&self.door.ledger),
@@ -501,10 +516,10 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     ) {
         let taken = self.empty(shard, now, cause, batches);
         if !F::TIMED {
-            return batches.discard_all(taken);
+            return batches.discard_all(taken.map(|(left, _)| left));
         }
         let mut tally = Tally::default();
-        batches.discard_all(taken.inspect(|left| tally.note(left)));
+        batches.discard_all(tally.noting(taken));
         shard.lock().recount(&tally, cause);
     }
 
@@ -515,7 +530,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         now: Moment,
         cause: Cause,
         batches: &mut Batches<'_, K, V>,
-    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F, S> {
+    ) -> impl Iterator<Item = (Departure<K, V>, Origin)> + use<K, V, F, S> {
         let ledger = &self.door.ledger;
         let mut locked = self.lock_in_time(shard, now);
         ledger.give_spare(&shard.spare);
@@ -633,6 +648,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let mut stats = self.door.stats(shards, self.counted(), self.used());
         let (hits, misses) = self.shelves.lanes.counts();
         stats.add_lookups(hits, misses);
+        stats.scopes = self.scopes(stats.scoped());
         stats
     }
 
@@ -651,7 +667,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[track_caller]
     pub fn shard_stats(&self, shard: usize) -> Option<Snapshot> {
         self.may_be_called();
-        Some(self.shards.get(shard)?.lock().snapshot())
+        let mut stats = self.shards.get(shard)?.lock().snapshot();
+        stats.unit = self.door.unit;
+        Some(stats)
     }
 
     /// Proves every invariant of every room from scratch; O(entries).
@@ -786,6 +804,28 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         self.hash(key).shard(self.shards.len())
+    }
+}
+
+impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
+    /// The values that were let go and are still held elsewhere, those that were let go first
+    /// first, at most so many of them: where the builder was told to keep
+    /// [a list](crate::Builder::lingering), else none. O(`most`), under the list's lock.
+    ///
+    /// ```
+    /// use brimful::{Cause, Entries, Held};
+    ///
+    /// let cache = brimful::Cache::builder(Entries(10)).lingering().build()?;
+    /// cache.insert("a", Held::new(1));
+    /// let kept = cache.get("a");
+    /// cache.remove("a");
+    /// assert_eq!(cache.lingering(10)[0].cause, Cause::Removed);
+    /// # drop(kept);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(&self, most: usize) -> Vec<Lingerer> {
+        let list = self.door.leave.lingerers();
+        list.map_or(Vec::new(), |list| list.oldest(most))
     }
 }
 

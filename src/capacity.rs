@@ -76,6 +76,15 @@ impl<K, V> Limits<K, V> {
         self.unit == Counted::Bytes
     }
 
+    /// What the capacity counts, in a word.
+    pub(crate) fn unit(&self) -> &'static str {
+        match self.unit {
+            Counted::Entries => "entries",
+            Counted::Weight => "units",
+            Counted::Bytes => "bytes",
+        }
+    }
+
     /// What each entry is charged beside what the weigher says.
     pub(crate) fn overhead<F: Form>(&self) -> u64 {
         match self.unit {

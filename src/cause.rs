@@ -34,6 +34,8 @@ pub enum Cause {
     Removed,
     /// `clear` emptied the cache.
     Cleared,
+    /// The [scope](crate::Scope) that it belonged to ended.
+    ScopeEnded,
     /// It found no room: heavier than the whole capacity, or grown in place
     /// beyond what could be freed.
     Refused,
@@ -43,12 +45,13 @@ pub enum Cause {
 
 impl Cause {
     /// All causes, in the order of their declaration.
-    pub const ALL: [Cause; 7] = [
+    pub const ALL: [Cause; 8] = [
         Cause::Evicted,
         Cause::Expired,
         Cause::Replaced,
         Cause::Removed,
         Cause::Cleared,
+        Cause::ScopeEnded,
         Cause::Refused,
         Cause::CacheDropped,
     ];
@@ -68,6 +71,7 @@ impl Cause {
             Cause::Replaced => "replaced",
             Cause::Removed => "removed",
             Cause::Cleared => "cleared",
+            Cause::ScopeEnded => "scope ended",
             Cause::Refused => "refused",
             Cause::CacheDropped => "cache dropped",
         }

@@ -13,6 +13,8 @@
 //! 1. A door calls the user's hasher, weigher, rule and clock without any lock.
 //! 2. What it needs to know was checked by the builder; only the capacity changes later.
 
+mod explain;
+
 use crate::cause::Cause;
 use crate::clock::{FOREVER, Glance, Moment, nanos};
 use crate::error::Refused;
@@ -21,9 +23,10 @@ use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{Leave, Leaving};
 use crate::ledger::Ledger;
+use crate::policy::Policy;
 use crate::room::{Room, Scale};
 use crate::shard::{Inserted, Offer, Shard};
-use crate::stats::Snapshot;
+use crate::stats::{Origin, Snapshot, Tracks};
 use crate::sync::Arc;
 use crate::unit::Unit;
 use crate::unwind::Panics;
@@ -31,6 +34,7 @@ use std::fmt::{DebugStruct, Formatter};
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::ops::DerefMut;
+use std::panic::Location;
 use std::time::Duration;
 
 pub(crate) struct Door<K, V, F, S> {
@@ -39,6 +43,10 @@ pub(crate) struct Door<K, V, F, S> {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) expiry: Arc<Expiry<K, V>>,
     pub(crate) leave: Arc<Leave<K, V>>,
+    pub(crate) tracking: Tracks<K, V>,
+    pub(crate) name: Option<Arc<str>>,
+    /// What the capacity counts.
+    pub(crate) unit: &'static str,
     pub(crate) entry_limit: Option<usize>,
     pub(crate) form: PhantomData<fn() -> F>,
 }
@@ -95,24 +103,27 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
 
     /// An entry on its way in, with the weight and the time to live that the builder was told of.
     #[inline]
+    #[track_caller]
     pub(crate) fn offer(&self, hashed: Hashed, key: K, value: V) -> Offer<K, V> {
         let weight = self.weigh(&key, &value);
         let life = self.life(&key, &value);
-        offer(hashed, key, value, weight, life)
+        self.offer_of(hashed, key, value, weight, life)
     }
 
     /// An entry that a refresh has loaded: if the rule says nothing it lives as long as the value
     /// that it replaces.
+    #[track_caller]
     pub(crate) fn offer_refreshed(&self, hashed: Hashed, key: K, value: V) -> Offer<K, V> {
         let weight = self.weigh(&key, &value);
         let ruled = self.expiry.life_by_rule(&key, &value);
         let life = ruled.unwrap_or(self.expiry.to_live());
-        let mut offer = offer(hashed, key, value, weight, life);
+        let mut offer = self.offer_of(hashed, key, value, weight, life);
         offer.keeps_life = ruled.is_none();
         offer
     }
 
     /// An entry with a weight of its own.
+    #[track_caller]
     pub(crate) fn offer_weighted(
         &self,
         hashed: Hashed,
@@ -122,10 +133,11 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
     ) -> Offer<K, V> {
         let weight = self.scale.charge(weight);
         let life = self.life(&key, &value);
-        offer(hashed, key, value, weight, life)
+        self.offer_of(hashed, key, value, weight, life)
     }
 
     /// An entry with a time to live of its own.
+    #[track_caller]
     pub(crate) fn offer_with_ttl(
         &self,
         hashed: Hashed,
@@ -134,10 +146,11 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         ttl: Duration,
     ) -> Offer<K, V> {
         let weight = self.weigh(&key, &value);
-        offer(hashed, key, value, weight, nanos(ttl))
+        self.offer_of(hashed, key, value, weight, nanos(ttl))
     }
 
     /// An entry with a weight and a time to live of its own.
+    #[track_caller]
     pub(crate) fn offer_weighted_with_ttl(
         &self,
         hashed: Hashed,
@@ -146,20 +159,31 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         weight: u64,
         ttl: Duration,
     ) -> Offer<K, V> {
-        offer(hashed, key, value, self.scale.charge(weight), nanos(ttl))
+        self.offer_of(hashed, key, value, self.scale.charge(weight), nanos(ttl))
     }
-}
 
-#[inline]
-fn offer<K, V>(hashed: Hashed, key: K, value: V, weight: u64, life: u64) -> Offer<K, V> {
-    Offer {
-        pair: Some((key, value)),
-        tag: hashed.tag(),
-        weight,
-        life,
-        keeps_life: false,
-        only_if_absent: false,
-        lands: false,
+    /// An entry with all that is known of it, and its origin: calls the user's function of
+    /// classes.
+    #[inline]
+    #[track_caller]
+    fn offer_of(&self, hashed: Hashed, key: K, value: V, weight: u64, life: u64) -> Offer<K, V> {
+        let mut offer = Offer {
+            pair: None,
+            tag: hashed.tag(),
+            weight,
+            life,
+            keeps_life: false,
+            only_if_absent: false,
+            lands: false,
+            origin: Origin::default(),
+            line: None,
+        };
+        if F::TRACKED {
+            offer.origin.class = self.tracking.class(&key, &value);
+            offer.line = self.tracking.line(Location::caller());
+        }
+        offer.pair = Some((key, value));
+        offer
     }
 }
 
@@ -206,12 +230,27 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         len: Option<u64>,
         weight: u64,
     ) -> Snapshot {
+        // The clock may be the user's: it is read before a lock is taken.
         let mut sum = Snapshot::default();
-        shards.for_each(|shard| sum.add(&shard));
+        sum.taken = Some(self.expiry.now());
+        sum.name = self.name.clone();
+        sum.unit = self.unit;
+        sum.remembers = F::Policy::GHOSTS;
+        sum.goes_stale = self.expiry.refreshes();
+        let mut by_shard = Vec::new();
+        for shard in shards {
+            by_shard.push(shard.inserts());
+            sum.add(&shard);
+        }
+        sum.by_shard = by_shard.into();
         sum.weight = weight;
         sum.len = len.unwrap_or(sum.len);
         sum.capacity = self.ledger.capacity();
         sum.listener_panics = self.leave.panics();
+        sum.lingering = self.leave.lingerers().map(|list| list.sum());
+        if let Some(sources) = &mut sum.sources {
+            sources.names = self.tracking.names.clone();
+        }
         sum
     }
 

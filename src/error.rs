@@ -6,6 +6,9 @@ use std::fmt;
 /// The most shards a cache can be asked for.
 pub(crate) const MOST_SHARDS: usize = 1 << 16;
 
+/// The most classes that a cache counts by.
+pub(crate) const MOST_CLASSES: usize = 256;
+
 /// A configuration that makes no sense.
 ///
 /// ```
@@ -26,6 +29,11 @@ pub enum BuildError {
     /// `shards` was given to a cache that has no locks, and so only one shard.
     ShardsWithoutLocks {
         /// The number asked for.
+        asked: usize,
+    },
+    /// `classes` was given no name, or more than 256.
+    Classes {
+        /// How many it was given.
         asked: usize,
     },
     /// `entry_limit` was given to a cache whose capacity already counts entries.
@@ -74,6 +82,10 @@ impl fmt::Display for BuildError {
             Self::ShardsWithoutLocks { asked } => write!(
                 f,
                 "shards({asked}): an unsync cache has no locks and always 1 shard; leave `shards` out"
+            ),
+            Self::Classes { asked } => write!(
+                f,
+                "classes: {asked} names; a cache counts by between 1 and {MOST_CLASSES} classes"
             ),
             Self::EntryLimitOnEntries { capacity, limit } => write!(
                 f,
@@ -285,7 +297,8 @@ pub enum LoadError<E> {
     /// The caller's own loader failed, with this, or one whose failure is shared.
     Failed(E),
     /// Waiting would never end: the call was made inside of a load that the
-    /// awaited load waits for itself, or that it is.
+    /// awaited load waits for itself, or that it is; or by a thread that holds the
+    /// [guard](crate::Lead) of such a load.
     Cycle,
     /// Another caller's load took longer than this one would wait for it: on a target with one
     /// thread (`wasm32-unknown-unknown`) any time is longer, as nobody could end the wait.
@@ -425,7 +438,8 @@ impl<R> Updated<R> {
     }
 }
 
-/// What is to become of a key, as the closure of [`compute`](crate::Cache::compute) decides.
+/// What is to become of a key, as the closure of [`compute`](crate::Cache::compute) decides, or the
+/// future of [`compute_async`](crate::Cache::compute_async).
 ///
 /// ```
 /// use brimful::{Cache, Computed, Next};
@@ -444,7 +458,8 @@ pub enum Next<V> {
     Remove,
 }
 
-/// What became of a key that was [computed](crate::Cache::compute).
+/// What became of a key that was computed, [in place](crate::Cache::compute) or
+/// [by a future](crate::Cache::compute_async).
 ///
 /// ```
 /// use brimful::{Cache, Computed, Next};

@@ -1,6 +1,6 @@
 //! Forms: what the entries of a cache carry, beside key, value and what their policy keeps.
 //!
-//! One idea: a form is a policy, or a policy in one or two of the wrappers below. It is no
+//! One idea: a form is a policy, or a policy in some of the wrappers below. It is no
 //! policy itself: nothing is forwarded, the wrapper only names fields of the entry. So a cache
 //! that counts entries without deadlines pays for neither, in bytes or in instructions:
 //! what only weighed or timed caches do stands behind a constant of the form.
@@ -8,16 +8,19 @@
 //! The builder's calls choose the form; [`Form`]'s associated types say how.
 
 use crate::policy::{Duel, Policy};
+use crate::stats::Origin;
 use crate::unit::{Entries, Unit, Units};
 use std::marker::PhantomData;
 
-/// What the entries of a cache carry: a policy, or [`Timed`], [`Aged`] or [`Weighed`] around one.
+/// What the entries of a cache carry: a policy, or [`Timed`], [`Aged`], [`Tracked`] or [`Weighed`]
+/// around one.
 ///
 /// | form | an entry carries, beside what its policy keeps | bytes | chosen by |
 /// |---|---|---|---|
 /// | a [`Policy`] `P` | nothing | 0 | [`Entries`] |
 /// | [`Timed<P>`](Timed) | its deadline | 8 | [`time_to_live`](crate::Builder::time_to_live), [`ttl_with`](crate::Builder::ttl_with) |
 /// | [`Aged<P>`](Aged) | its deadline, its idle deadline, the birth of its value | 24 | [`time_to_idle`](crate::Builder::time_to_idle), [`refresh_after`](crate::Builder::refresh_after) |
+/// | [`Tracked<F>`](Tracked), `F` one of these | its class, the line that stored it, its scope | 8 more | [`tracked`](crate::Builder::tracked), [`classes`](crate::Builder::classes), [`record_callers`](crate::Builder::record_callers) |
 /// | [`Weighed<F>`](Weighed), `F` one of these | its weight | 8 more | [`Weight`](crate::Weight), [`Bytes`](crate::Bytes) |
 ///
 /// The builder follows from its calls, in any order, so a form is written out only where the
@@ -75,6 +78,9 @@ pub trait Form: Sized + sealed::Sealed {
     /// This form with a deadline, an idle deadline and a birth in each entry.
     type Aged: Expiring<Unit = Self::Unit>;
 
+    /// This form with an origin in each entry.
+    type Tracked: Tracking<Unit = Self::Unit>;
+
     #[doc(hidden)]
     type Extra: extra::Extra;
 
@@ -89,10 +95,17 @@ pub trait Form: Sized + sealed::Sealed {
     /// Whether entries have an idle deadline and know when their value came.
     #[doc(hidden)]
     const AGED: bool = <Self::Extra as extra::Extra>::AGED;
+
+    /// Whether entries know where they come from.
+    #[doc(hidden)]
+    const TRACKED: bool = <Self::Extra as extra::Extra>::TRACKED;
 }
 
 /// A form whose entries have deadlines: only caches of such a form have the methods of time.
 pub trait Expiring: Form {}
+
+/// A form whose entries know where they come from: only caches of such a form have scopes.
+pub trait Tracking: Form {}
 
 /// A form whose entries have a deadline: 8 bytes more each, and some 5 in the timer wheel
 /// that finds them again.
@@ -104,6 +117,12 @@ pub struct Timed<P: Policy = Duel>(PhantomData<fn() -> P>);
 /// Idle times, refreshing and the record of ages need it.
 pub struct Aged<P: Policy = Duel>(PhantomData<fn() -> P>);
 
+/// A form whose entries know where they come from, 8 bytes more each than `F`: their class, the
+/// line of code that stored them, and the scope that they end with.
+///
+/// Weights go outside: `Weighed<Tracked<F>>`.
+pub struct Tracked<F: Form = Duel>(PhantomData<fn() -> F>);
+
 /// A form whose entries have a weight of their own: 8 bytes more each than `F`.
 pub struct Weighed<F: Form = Duel>(PhantomData<fn() -> F>);
 
@@ -114,6 +133,7 @@ impl<P: Policy> Form for P {
     type With<Q: Policy> = Q;
     type Timed = Timed<P>;
     type Aged = Aged<P>;
+    type Tracked = Tracked<P>;
     type Extra = ();
 }
 
@@ -124,6 +144,7 @@ impl<P: Policy> Form for Timed<P> {
     type With<Q: Policy> = Timed<Q>;
     type Timed = Self;
     type Aged = Aged<P>;
+    type Tracked = Tracked<Self>;
     type Extra = extra::Deadline;
 }
 
@@ -134,7 +155,19 @@ impl<P: Policy> Form for Aged<P> {
     type With<Q: Policy> = Aged<Q>;
     type Timed = Self;
     type Aged = Self;
+    type Tracked = Tracked<Self>;
     type Extra = extra::Age;
+}
+
+impl<F: Form> Form for Tracked<F> {
+    type Policy = F::Policy;
+    type Meta = F::Meta;
+    type Unit = F::Unit;
+    type With<Q: Policy> = Tracked<F::With<Q>>;
+    type Timed = Tracked<F::Timed>;
+    type Aged = Tracked<F::Aged>;
+    type Tracked = Self;
+    type Extra = extra::Traced<F::Extra>;
 }
 
 impl<F: Form> Form for Weighed<F> {
@@ -144,12 +177,17 @@ impl<F: Form> Form for Weighed<F> {
     type With<Q: Policy> = Weighed<F::With<Q>>;
     type Timed = Weighed<F::Timed>;
     type Aged = Weighed<F::Aged>;
+    type Tracked = Weighed<F::Tracked>;
     type Extra = extra::Weighty<F::Extra>;
 }
 
 impl<P: Policy> Expiring for Timed<P> {}
 impl<P: Policy> Expiring for Aged<P> {}
+impl<F: Expiring> Expiring for Tracked<F> {}
 impl<F: Expiring> Expiring for Weighed<F> {}
+
+impl<F: Form> Tracking for Tracked<F> {}
+impl<F: Tracking> Tracking for Weighed<F> {}
 
 macro_rules! named {
     ($($form:ident: $bound:ident),*) => {$(
@@ -160,16 +198,17 @@ macro_rules! named {
         }
     )*};
 }
-named!(Timed: Policy, Aged: Policy, Weighed: Form);
+named!(Timed: Policy, Aged: Policy, Tracked: Form, Weighed: Form);
 
 mod sealed {
-    use super::{Aged, Form, Policy, Timed, Weighed};
+    use super::{Aged, Form, Policy, Timed, Tracked, Weighed};
 
     #[allow(unnameable_types, reason = "sealed: nobody else may implement it")]
     pub trait Sealed {}
     impl<P: Policy> Sealed for P {}
     impl<P: Policy> Sealed for Timed<P> {}
     impl<P: Policy> Sealed for Aged<P> {}
+    impl<F: Form> Sealed for Tracked<F> {}
     impl<F: Form> Sealed for Weighed<F> {}
 }
 
@@ -179,10 +218,12 @@ pub(crate) mod extra {
         unnameable_types,
         unreachable_pub,
         missing_debug_implementations,
+        private_interfaces,
         reason = "public only as hidden associated types of `Form`"
     )]
 
-    use crate::sync::cells::{AtomicU64, Ordering::Relaxed};
+    use super::Origin;
+    use crate::sync::cells::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
     /// What an entry carries. A field that is not there reads as its default. Each field is read
     /// and set as a whole while others read it.
@@ -190,6 +231,7 @@ pub(crate) mod extra {
         const WEIGHED: bool = false;
         const TIMED: bool = false;
         const AGED: bool = false;
+        const TRACKED: bool = false;
 
         #[inline]
         fn weight(&self) -> u64 {
@@ -230,6 +272,15 @@ pub(crate) mod extra {
 
         #[inline]
         fn set_birth(&self, _birth: u64) {}
+
+        /// Where the entry comes from. Only the holder of the lock reads and sets it.
+        #[inline]
+        fn origin(&self) -> Origin {
+            Origin::default()
+        }
+
+        #[inline]
+        fn set_origin(&self, _origin: Origin) {}
     }
 
     impl Extra for () {}
@@ -316,6 +367,91 @@ pub(crate) mod extra {
         }
     }
 
+    /// What the rest of an extra says of time.
+    macro_rules! times_of_the_rest {
+        () => {
+            #[inline]
+            fn deadline(&self) -> u64 {
+                self.rest.deadline()
+            }
+
+            #[inline]
+            fn set_deadline(&self, deadline: u64) {
+                self.rest.set_deadline(deadline);
+            }
+
+            #[inline]
+            fn idle_deadline(&self) -> u64 {
+                self.rest.idle_deadline()
+            }
+
+            #[inline]
+            fn set_idle_deadline(&self, deadline: u64) {
+                self.rest.set_idle_deadline(deadline);
+            }
+
+            #[inline]
+            fn put_off_idle_deadline(&self, deadline: u64) {
+                self.rest.put_off_idle_deadline(deadline);
+            }
+
+            #[inline]
+            fn birth(&self) -> u64 {
+                self.rest.birth()
+            }
+
+            #[inline]
+            fn set_birth(&self, birth: u64) {
+                self.rest.set_birth(birth);
+            }
+        };
+    }
+
+    /// 8 bytes, and what else the entry carries.
+    #[derive(Default)]
+    pub struct Traced<X> {
+        scope: AtomicU32,
+        /// The line's number above the class.
+        line_and_class: AtomicU32,
+        rest: X,
+    }
+
+    impl<X: Extra> Extra for Traced<X> {
+        const WEIGHED: bool = X::WEIGHED;
+        const TIMED: bool = X::TIMED;
+        const AGED: bool = X::AGED;
+        const TRACKED: bool = true;
+
+        #[inline]
+        fn weight(&self) -> u64 {
+            self.rest.weight()
+        }
+
+        #[inline]
+        fn set_weight(&self, weight: u64) {
+            self.rest.set_weight(weight);
+        }
+
+        times_of_the_rest!();
+
+        #[inline]
+        fn origin(&self) -> Origin {
+            let line_and_class = self.line_and_class.load(Relaxed);
+            Origin {
+                scope: self.scope.load(Relaxed),
+                line: (line_and_class >> 8) as u16,
+                class: line_and_class as u8,
+            }
+        }
+
+        #[inline]
+        fn set_origin(&self, origin: Origin) {
+            let line_and_class = u32::from(origin.line) << 8 | u32::from(origin.class);
+            self.line_and_class.store(line_and_class, Relaxed);
+            self.scope.store(origin.scope, Relaxed);
+        }
+    }
+
     /// 8 bytes, and what else the entry carries.
     #[derive(Default)]
     pub struct Weighty<X> {
@@ -327,6 +463,7 @@ pub(crate) mod extra {
         const WEIGHED: bool = true;
         const TIMED: bool = X::TIMED;
         const AGED: bool = X::AGED;
+        const TRACKED: bool = X::TRACKED;
 
         #[inline]
         fn weight(&self) -> u64 {
@@ -338,39 +475,16 @@ pub(crate) mod extra {
             self.weight.set(weight);
         }
 
+        times_of_the_rest!();
+
         #[inline]
-        fn deadline(&self) -> u64 {
-            self.rest.deadline()
+        fn origin(&self) -> Origin {
+            self.rest.origin()
         }
 
         #[inline]
-        fn set_deadline(&self, deadline: u64) {
-            self.rest.set_deadline(deadline);
-        }
-
-        #[inline]
-        fn idle_deadline(&self) -> u64 {
-            self.rest.idle_deadline()
-        }
-
-        #[inline]
-        fn set_idle_deadline(&self, deadline: u64) {
-            self.rest.set_idle_deadline(deadline);
-        }
-
-        #[inline]
-        fn put_off_idle_deadline(&self, deadline: u64) {
-            self.rest.put_off_idle_deadline(deadline);
-        }
-
-        #[inline]
-        fn birth(&self) -> u64 {
-            self.rest.birth()
-        }
-
-        #[inline]
-        fn set_birth(&self, birth: u64) {
-            self.rest.set_birth(birth);
+        fn set_origin(&self, origin: Origin) {
+            self.rest.set_origin(origin);
         }
     }
 }

@@ -29,10 +29,13 @@
 //! - [`policy`]: which entry is evicted first; [`policy::Duel`] unless you choose otherwise.
 //! - [`Builder::time_to_live`], [`Builder::time_to_idle`], [`Cache::insert_with_ttl`]:
 //!   entries that expire; [`Clock`]: the time they expire by.
-//! - [`Cache::compute`]: one closure that sees what is there, and decides what is to be.
+//! - [`Cache::compute`]: one closure that sees what is there, and decides what is to be;
+//!   [`Cache::compute_async`]: a future that does.
 //! - [`Budget`]: one bound for several caches of different types.
 //! - [`Cause`] and [`Builder::listener`]: what removed an entry, and when;
 //!   [`Builder::on_discard`]: what is dropped else, by value.
+//! - [`Cache::explain`]: for one key, who removes it, and about when; [`Cache::coldest`]: who
+//!   leaves next.
 //! - [`Cache::stats`]: hits, misses and departures, always on; two
 //!   [`Snapshot`]s subtracted show what grew.
 //! - [`guide`]: replacing a map call by call, sizing, limits, the plan inside.
@@ -54,10 +57,12 @@ mod clock;
 mod door;
 mod error;
 mod expiry;
+mod explain;
 mod flight;
 mod form;
 pub mod guide;
 mod hash;
+mod held;
 mod key;
 mod lanes;
 mod leave;
@@ -78,19 +83,24 @@ mod unwind;
 pub use budget::{Budget, Member, Reserved, Share};
 pub use builder::Builder;
 pub use cache::{
-    Cache, Drain, Entry, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh, Modified, SharedLoad,
-    Sweeper, Values,
+    Begun, Cache, Drain, Entry, IntoIter, Iter, Keys, Lead, Load, LoadMany, LoadOrRefresh,
+    Modified, OptionalLoad, OptionalLoadOrRefresh, Scope, SharedLoad, Sweeper, Values,
 };
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};
 pub use clock::{Clock, ManualClock};
 pub use error::{BudgetError, BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
-pub use form::{Aged, Expiring, Form, Timed, Weighed};
+pub use explain::{Fate, Hits, Loading, Resident};
+pub use form::{Aged, Expiring, Form, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
+pub use held::Held;
 pub use key::ToKey;
-pub use stats::{Ages, Growth, Snapshot};
+pub use stats::{
+    Ages, Figure, Finding, Flow, Grown, Growth, Kind, Lingerer, Lingering, Portion, Scopes,
+    Snapshot, Survey,
+};
 pub use unit::{Bytes, BytesBy, Entries, Unit, Units, Weight};
 
 /// The README's code runs as a doc test.

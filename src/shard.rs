@@ -12,6 +12,8 @@
 //! | `evict` | making room, for its own insert or for another shard's |
 //! | `change` | changes in place, of values and of what they are charged |
 //! | `compute` | one decision about one key: keep, change, put or take out |
+//! | `explain` | what becomes of one key; who leaves in which order |
+//! | `scope` | entries that end with a scope |
 //! | `deadline` | what an entry's fields say about its time |
 //! | `timer` | expiration: deadlines and the timer wheel |
 //! | `wheel` | when to look up which entries |
@@ -30,13 +32,16 @@ mod change;
 mod compute;
 mod deadline;
 mod evict;
+mod explain;
 mod insert;
+mod scope;
 mod timer;
 mod wheel;
 
 pub(crate) use change::{Changed, Means};
 pub(crate) use compute::{Computation, Terms};
 pub(crate) use evict::Victim;
+pub(crate) use explain::Line;
 pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 
@@ -48,10 +53,11 @@ use crate::leave::outbox::{Departure, Outbox};
 use crate::ledger::Ledger;
 use crate::policy::{Policy, Slot, Tag, Touch};
 use crate::room::Room;
-use crate::stats::{Counts, Snapshot};
+use crate::stats::{Counts, Flows, Origin, Portion, Snapshot};
 use crate::sync::Arc;
 use crate::table::{Cursor, Entry, Owned, Shelves, Table};
 use crate::unwind::Panics;
+use std::time::Duration;
 
 /// Of its share a shard keeps one part in so many for its next entries, and of its entries it
 /// evicts so many at once.
@@ -100,6 +106,8 @@ pub(crate) struct Shard<K, V, F: Form> {
     /// Whether the clock may go back: then readers without a lock are told the time too.
     may_go_back: bool,
     timer: Option<Box<timer::Timer>>,
+    /// What is counted by origin, where entries have one.
+    flows: Option<Box<Flows>>,
     /// The keys that are being loaded; of those in the table only stale ones.
     pub(crate) flights: Flights<K, V>,
 }
@@ -126,6 +134,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             to_idle,
             may_go_back,
             timer: None,
+            flows: F::TRACKED.then(Box::default),
             flights: Flights::NONE,
         }
     }
@@ -354,10 +363,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline]
     fn unlink(&mut self, slot: Slot, cause: Cause, out: &mut Outbox<K, V>) -> Option<Room> {
         let entry = self.table.get(slot)?;
+        let origin = entry.extra().origin();
         let (weight, cause, times) = Self::last_look(entry, cause, self.now, &mut self.counts);
         if !F::TIMED && out.forgets(cause) {
             self.table.forget(slot)?;
-            return Some(self.discharge(weight, cause));
+            return Some(self.discharge(weight, origin, cause));
         }
         let entry = self.table.take(slot)?;
         Some(self.depart(entry, cause, times, out))
@@ -368,11 +378,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline(never)]
     fn evict_hidden(&mut self, out: &mut Outbox<K, V>) -> Option<Room> {
         let entry = self.table.next_hidden()?;
+        let origin = entry.extra().origin();
         let (weight, cause, times) =
             Self::last_look(entry, Cause::Evicted, self.now, &mut self.counts);
         if !F::TIMED && out.forgets(cause) {
             self.table.forget_hidden()?;
-            return Some(self.discharge(weight, cause));
+            return Some(self.discharge(weight, origin, cause));
         }
         let entry = self.table.take_hidden()?;
         Some(self.depart(entry, cause, times, out))
@@ -403,19 +414,45 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Room {
         let (key, value, extra) = entry.into_parts();
-        let room = self.discharge(extra.weight(), cause);
+        let weight = extra.weight();
+        let room = self.discharge(weight, extra.origin(), cause);
         self.forget_item(&extra, times);
-        out.put(key, value, cause, times);
+        out.put(key, value, weight, cause, times);
         room
     }
 
     /// An entry of this weight is held no more; what it was charged.
     #[inline]
-    fn discharge(&mut self, weight: u64, cause: Cause) -> Room {
+    fn discharge(&mut self, weight: u64, origin: Origin, cause: Cause) -> Room {
         let room = self.charge(weight);
         self.release(room);
         self.counts.left(counted::<F>(weight), cause);
+        if let Some(flows) = self.flows() {
+            flows.left(origin, weight, cause);
+        }
         room
+    }
+
+    /// What is counted by origin, where entries have one.
+    #[inline]
+    fn flows(&mut self) -> Option<&mut Flows> {
+        self.flows.as_deref_mut().filter(|_| F::TRACKED)
+    }
+
+    /// Where the entry in `slot` comes from.
+    #[inline]
+    fn origin_at(&self, slot: Slot) -> Origin {
+        let entry = self.table.get(slot).filter(|_| F::TRACKED);
+        entry.map_or(Origin::default(), |entry| entry.extra().origin())
+    }
+
+    /// Counts the entry in `slot`, which is there now, by its origin.
+    #[inline]
+    fn count_in(&mut self, slot: Slot, weight: u64) {
+        let origin = self.origin_at(slot);
+        if let Some(flows) = self.flows() {
+            flows.entered(origin, weight);
+        }
     }
 
     /// Makes a step of a walk: the entries that it meets and that have not expired.
@@ -423,10 +460,38 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &self,
         cursor: &mut Cursor,
     ) -> impl Iterator<Item = (&K, &V)> + use<'_, K, V, F> {
-        let slots = self.table.step(cursor).into_iter();
-        let entries = slots.filter_map(|slot| self.table.get(slot));
-        let live = entries.filter(|entry| !self.is_expired(entry));
+        let live = self.live(self.table.step(cursor));
         live.map(|entry| (entry.key(), entry.value()))
+    }
+
+    /// Makes a step of a survey: asks of each entry that it meets for its class.
+    pub(crate) fn look_over<C>(
+        &self,
+        cursor: &mut Cursor,
+        class: &mut impl FnMut(&K, &V) -> C,
+        met: &mut Vec<(C, Portion)>,
+    ) {
+        for entry in self.live(self.table.step(cursor)) {
+            let class = class(entry.key(), entry.value());
+            met.push((class, self.portion(entry)));
+        }
+    }
+
+    /// Of these slots the entries that have not expired.
+    fn live(&self, slots: impl IntoIterator<Item = Slot>) -> impl Iterator<Item = &Entry<K, V, F>> {
+        let entries = slots.into_iter().filter_map(|slot| self.table.get(slot));
+        entries.filter(|entry| !self.is_expired(entry))
+    }
+
+    /// An entry as a survey counts it.
+    fn portion(&self, entry: &Entry<K, V, F>) -> Portion {
+        let age = self.now.saturating_sub(entry.extra().birth());
+        Portion {
+            entries: 1,
+            weight: entry.extra().weight(),
+            unhit: u64::from(!entry.label.was_hit()),
+            oldest: F::AGED.then(|| Duration::from_nanos(age)),
+        }
     }
 
     /// Empties the shard; hands out its entries, already counted as `cause`. Those that have
@@ -436,7 +501,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         cause: Cause,
         ledger: &Ledger,
         panics: &mut Panics,
-    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
+    ) -> impl Iterator<Item = (Departure<K, V>, Origin)> + use<K, V, F> {
         let before =
             std::mem::replace(&mut self.policy, F::Policy::new(self.part.share, self.seed));
         self.announced = None;
@@ -449,9 +514,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.clear_timer();
         self.counts
             .left_at_once(entries, counted::<F>(held.weight), cause);
+        if let Some(flows) = self.flows() {
+            flows.all_left(cause);
+        }
         ledger.give(held);
         panics.drop(before);
-        taken.map(move |entry| deadline::departure(entry, cause, now))
+        taken.map(move |entry| {
+            let origin = entry.extra.origin();
+            (deadline::departure(entry, cause, now), origin)
+        })
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
@@ -481,6 +552,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         snapshot.lateness = self.lateness();
         snapshot.ages = self.ages();
         snapshot.loaded = self.flights.loaded().cloned().unwrap_or_default();
+        snapshot.sources = self.flows.as_ref().map(|flows| Box::new(flows.snapshot()));
         snapshot
     }
 
@@ -500,6 +572,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
             self.held(),
             "the sum of the entries' weights and what is held"
         );
+        if let Some(flows) = &self.flows {
+            let entries = self.table.iter().map(Entry::extra);
+            flows.check(entries.map(|extra| (extra.origin(), extra.weight())));
+        }
         let counts = self.snapshot();
         let left: u64 = Cause::ALL
             .iter()

@@ -8,9 +8,28 @@
 //! `weight_in - weight_out = weight`, where a refused value that was never
 //! resident counts in neither.
 
+mod figure;
+mod findings;
+mod growth;
+mod lingering;
+mod origin;
+mod survey;
+
+pub use figure::{Figure, Kind};
+pub use findings::Finding;
+pub use growth::Growth;
+pub(crate) use lingering::Lingerers;
+pub use lingering::{Lingerer, Lingering};
+pub use origin::Flow;
+pub(crate) use origin::{Caller, Flows, Line, Origin, Sources, Tracks};
+pub use survey::{Grown, Portion, Survey};
+
 use crate::cause::Cause;
+use crate::sync::Arc;
+use figure::{Grouped, Percent};
 use std::fmt;
-use std::ops::Sub;
+use std::iter::Sum;
+use std::panic::Location;
 use std::time::Duration;
 
 /// The counts of one shard.
@@ -32,7 +51,7 @@ pub(crate) struct Counts {
 const CLASSES: usize = 32;
 
 /// What one shard has loaded.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Loads {
     ended: u64,
     failed: u64,
@@ -205,7 +224,7 @@ impl Counts {
 /// assert_eq!(now.hit_ratio(), Some(0.5));
 /// println!("{}", &now - &before);
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 #[must_use]
 pub struct Snapshot {
     pub(crate) len: u64,
@@ -223,10 +242,38 @@ pub struct Snapshot {
     ghost_hits: u64,
     pub(crate) lateness: Lateness,
     pub(crate) ages: Option<Box<Ages>>,
+    /// By origin, where entries have one.
+    pub(crate) sources: Option<Box<Sources>>,
+    pub(crate) scopes: Option<Scopes>,
+    pub(crate) lingering: Option<Lingering>,
+    pub(crate) name: Option<Arc<str>>,
+    /// What the capacity counts.
+    pub(crate) unit: &'static str,
+    /// When it was taken, in nanoseconds of the cache's clock.
+    pub(crate) taken: Option<u64>,
+    /// Whether the policy knows what it has evicted a moment ago.
+    pub(crate) remembers: bool,
+    /// Whether values grow stale and are loaded again.
+    pub(crate) goes_stale: bool,
+    /// What was offered to each shard.
+    pub(crate) by_shard: Box<[u64]>,
+}
+
+/// The open scopes of a cache: [`Snapshot::scopes`].
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Scopes {
+    /// How many are open. One that was forgotten (`mem::forget`, a cycle of `Arc`s, a task that never
+    /// ends) is open for ever.
+    pub open: u64,
+    /// How many resident entries belong to one.
+    pub entries: u64,
+    /// For how long the oldest has been open: of 64 at least, which are known by when they began.
+    pub oldest: Option<Duration>,
 }
 
 /// How late the expired left, in nanoseconds.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 pub(crate) struct Lateness {
     sum: u64,
     most: u64,
@@ -265,7 +312,7 @@ impl Lateness {
 /// assert!(ages.quantile(0.5) >= Some(Duration::from_secs(3)));
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Ages([u64; 64]);
 
 impl Default for Ages {
@@ -390,6 +437,15 @@ impl Snapshot {
         self.capacity
     }
 
+    /// What the capacity and the weight count: `entries`, `bytes`, or `units` of a weigher.
+    ///
+    /// ```
+    /// assert_eq!(brimful::Cache::<u32, u32>::new(100).stats().unit(), "entries");
+    /// ```
+    pub fn unit(&self) -> &'static str {
+        self.unit
+    }
+
     /// Look-ups that found their key: `get`, `get_many`, `view`, `update`,
     /// `get_or_insert_with` and its relatives, and the calls of `entry`. `peek` and `contains_key` are not counted.
     ///
@@ -478,8 +534,8 @@ impl Snapshot {
         self.weight_out
     }
 
-    /// Loaders that ended with a value, whether it was stored or not: of
-    /// `get_or_insert_with` and its relatives. A loader of many keys counts once.
+    /// Loaders that ended with a value, whether it was stored or not, or found that there is
+    /// [no such key](crate::Load::optional): of `get_or_insert_with` and its relatives. A loader of many keys counts once.
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
@@ -537,7 +593,7 @@ impl Snapshot {
         self.loaded.failed
     }
 
-    /// How often a call waited for another call's load of the same key.
+    /// How often a call waited for another call's load, or computation by a future, of the same key.
     ///
     /// ```
     /// let cache = brimful::Cache::<u32, u32>::new(100);
@@ -665,6 +721,99 @@ impl Snapshot {
         self.ages.as_deref()
     }
 
+    /// What came of each class, in the order in which the builder was told of
+    /// [them](crate::Builder::classes), with their names. Empty without classes.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::builder(Entries(100))
+    ///     .classes(["page", "image"], |url: &&str, _| usize::from(url.ends_with(".png")))
+    ///     .build()?;
+    /// cache.extend([("/", 1), ("/a.png", 2), ("/b.png", 3)]);
+    /// let stats = cache.stats();
+    /// let entries: Vec<_> = stats.classes().map(|(name, flow)| (name, flow.entries())).collect();
+    /// assert_eq!(entries, [("page", 1), ("image", 2)]);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn classes(&self) -> impl Iterator<Item = (&str, Flow)> {
+        self.sources.iter().flat_map(|sources| sources.classes())
+    }
+
+    /// What came of the class of this name, if there is one.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::<u32, u32>::new(100);
+    /// assert!(cache.stats().class("page").is_none());
+    /// ```
+    pub fn class(&self, name: &str) -> Option<Flow> {
+        let mut classes = self.classes();
+        classes
+            .find(|&(known, _)| known == name)
+            .map(|(_, flow)| flow)
+    }
+
+    /// What came from each line of code that stored something, the heaviest first: where the
+    /// builder was told to [record](crate::Builder::record_callers) them. Of more than 65,535
+    /// lines the last stands for all others.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::builder(Entries(100)).record_callers().build()?;
+    /// cache.extend((0..10).map(|n| (n, n)));
+    /// cache.insert(10, 10);
+    /// let stats = cache.stats();
+    /// let entries: Vec<_> = stats.callers().map(|(line, flow)| (line.file(), flow.entries())).collect();
+    /// assert_eq!(entries, [(file!(), 10), (file!(), 1)]);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn callers(&self) -> impl Iterator<Item = (&'static Location<'static>, Flow)> {
+        let sources = self.sources.iter();
+        sources.flat_map(|sources| sources.lines())
+    }
+
+    /// How many resident entries end with a [scope](crate::Scope).
+    pub(crate) fn scoped(&self) -> u64 {
+        self.sources.as_ref().map_or(0, |sources| sources.scoped)
+    }
+
+    /// The open [scopes](crate::Scope), where the cache has such: in the statistics of the whole cache,
+    /// not of one shard.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::builder(Entries(100)).tracked().build()?;
+    /// let scope = cache.scope();
+    /// scope.insert("a", 1);
+    /// std::mem::forget(scope);
+    /// let scopes = cache.stats().scopes().unwrap();
+    /// assert_eq!((scopes.open, scopes.entries), (1, 1));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn scopes(&self) -> Option<Scopes> {
+        self.scopes
+    }
+
+    /// What was let go and is still held elsewhere: where the builder was told to keep
+    /// [a list](crate::Builder::lingering). In the statistics of the whole cache.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Held};
+    ///
+    /// let cache = Cache::builder(Entries(10)).lingering().build()?;
+    /// cache.insert("a", Held::new(1));
+    /// let kept = cache.get("a");
+    /// cache.clear();
+    /// assert_eq!(cache.stats().lingering().unwrap().values, 1);
+    /// # drop(kept);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(&self) -> Option<Lingering> {
+        self.lingering
+    }
+
     /// Panics of the listener, and of what [`on_discard`](crate::Builder::on_discard) calls, each of which
     /// was also passed on to its caller unless that one was already unwinding.
     ///
@@ -708,10 +857,22 @@ impl Snapshot {
         if let Some(lives) = &other.ages {
             self.ages.get_or_insert_default().add(lives);
         }
+        if let Some(sources) = &other.sources {
+            self.sources.get_or_insert_default().add(sources);
+        }
     }
 
-    /// Every figure with its name and kind, in the order in which it is printed.
-    fn figures(&self) -> impl Iterator<Item = (&'static str, Kind, u64)> + '_ {
+    /// Every figure with its name and kind, in the order in which they are printed: for whoever
+    /// exports them. Also those that are 0.
+    ///
+    /// ```
+    /// let cache = brimful::Cache::new(100);
+    /// cache.insert("a", 1);
+    /// let stats = cache.stats();
+    /// let inserts = stats.figures().find(|figure| figure.name == "inserts").unwrap();
+    /// assert_eq!((inserts.value, inserts.kind), (1, brimful::Kind::Counter));
+    /// ```
+    pub fn figures(&self) -> impl Iterator<Item = Figure> {
         use Kind::{Counter, Level, Maximum, Setting};
         let resident = [
             ("entries", Level, self.len),
@@ -736,176 +897,132 @@ impl Snapshot {
             ("most late", Maximum, self.lateness.most),
             ("listener panics", Counter, self.listener_panics),
         ];
+        let scopes = self.scopes.unwrap_or_default();
+        let scopes = [
+            ("open scopes", Level, scopes.open),
+            ("scoped entries", Level, scopes.entries),
+        ];
+        let lingering = self.lingering.unwrap_or_default();
+        let lingering = [
+            ("lingering values", Level, lingering.values),
+            ("lingering weight", Level, lingering.weight),
+        ];
         let left = Cause::ALL.map(|cause| (cause.name(), Counter, self.departures(cause)));
-        resident.into_iter().chain(left).chain(flow)
+        let held = scopes.into_iter().chain(lingering);
+        let all = resident.into_iter().chain(left).chain(flow).chain(held);
+        all.map(|(name, kind, value)| Figure { name, kind, value })
+    }
+
+    /// The name that the [builder](crate::Builder::named) was told.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::<u32, u32>::builder(Entries(100)).named("pages").build()?;
+    /// assert_eq!(cache.stats().name(), Some("pages"));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The name, how full it is, and the hit ratio.
+    fn headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.name {
+            write!(f, "{name}: ")?;
+        }
+        let (used, capacity) = (Grouped(self.weight), Grouped(self.capacity));
+        write!(f, "{used} of {capacity} {}", self.unit)?;
+        if self.unit != "entries" {
+            write!(f, " in {} entries", Grouped(self.len))?;
+        }
+        if self.capacity > 0 {
+            let full = self.weight as f64 / self.capacity as f64;
+            write!(f, " ({} full)", Percent(full))?;
+        }
+        match self.hit_ratio() {
+            Some(ratio) => write!(f, ", hit ratio {}", Percent(ratio)),
+            None => f.write_str(", no look-ups"),
+        }
     }
 }
 
-/// What a figure is, and so what the difference of two says.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// What is there now: it grows and shrinks.
-    Level,
-    /// What was counted so far, modulo 2^64.
-    Counter,
-    /// What the owner of the cache has set: two of them have no difference.
-    Setting,
-    /// The largest so far. If it has grown, the later one is the largest in between;
-    /// if not, nothing is known.
-    Maximum,
+/// The sum over caches: of what is counted and of what is there, capacities too. It has the
+/// moment of the latest, and no name; so all should have the same clock.
+///
+/// ```
+/// use brimful::{Cache, Snapshot};
+///
+/// let (pages, users) = (Cache::new(100), Cache::new(50));
+/// pages.insert("/", 1);
+/// users.insert(7, "ann");
+/// let both: Snapshot = [pages.stats(), users.stats()].iter().sum();
+/// assert_eq!((both.len(), both.capacity()), (2, 150));
+/// ```
+impl<'a> Sum<&'a Snapshot> for Snapshot {
+    fn sum<I: Iterator<Item = &'a Snapshot>>(snapshots: I) -> Self {
+        let mut sum = Snapshot::default();
+        for snapshot in snapshots {
+            sum.add(snapshot);
+            sum.weight = sum.weight.saturating_add(snapshot.weight);
+            sum.capacity = sum.capacity.saturating_add(snapshot.capacity);
+            sum.listener_panics += snapshot.listener_panics;
+            if let Some(more) = snapshot.scopes {
+                let scopes = sum.scopes.get_or_insert_default();
+                scopes.open += more.open;
+                scopes.entries += more.entries;
+                scopes.oldest = scopes.oldest.max(more.oldest);
+            }
+            if let Some(more) = snapshot.lingering {
+                let lingering = sum.lingering.get_or_insert_default();
+                lingering.values += more.values;
+                lingering.weight = lingering.weight.saturating_add(more.weight);
+                lingering.oldest = lingering.oldest.max(more.oldest);
+            }
+            sum.taken = sum.taken.max(snapshot.taken);
+            sum.unit = match sum.unit {
+                "" => snapshot.unit,
+                unit if unit == snapshot.unit => unit,
+                _ => "units",
+            };
+            sum.remembers |= snapshot.remembers;
+            sum.goes_stale |= snapshot.goes_stale;
+        }
+        sum
+    }
+}
+
+impl Sum for Snapshot {
+    fn sum<I: Iterator<Item = Snapshot>>(snapshots: I) -> Self {
+        let snapshots: Vec<Snapshot> = snapshots.collect();
+        snapshots.iter().sum()
+    }
 }
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let figures = self.figures().map(|(name, _, figure)| (name, figure));
+        let figures = self.figures().map(|figure| (figure.name, figure.value));
         f.debug_map().entries(figures).finish()
     }
 }
 
 impl fmt::Display for Snapshot {
-    /// One line a figure; figures that are zero are left out, but for the entries.
+    /// A line for the whole: name, how full, hit ratio. Then one line a figure; figures that are
+    /// zero are left out, but for the entries. Then one a class, one a line of code.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, _, figure) in self.figures() {
-            if figure > 0 || name == "entries" {
-                writeln!(f, "{name:<17}{figure:>15}")?;
+        self.headline(f)?;
+        writeln!(f)?;
+        for Figure { name, value, .. } in self.figures() {
+            if value > 0 || name == "entries" {
+                writeln!(f, "{name:<17}{value:>15}")?;
             }
+        }
+        let classes = self.classes().map(|(name, flow)| (name.to_owned(), flow));
+        let lines = self.callers().map(|(line, flow)| (line.to_string(), flow));
+        for (of, flow) in classes.chain(lines) {
+            let (entries, weight) = (Grouped(flow.entries()), Grouped(flow.weight()));
+            writeln!(f, "{of}: {entries} entries, weight {weight}")?;
         }
         Ok(())
-    }
-}
-
-/// What changed between two snapshots: prints like the difference of two heap
-/// profiles, with what is resident first.
-///
-/// ```
-/// let cache = brimful::Cache::new(100);
-/// cache.insert("a", 1);
-/// let before = cache.stats();
-/// cache.extend([("b", 2), ("c", 3)]);
-/// cache.set_capacity(brimful::Entries(200));
-///
-/// let growth = &cache.stats() - &before;
-/// let printed = growth.to_string();
-/// assert!(printed.contains("entries                       +2   (1 -> 3)"));
-/// assert!(printed.contains("capacity                     200   (before: 100)"));
-/// ```
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Growth {
-    before: Snapshot,
-    after: Snapshot,
-}
-
-impl Growth {
-    /// By how many entries the cache grew; less than zero if it shrank.
-    ///
-    /// ```
-    /// let cache = brimful::Cache::new(100);
-    /// cache.insert("a", 1);
-    /// let before = cache.stats();
-    /// cache.clear();
-    /// assert_eq!((&cache.stats() - &before).entries(), -1);
-    /// ```
-    pub fn entries(&self) -> i128 {
-        i128::from(self.after.len) - i128::from(self.before.len)
-    }
-
-    /// By how much weight the cache grew; less than zero if it shrank.
-    ///
-    /// ```
-    /// let cache = brimful::Cache::weighted(100, |_: &u32, text: &&str| text.len() as u64);
-    /// let before = cache.stats();
-    /// cache.insert(1, "seventeen letters");
-    /// assert_eq!((&cache.stats() - &before).weight(), 17);
-    /// ```
-    pub fn weight(&self) -> i128 {
-        i128::from(self.after.weight) - i128::from(self.before.weight)
-    }
-
-    /// Hits over look-ups between the two, or `None` if there was no look-up.
-    ///
-    /// ```
-    /// let cache = brimful::Cache::new(100);
-    /// cache.insert("a", 1);
-    /// cache.get("z");
-    /// let before = cache.stats();
-    /// cache.get("a");
-    /// assert_eq!((&cache.stats() - &before).hit_ratio(), Some(1.0));
-    /// ```
-    pub fn hit_ratio(&self) -> Option<f64> {
-        let hits = self.after.hits.saturating_sub(self.before.hits);
-        let lookups = hits + self.after.misses.saturating_sub(self.before.misses);
-        (lookups > 0).then(|| hits as f64 / lookups as f64)
-    }
-}
-
-impl Sub for &Snapshot {
-    type Output = Growth;
-
-    fn sub(self, earlier: &Snapshot) -> Growth {
-        Growth {
-            before: earlier.clone(),
-            after: self.clone(),
-        }
-    }
-}
-
-impl fmt::Display for Growth {
-    /// One line a figure that changed, and always the entries. Of what was set, and of the
-    /// largest of something, the later figure is printed: a difference would say nothing.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pairs = self.before.figures().zip(self.after.figures());
-        for ((name, kind, before), (_, _, after)) in pairs {
-            if before == after && name != "entries" {
-                continue;
-            }
-            match kind {
-                Kind::Level => {
-                    let grown = i128::from(after) - i128::from(before);
-                    writeln!(f, "{name:<17}{grown:>+15}   ({before} -> {after})")?;
-                }
-                Kind::Counter => {
-                    let counted = after.wrapping_sub(before) as i64;
-                    writeln!(f, "{name:<17}{counted:>+15}   ({before} -> {after})")?;
-                }
-                Kind::Maximum if after < before => {}
-                Kind::Setting | Kind::Maximum => {
-                    writeln!(f, "{name:<17}{after:>15}   (before: {before})")?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn late(most: u64) -> Snapshot {
-        let mut snapshot = Snapshot::default();
-        snapshot.lateness.note(most);
-        snapshot
-    }
-
-    #[test]
-    fn a_difference_says_something_of_each_figure_or_leaves_it_out() {
-        let grown = (&late(7) - &late(3)).to_string();
-        assert!(grown.contains("most late                      7   (before: 3)"));
-        assert!(grown.contains("late nanoseconds              +4   (3 -> 7)"));
-        let shrunk = (&late(3) - &late(7)).to_string();
-        assert!(!shrunk.contains("most late"), "{shrunk}");
-    }
-
-    #[test]
-    fn counters_that_wrapped_have_a_small_difference() {
-        let (mut before, mut after) = (Snapshot::default(), Snapshot::default());
-        before.weight_in = u64::MAX;
-        after.weight_in = 9;
-        let grown = (&after - &before).to_string();
-        assert!(
-            grown.contains("weight in                    +10"),
-            "{grown}"
-        );
     }
 }

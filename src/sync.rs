@@ -333,7 +333,7 @@ pub(crate) mod cells {
 /// none to wait for.
 pub(crate) const BARE: bool = cfg!(all(target_family = "wasm", target_os = "unknown"));
 
-pub(crate) use std::sync::{Arc, Weak};
+pub(crate) use std::sync::{Arc, OnceLock, Weak};
 pub(crate) use std::thread::panicking;
 
 /// Drives a future on this thread, which sleeps while it is pending, for `most` in all;

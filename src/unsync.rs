@@ -16,6 +16,7 @@
 
 // In the order in which the methods are shown; the blank lines keep them in it.
 mod read;
+mod survey;
 
 mod insert;
 
@@ -27,6 +28,8 @@ mod iter;
 
 mod time;
 
+mod explain;
+
 pub use change::RefMut;
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
@@ -36,10 +39,11 @@ use crate::clock::Moment;
 use crate::door::Door;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
+use crate::held::Held;
 use crate::lanes::Lanes;
 use crate::policy::Duel;
 use crate::shard::{Part, Peers, Shard, Tally};
-use crate::stats::Snapshot;
+use crate::stats::{Lingerer, Snapshot};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::table::Shelves;
 use crate::unit::Unit;
@@ -257,7 +261,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let taken = self
             .shard
             .empty(Cause::Cleared, &self.door.ledger, batches.panics());
-        batches.discard_all(taken.inspect(|left| tally.note(left)));
+        batches.discard_all(tally.noting(taken));
         self.shard.recount(&tally, Cause::Cleared);
         batches.end();
     }
@@ -297,6 +301,28 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[doc(hidden)]
     pub fn check(&mut self) {
         self.door.check(self.shard.check());
+    }
+}
+
+impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
+    /// The values that were let go and are still held elsewhere, those that were let go first
+    /// first, at most so many of them: where the builder was told to keep
+    /// [a list](crate::Builder::lingering), else none. O(`most`), under the list's lock.
+    ///
+    /// ```
+    /// use brimful::{Cause, Entries, Held};
+    ///
+    /// let mut cache = brimful::unsync::Cache::builder(Entries(10)).lingering().build_unsync()?;
+    /// cache.insert("a", Held::new(1));
+    /// let kept = cache.get("a").cloned();
+    /// cache.remove("a");
+    /// assert_eq!(cache.lingering(10)[0].cause, Cause::Removed);
+    /// # drop(kept);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(&self, most: usize) -> Vec<Lingerer> {
+        let list = self.door.leave.lingerers();
+        list.map_or(Vec::new(), |list| list.oldest(most))
     }
 }
 

@@ -92,6 +92,8 @@ where
     /// [`Expired`](Cause::Expired) on the way. O(1) amortised if no shard is empty, else O(shards); one
     /// lock at a time.
     ///
+    /// [`coldest`](Cache::coldest) tells who is next and leaves them where they are.
+    ///
     /// The room is free until another insert takes it. A load of the key in flight is stored all
     /// the same, as after any eviction.
     ///

@@ -19,6 +19,7 @@ use crate::hash::Hashed;
 use crate::reentry::Mark;
 use crate::shard::{Computation, Means, Terms};
 use std::hash::{BuildHasher, Hash};
+use std::panic::Location;
 
 impl<K, V, F, S> Cache<K, V, F, S>
 where
@@ -35,6 +36,9 @@ where
     /// deadline, as after [`update`](Cache::update); one that is put begins a life, as one that is
     /// [inserted](Cache::insert). A load of the key in flight is not stored, unless the key was not
     /// there and is [kept](Next::Keep) so.
+    ///
+    /// No other write of the shard goes on while `decide` runs: for decisions that take long, or wait, there
+    /// is [`compute_async`](Cache::compute_async).
     ///
     /// A value may be refused: one that is too heavy for the capacity, or that has no time to
     /// live; and in a cache by weight one for which there is no room while other threads hold it
@@ -82,7 +86,8 @@ where
         decide: impl FnOnce(Option<&mut V>) -> Next<V>,
     ) -> Computed<V> {
         let mut leaving = self.door.leave.open();
-        let mut computation = Computation::new(hashed.tag(), key);
+        let line = self.door.tracking.line(Location::caller());
+        let mut computation = Computation::new(hashed.tag(), key, line);
         let mut others = Others::default();
         {
             let (out, ledger) = (leaving.outbox(), &self.door.ledger);
@@ -127,6 +132,7 @@ where
             let terms = Terms {
                 scale: &self.door.scale,
                 expiry: &self.door.expiry,
+                tracking: &self.door.tracking,
             };
             computation.run(&mut shard, found, decide, &terms, &mut means, out);
         }

@@ -222,6 +222,7 @@ where
     F: Form,
     S: BuildHasher,
 {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         Cache::extend(self, entries);
     }
@@ -242,6 +243,7 @@ where
     F: Form,
     S: BuildHasher,
 {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (&'a K, &'a V)>>(&mut self, entries: I) {
         Cache::extend(self, entries.into_iter().map(|(&key, &value)| (key, value)));
     }

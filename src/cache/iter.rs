@@ -156,7 +156,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let mut batches = self.door.leave.batches();
         let taken = self.empty(shard, now, Cause::Removed, &mut batches);
         let mut tally = Tally::default();
-        let taken = batches.take_all(taken.inspect(|left| tally.note(left)), Cause::Removed);
+        let taken = batches.take_all(tally.noting(taken), Cause::Removed);
         if F::TIMED {
             shard.lock().recount(&tally, Cause::Removed);
         }

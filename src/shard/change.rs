@@ -191,9 +191,23 @@ impl<K, V, F: Form> Shard<K, V, F> {
             });
         if fits && before != after {
             self.counts.reweighed(before, after);
+            let origin = self.origin_at(slot);
+            if let Some(flows) = self.flows() {
+                flows.reweighed(origin, before, after);
+            }
             self.reordered(slot, before, after);
         }
         fits
+    }
+
+    /// Detaches the flight of an entry's key, if it has one.
+    #[inline]
+    fn detach_at(&mut self, slot: Slot) {
+        if self.flights.are_flying() {
+            if let Some(entry) = self.table.get(slot) {
+                self.flights.detach_tag(entry.tag());
+            }
+        }
     }
 
     /// Makes a step of a walk. Calls `keep` for each entry that it meets, until one panics:
@@ -202,8 +216,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     ///
     /// The first step detaches all flights, even if `keep` answers `true` to all that it is shown.
     /// It may be about keys whose old values must not be served any more, and can't be asked of one
-    /// that is still being loaded; and what it changed must not be overwritten by a refresh that
-    /// began before.
+    /// that is still being loaded. Each step detaches those of the entries that it meets: what `keep`
+    /// changes or takes out must not be overwritten by a refresh, or a computation, that began before,
+    /// be it between two steps.
     pub(crate) fn retain(
         &mut self,
         cursor: &mut Cursor,
@@ -221,6 +236,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             if shard.unless_expired(Some(slot), ledger, out).is_none() {
                 continue;
             }
+            shard.detach_at(slot);
             let Some(mut still) = shard.table.still(slot) else {
                 continue;
             };

@@ -21,6 +21,7 @@ use crate::leave::Leaving;
 use crate::leave::outbox::Outbox;
 use crate::policy::{Slot, Tag};
 use crate::room::Scale;
+use crate::stats::{Line, Origin, Tracks};
 use crate::unwind::Panics;
 
 /// A decision about one key, from before the lock until after it.
@@ -41,14 +42,15 @@ enum Came {
     Refused,
 }
 
-/// How values are weighed, and how long they live: what a decision needs of the door.
+/// How values are weighed, how long they live and where they come from: what a decision needs of the door.
 pub(crate) struct Terms<'a, K, V> {
     pub(crate) scale: &'a Scale<K, V>,
     pub(crate) expiry: &'a Expiry<K, V>,
+    pub(crate) tracking: &'a Tracks<K, V>,
 }
 
 impl<K: Eq, V> Computation<K, V> {
-    pub(crate) fn new(tag: Tag, key: K) -> Self {
+    pub(crate) fn new(tag: Tag, key: K, line: Option<Line>) -> Self {
         Self {
             offer: Offer {
                 pair: None,
@@ -58,6 +60,8 @@ impl<K: Eq, V> Computation<K, V> {
                 keeps_life: false,
                 only_if_absent: false,
                 lands: false,
+                origin: Origin::default(),
+                line,
             },
             key: Some(key),
             came: Came::Nothing,
@@ -142,12 +146,19 @@ impl<K: Eq, V> Computation<K, V> {
             } else {
                 0
             };
-            (weight, life)
+            let class = if F::TRACKED {
+                terms.tracking.class(&key, &value)
+            } else {
+                0
+            };
+            (weight, life, class)
         });
-        let Some((weight, life)) = asked else {
+        let Some((weight, life, class)) = asked else {
             self.came = Came::Refused;
-            return shard.refuse_pair((key, value), Cause::Refused, out);
+            let origin = shard.origin(&self.offer);
+            return shard.refuse_pair((key, value), origin, Cause::Refused, out);
         };
+        self.offer.origin.class = class;
         self.offer.pair = Some((key, value));
         (self.offer.weight, self.offer.life) = (weight, life);
         self.came = match shard.insert_now(&mut self.offer, means, out) {

@@ -447,6 +447,7 @@ mod tests {
     use crate::form::Weighed;
     use crate::lanes::Lanes;
     use crate::policy::{Fifo, Tag};
+    use crate::stats::Origin;
     use crate::sync::Arc;
     use crate::table::Shelves;
 
@@ -465,6 +466,8 @@ mod tests {
             keeps_life: false,
             only_if_absent: false,
             lands: false,
+            origin: Origin::default(),
+            line: None,
         };
         let before = shard.len();
         let placed = shard.insert(&mut offer, reservation, &mut Outbox::new(true));

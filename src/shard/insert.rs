@@ -19,6 +19,7 @@ use crate::ledger::{Ledger, Reservation};
 use crate::policy::MOST_LIVE;
 use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
+use crate::stats::{Line, Origin};
 use crate::sync::Arc;
 use crate::table::Owned;
 use std::mem::ManuallyDrop;
@@ -37,6 +38,10 @@ pub(crate) struct Offer<K, V> {
     pub(crate) only_if_absent: bool,
     /// Whether it comes from the flight of its key, which it must not detach.
     pub(crate) lands: bool,
+    /// Where it comes from, without the number of its line.
+    pub(crate) origin: Origin,
+    /// The line of code that offers it, if that is recorded.
+    pub(crate) line: Option<Line>,
 }
 
 impl<K: Eq, V> Offer<K, V> {
@@ -93,7 +98,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if self.is_lifeless(offer.life) && !offer.keeps_life {
             return self.refuse(offer, Reason::ZeroTtl, ledger, out);
         }
-        let (need, is) = (self.charge(weight), |key: &K| offer.has(key));
+        let (need, origin) = (self.charge(weight), self.origin(offer));
+        let is = |key: &K| offer.has(key);
         let found = match self.table.slot_or_vacant(tag, is) {
             Ok(slot) => match self.unless_expired(Some(slot), ledger, out) {
                 Some(slot) => Ok(slot),
@@ -114,6 +120,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 let extra = F::Extra::default();
                 extra.set_weight(weight);
                 deadline::set_endless(&extra);
+                extra.set_origin(origin);
                 let slot = vacant.fill(Owned::new(tag, extra, key, value));
                 let unpaid = Unpaid {
                     shard: self,
@@ -219,6 +226,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.table.paid(tag);
         self.hold(paid);
         self.counts.entered(counted::<F>(paid.weight));
+        self.count_in(slot, paid.weight);
         self.set_deadlines(slot, life);
         self.policy.admit(slot, tag, &mut self.table);
     }
@@ -230,6 +238,16 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if self.announced.is_none() || self.announced.take() != Some(tag) {
             self.policy.announce(tag, weight);
         }
+    }
+
+    /// Where an offer comes from, with the number of its line.
+    #[inline]
+    pub(super) fn origin(&mut self, offer: &Offer<K, V>) -> Origin {
+        let mut origin = offer.origin;
+        if let (Some(flows), Some(line)) = (self.flows(), offer.line) {
+            origin.line = flows.line(line);
+        }
+        origin
     }
 
     pub(super) fn replace(
@@ -255,6 +273,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         self.counts.left(counted::<F>(before), Cause::Replaced);
         self.counts.entered(counted::<F>(weight));
+        let (from, origin) = (self.origin_at(slot), self.origin(offer));
+        if let Some(flows) = self.flows() {
+            flows.left(from, before, Cause::Replaced);
+        }
         let times = self.times_of_replaced(slot);
         if let Some((key, value)) = offer.pair.take() {
             // Readers see the new value with its own deadlines.
@@ -266,11 +288,13 @@ impl<K, V, F: Form> Shard<K, V, F> {
                     false => offer.life,
                 };
                 Self::stamp_deadlines(still.extra(), life, now, to_idle);
+                still.extra().set_origin(origin);
                 drop(still);
-                out.put(key, old, Cause::Replaced, times);
+                out.put(key, old, before, Cause::Replaced, times);
             }
             self.schedule(slot);
         }
+        self.count_in(slot, weight);
         self.reordered(slot, before, weight);
         self.touch(slot);
         Inserted::Stored(slot)
@@ -304,7 +328,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
             Reason::ZeroTtl => Cause::Expired,
             Reason::TooHeavy { .. } | Reason::NoRoom | Reason::Withheld { .. } => Cause::Refused,
         };
-        self.refuse_pair((key, value), cause, out);
+        let origin = self.origin(offer);
+        self.refuse_pair((key, value), origin, cause, out);
         Inserted::Refused(reason)
     }
 
@@ -312,11 +337,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(super) fn refuse_pair(
         &mut self,
         (key, value): (K, V),
+        origin: Origin,
         cause: Cause,
         out: &mut Outbox<K, V>,
     ) {
         self.counts.refused_outright(cause);
-        out.keep(key, value, cause, Times::of_refused(cause));
+        if let Some(flows) = self.flows() {
+            flows.refused(origin, cause);
+        }
+        out.keep(key, value, 0, cause, Times::of_refused(cause));
     }
 
     /// Puts an offer in without letting go of the lock, whatever that takes: room of its own

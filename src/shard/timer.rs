@@ -35,9 +35,10 @@ use crate::leave::outbox::{Departure, Outbox};
 use crate::ledger::{Ledger, Reservation};
 use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
-use crate::stats::{Ages, Lateness};
+use crate::stats::{Ages, Lateness, Origin};
 use crate::table::Entry;
 use crate::unwind::Panics;
+use std::collections::BTreeMap;
 
 /// How many items a write takes off the wheel before it does its own work.
 const A_FEW: usize = 4;
@@ -535,6 +536,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn recount(&mut self, tally: &Tally, from: Cause) {
         if F::TIMED {
             self.counts.were_expired(tally.expired, from);
+            if let Some(flows) = self.flows() {
+                flows.were_expired(&tally.origins, from);
+            }
             if let Some(timer) = &mut self.timer {
                 timer.lateness.add(tally.lateness);
                 if let Some(ages) = &mut timer.ages {
@@ -617,12 +621,26 @@ pub(crate) struct Tally {
     expired: u64,
     lateness: Lateness,
     ages: Ages,
+    /// Where those that had expired came from.
+    origins: BTreeMap<Origin, u64>,
 }
 
 impl Tally {
-    pub(crate) fn note<K, V>(&mut self, left: &Departure<K, V>) {
+    /// Takes note of what has left, as it passes by.
+    pub(crate) fn noting<K, V>(
+        &mut self,
+        left: impl Iterator<Item = (Departure<K, V>, Origin)>,
+    ) -> impl Iterator<Item = Departure<K, V>> {
+        left.map(|(left, origin)| {
+            self.note(&left, origin);
+            left
+        })
+    }
+
+    fn note<K, V>(&mut self, left: &Departure<K, V>, origin: Origin) {
         if left.times.late != u64::MAX {
             self.expired += 1;
+            *self.origins.entry(origin).or_default() += 1;
             self.lateness.note(left.times.late);
         }
         if left.times.age != u64::MAX {
@@ -674,6 +692,8 @@ mod tests {
                 keeps_life: false,
                 only_if_absent: false,
                 lands: false,
+                origin: Origin::default(),
+                line: None,
             };
             let mut reservation = self.ledger.reserve();
             let placed = self

@@ -13,6 +13,7 @@ use hashbrown::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 
 impl<K, V, F, S> Cache<K, V, F, S>
 where
@@ -178,13 +179,15 @@ where
     #[doc(alias = "upsert")]
     #[doc(alias = "merge")]
     #[doc(alias = "alter")]
+    #[track_caller]
     pub fn compute(
         &mut self,
         key: K,
         decide: impl FnOnce(Option<&mut V>) -> Next<V>,
     ) -> Computed<V> {
         let tag = self.hash(&key).tag();
-        let mut computation = Computation::new(tag, key);
+        let line = self.door.tracking.line(Location::caller());
+        let mut computation = Computation::new(tag, key, line);
         let slot = self.look_up_tag(tag, |found| computation.has(found));
         let Self { shard, door, .. } = self;
         let mut leaving = door.leave.open();
@@ -196,6 +199,7 @@ where
         let terms = Terms {
             scale: &door.scale,
             expiry: &door.expiry,
+            tracking: &door.tracking,
         };
         computation.run(shard, slot, decide, &terms, &mut means, out);
         computation.finish(leaving, Panics::none())

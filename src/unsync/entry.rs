@@ -99,6 +99,7 @@ where
     /// assert_eq!(*cache.entry("a").or_insert(2)?, 1);
     /// # Ok::<(), brimful::Refused<&str, u32>>(())
     /// ```
+    #[track_caller]
     pub fn or_insert(self, value: V) -> Inserted<'a, K, V, F, S> {
         let is = |found: &K| self.key == *found;
         let slot = match self.cache.read_tag(self.hashed.tag(), is) {
@@ -122,6 +123,7 @@ where
     /// assert_eq!(*cache.entry("a").or_insert_with(|| unreachable!())?, 1);
     /// # Ok::<(), brimful::Refused<&str, u32>>(())
     /// ```
+    #[track_caller]
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> Inserted<'a, K, V, F, S> {
         let is = |found: &K| self.key == *found;
         let slot = match self.cache.read_tag(self.hashed.tag(), is) {
@@ -145,6 +147,7 @@ where
     /// assert_eq!(visits.get("a"), Some(&1));
     /// # Ok::<(), brimful::Refused<&str, u32>>(())
     /// ```
+    #[track_caller]
     pub fn or_default(self) -> Inserted<'a, K, V, F, S>
     where
         V: Default,

@@ -28,6 +28,7 @@ where
     #[doc(alias = "put")]
     #[doc(alias = "set")]
     #[inline]
+    #[track_caller]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer(hashed, key, value);
@@ -50,6 +51,7 @@ where
     /// assert_eq!(refused.value, "seventeen letters");
     /// ```
     #[doc(alias = "try_put")]
+    #[track_caller]
     pub fn try_insert(&mut self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer(hashed, key, value);
@@ -123,6 +125,7 @@ where
     /// cache.insert_weighted("a", 1, 50);
     /// assert_eq!(cache.weight(), 50);
     /// ```
+    #[track_caller]
     pub fn insert_weighted(&mut self, key: K, value: V, weight: u64) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_weighted(hashed, key, value, weight);
@@ -142,6 +145,7 @@ where
     /// assert!(cache.try_insert_weighted("a", 1, 50).is_ok());
     /// assert!(cache.try_insert_weighted("b", 2, 101).is_err());
     /// ```
+    #[track_caller]
     pub fn try_insert_weighted(
         &mut self,
         key: K,
@@ -161,6 +165,7 @@ where
     F: Form,
     S: BuildHasher,
 {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         for (key, value) in entries {
             let hashed = self.hash(&key);
@@ -186,6 +191,7 @@ where
     F: Form,
     S: BuildHasher,
 {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (&'a K, &'a V)>>(&mut self, entries: I) {
         self.extend(entries.into_iter().map(|(&key, &value)| (key, value)));
     }

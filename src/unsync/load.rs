@@ -33,6 +33,7 @@ where
     #[doc(alias = "get_with")]
     #[doc(alias = "get_or_compute")]
     #[doc(alias = "compute_if_absent")]
+    #[track_caller]
     pub fn get_or_insert_with<Q>(
         &mut self,
         key: &Q,
@@ -61,6 +62,7 @@ where
     /// # Ok::<(), std::num::ParseIntError>(())
     /// ```
     #[doc(alias = "try_get_with")]
+    #[track_caller]
     pub fn try_get_or_insert_with<Q, E>(
         &mut self,
         key: &Q,

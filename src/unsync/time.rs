@@ -37,6 +37,7 @@ where
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     #[doc(alias = "set_with_expiration")]
+    #[track_caller]
     pub fn insert_with_ttl(&mut self, key: K, value: V, ttl: Duration) -> Option<V> {
         let hashed = self.hash(&key);
         let mut offer = self.door.offer_with_ttl(hashed, key, value, ttl);
@@ -60,6 +61,7 @@ where
     /// assert_eq!(refused.reason, Reason::ZeroTtl);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn try_insert_with_ttl(
         &mut self,
         key: K,
@@ -156,6 +158,7 @@ where
     /// assert_eq!(cache.weight(), 50);
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn insert_weighted_with_ttl(
         &mut self,
         key: K,

@@ -74,7 +74,8 @@ fn caches_of_different_types_fill_one_budget_to_the_brim() {
     let rows: Cache<u64, String, Weighed<Timed<Lru>>> = Cache::builder(Bytes(60_000))
         .policy::<Lru>()
         .time_to_live(Duration::from_secs(600))
-        .build_in(budget.share().named("rows"))
+        .named("rows")
+        .build_in(budget.share())
         .unwrap();
     assert_eq!(
         (pages.capacity(), rows.capacity()),
@@ -466,7 +467,11 @@ fn what_weighs_nothing_is_counted_by_its_own_cache() {
     assert_eq!((limited.weight(), other.len()), (0, 1));
     limited.insert(1, 0);
     budget.set_capacity(0).unwrap();
-    assert_eq!((limited.len(), other.len()), (0, 0), "nothing is kept in nothing");
+    assert_eq!(
+        (limited.len(), other.len()),
+        (0, 0),
+        "nothing is kept in nothing"
+    );
     check(&budget, &[&limited, &other]);
 }
 
@@ -530,8 +535,12 @@ fn a_member_that_is_dropped_gives_its_room_back_and_tells() {
 #[test]
 fn a_table_shows_who_holds_what() {
     let budget = Budget::weight(1_000);
-    let pages = member(budget.share().named("pages"));
-    let rows = member(budget.share().named("rows").at_least(200));
+    let named = |name: &str, share: Share| -> Counts {
+        let builder = Cache::builder(Weight(u64::MAX, weigh)).policy::<Fifo>();
+        builder.shards(1).named(name).build_in(share).unwrap()
+    };
+    let pages = named("pages", budget.share());
+    let rows = named("rows", budget.share().at_least(200));
     fill(&pages, 1_000, 1);
     fill(&rows, 150, 1);
     let room = budget.reserve(100).unwrap();

@@ -15,8 +15,10 @@ const FLOORS: &[&[&str]] = &[
     &[
         "reentry", "hash", "key", "ledger", "stats", "clock", "unwind",
     ],
-    &["expiry", "policy", "leave", "flight", "lanes", "budget"],
-    &["form"],
+    &[
+        "expiry", "policy", "leave", "flight", "lanes", "held", "budget",
+    ],
+    &["form", "explain"],
     &["table"],
     &["shard", "capacity"],
     &["door"],

@@ -12,6 +12,8 @@ mod world;
 mod adversary;
 #[cfg(not(brimful_full))]
 mod batch;
+#[cfg(not(brimful_full))]
+mod begin;
 mod bound;
 #[cfg(not(brimful_full))]
 mod budgets;
@@ -19,12 +21,18 @@ mod budgets;
 mod causes;
 #[cfg(not(brimful_full))]
 mod compute;
+#[cfg(not(brimful_full))]
+mod compute_async;
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod expiry;
+#[cfg(not(brimful_full))]
+mod explain;
 #[cfg(not(brimful_full))]
 mod faults;
 #[cfg(not(brimful_full))]
 mod floorplan;
+#[cfg(not(brimful_full))]
+mod held;
 #[cfg(not(brimful_full))]
 mod load;
 #[cfg(not(brimful_full))]
@@ -32,6 +40,8 @@ mod load_cost;
 mod load_model;
 #[cfg(not(brimful_full))]
 mod locked;
+#[cfg(not(brimful_full))]
+mod optional;
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod own_policy;
 mod panics;
@@ -40,6 +50,10 @@ mod reads;
 mod reentry;
 #[cfg(not(brimful_full))]
 mod refresh;
+#[cfg(not(brimful_full))]
+mod scope;
+#[cfg(not(brimful_full))]
+mod survey;
 #[cfg(not(brimful_full))]
 mod sweeper;
 #[cfg(not(brimful_full))]

@@ -22,6 +22,7 @@
 
 mod budgets;
 mod compute;
+mod explain;
 mod refresh;
 mod time;
 

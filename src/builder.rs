@@ -211,7 +211,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// One that puts back what was evicted comes to that at once, since each insert evicts
     /// another. Collect what is to come back, and insert it after the call that evicted it.
     ///
-    /// A listener that owns an [`Arc`](std::sync::Arc) of its cache keeps that alive for ever, as the
+    /// A listener that owns an [`Arc`] of its cache keeps that alive for ever, as the
     /// cache owns the listener. A [`Weak`](std::sync::Weak) does not; when the cache itself is
     /// dropped it is not there any more:
     ///

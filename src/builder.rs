@@ -1,7 +1,7 @@
 //! `Builder` and the short forms: from a capacity to a cache. No default,
 //! nothing unbounded.
 
-use crate::budget::Budget;
+use crate::budget::Share;
 use crate::cache::Cache;
 use crate::capacity::{Capacity, HeapSize, Limits, default_shards};
 use crate::cause::{Cause, Departed, Discard, Listener};
@@ -13,11 +13,12 @@ use crate::form::{Form, Weighed};
 use crate::hash::RandomState;
 use crate::held::{Held, Holding};
 use crate::leave::Leave;
+use crate::ledger::Ledger;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
 use crate::stats::{Lingerers, Tracks};
 use crate::sync::{Arc, BARE};
-use crate::unit::{Bytes, Entries, Weight};
+use crate::unit::{Bytes, Entries, Units, Weight};
 use crate::unsync;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -210,7 +211,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// One that puts back what was evicted comes to that at once, since each insert evicts
     /// another. Collect what is to come back, and insert it after the call that evicted it.
     ///
-    /// A listener that owns an [`Arc`](std::sync::Arc) of its cache keeps that alive for ever, as the
+    /// A listener that owns an [`Arc`] of its cache keeps that alive for ever, as the
     /// cache owns the listener. A [`Weak`](std::sync::Weak) does not; when the cache itself is
     /// dropped it is not there any more:
     ///
@@ -715,7 +716,57 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     {
         self.check()?;
         let shards = self.count_shards()?;
-        Ok(Cache::open(self.door(Budget::new), shards))
+        Ok(Cache::open(self.door(Ledger::new), shards))
+    }
+
+    /// Builds a cache that threads share, and that shares a [`Budget`](crate::Budget) with other
+    /// caches: together they hold no more than that, and this one no more than its own capacity either.
+    /// For no bound of its own give it the budget's capacity, or a larger one.
+    ///
+    /// Another member's thread may evict entries of this cache, and drops them then: so keys and
+    /// values are `Send`, `Sync` and `'static`. For the same reason a policy of yours is `Send`.
+    ///
+    /// # Errors
+    /// As [`build`](Builder::build); and if the budget has not enough left for the [floor](Share::at_least),
+    /// or is in bytes where the capacity is not.
+    ///
+    /// # Panics
+    /// If it is called from code that runs under a lock, or in a read, of a member.
+    ///
+    /// ```
+    /// use brimful::{Budget, Bytes, Cache, Weighed};
+    ///
+    /// let budget = Budget::bytes(1 << 20);
+    /// let pages: Cache<String, Vec<u8>, Weighed> =
+    ///     Cache::builder(Bytes(1 << 20)).named("pages").build_in(budget.share())?;
+    /// let rows: Cache<u32, String, Weighed> =
+    ///     Cache::builder(Bytes(1 << 18)).named("rows").build_in(budget.share())?;
+    /// pages.insert("/".to_owned(), vec![0; 10_000]);
+    /// rows.insert(1, "one".to_owned());
+    /// assert_eq!(budget.used(), pages.weight() + rows.weight());
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    ///
+    /// Entries that are counted are no weight:
+    ///
+    /// ```compile_fail,E0271
+    /// use brimful::{Budget, Cache, Entries};
+    /// let budget = Budget::weight(100);
+    /// let cache = Cache::<u32, u32>::builder(Entries(10)).build_in(budget.share());
+    /// ```
+    #[track_caller]
+    pub fn build_in(self, share: Share) -> Result<Cache<K, V, F, S>, BuildError>
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        F: Form<Unit = Units, Policy: Send, Meta: Send + Sync> + 'static,
+        S: BuildHasher,
+    {
+        self.check()?;
+        share.check(self.limits.amount, self.limits.is_in_bytes())?;
+        let shards = self.count_shards()?;
+        let door = self.door(|capacity, entries| share.ledger(capacity, entries));
+        Cache::open(door, shards).join(share)
     }
 
     /// Builds a cache for one owner, without locks.
@@ -737,7 +788,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             return Err(BuildError::ShardsWithoutLocks { asked });
         }
         self.check()?;
-        Ok(unsync::Cache::open(self.door(Budget::alone)))
+        Ok(unsync::Cache::open(self.door(Ledger::alone)))
     }
 
     /// Whether the configuration makes sense.
@@ -762,20 +813,20 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         Ok(())
     }
 
-    /// What the cache has at its door, with its budget.
-    fn door(self, budget: impl FnOnce(u64, Option<u64>) -> Budget) -> Door<K, V, F, S> {
+    /// What the cache has at its door, with its ledger.
+    fn door(self, ledger: impl FnOnce(u64, Option<u64>) -> Ledger) -> Door<K, V, F, S> {
         let overhead = self.limits.overhead::<F>();
         let unit = self.limits.unit();
         let expiry = self.told.expiry();
         let lingerers = self.lingerers.map(|open| open(expiry.source.clone()));
         Door {
-            budget: budget(
+            ledger: Arc::new(ledger(
                 self.limits.amount,
                 self.entry_limit.map(|limit| limit as u64),
-            ),
+            )),
             scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
-            expiry,
-            leave: Leave::new(self.listener, self.discard, lingerers),
+            expiry: Arc::new(expiry),
+            leave: Arc::new(Leave::new(self.listener, self.discard, lingerers)),
             tracking: self.tracking,
             name: self.name,
             unit,

@@ -68,7 +68,8 @@ pub(crate) fn tick_of(moment: Moment) -> Moment {
 ///
 /// A cache with lives reads its clock once in each call, before it locks (again after
 /// a loader has run, for each step of an iteration, and where a lock was not free), one without lives only before and
-/// after a load, to tell [how long](crate::Snapshot::load_time) that took. It takes the latest time
+/// after a load, to tell [how long](crate::Snapshot::load_time) that took, for statistics and surveys, and where a
+/// scope begins. It takes the latest time
 /// that a shard was told for the shard's time. So a clock
 /// that goes back resurrects nothing; one that jumps ahead ends lives early, and
 /// until it is past that time again no further life ends. Times beyond 570 years

@@ -37,8 +37,8 @@ use std::time::Duration;
 /// let pages: Cache<u32, Held<Vec<u8>>> = Cache::builder(Entries(10)).lingering().build()?;
 /// pages.insert(1, Held::new(vec![0; 1_000_000]));
 /// let kept = pages.get(&1).unwrap();
-/// pages.extend((2..20).map(|n| (n, Held::new(Vec::new()))));
-/// // It was evicted; its megabyte is still here.
+/// pages.clear();
+/// // It has left; its megabyte is still here.
 /// assert_eq!(pages.stats().lingering().unwrap().values, 1);
 /// drop(kept);
 /// assert_eq!(pages.stats().lingering().unwrap().values, 0);
@@ -128,7 +128,7 @@ struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let _gone = self.book.lingerers.lock().remove(&self.number);
+        let _gone = self.book.noted.lock().remove(self.number);
     }
 }
 
@@ -139,10 +139,30 @@ impl<T: Send + Sync> Counted for Inner<T> {}
 
 /// What a cache has let go and others hold.
 struct Book {
-    /// By number, so the oldest first.
-    lingerers: Mutex<BTreeMap<u64, Noted>>,
+    noted: Mutex<Lines>,
     next: AtomicU64,
     source: Source,
+}
+
+/// What is noted, and what it weighs together.
+#[derive(Default)]
+struct Lines {
+    /// By number, so the oldest first.
+    by_number: BTreeMap<u64, Noted>,
+    weight: u64,
+}
+
+impl Lines {
+    fn insert(&mut self, number: u64, noted: Noted) {
+        self.weight = self.weight.saturating_add(noted.weight);
+        self.by_number.insert(number, noted);
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Noted> {
+        let noted = self.by_number.remove(&number)?;
+        self.weight = self.weight.saturating_sub(noted.weight);
+        Some(noted)
+    }
 }
 
 struct Noted {
@@ -158,7 +178,7 @@ pub(crate) struct Holding(Arc<Book>);
 impl Holding {
     pub(crate) fn new(source: Source) -> Self {
         Self(Arc::new(Book {
-            lingerers: Mutex::new(BTreeMap::new()),
+            noted: Mutex::new(Lines::default()),
             next: AtomicU64::new(0),
             source,
         }))
@@ -185,7 +205,7 @@ impl<T: Send + Sync + 'static> Lingerers<Held<T>> for Holding {
             value: Arc::downgrade(&inner),
         };
         drop(inner);
-        self.0.lingerers.lock().insert(number, noted);
+        self.0.noted.lock().insert(number, noted);
         let ticket = Ticket {
             book: Arc::clone(&self.0),
             number,
@@ -196,18 +216,19 @@ impl<T: Send + Sync + 'static> Lingerers<Held<T>> for Holding {
 
     fn sum(&self) -> Lingering {
         let now = self.0.source.now();
-        let lingerers = self.0.lingerers.lock();
+        let lines = self.0.noted.lock();
+        let oldest = lines.by_number.values().next();
         Lingering {
-            values: lingerers.len() as u64,
-            weight: lingerers.values().map(|noted| noted.weight).sum(),
-            oldest: lingerers.values().next().map(|noted| self.age(noted, now)),
+            values: lines.by_number.len() as u64,
+            weight: lines.weight,
+            oldest: oldest.map(|noted| self.age(noted, now)),
         }
     }
 
     fn oldest(&self, most: usize) -> Vec<Lingerer> {
         let now = self.0.source.now();
-        let lingerers = self.0.lingerers.lock();
-        let oldest = lingerers.values().take(most);
+        let lines = self.0.noted.lock();
+        let oldest = lines.by_number.values().take(most);
         oldest
             .map(|noted| Lingerer {
                 since: self.age(noted, now),

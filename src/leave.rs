@@ -64,6 +64,17 @@ impl<K, V> Leave<K, V> {
         self.open_with(Outbox::new(self.is_silent()))
     }
 
+    /// An outbox for what leaves in a call of another cache: to be given to
+    /// [`tell_of`](Leave::tell_of).
+    pub(crate) fn outbox(&self) -> Outbox<K, V> {
+        Outbox::new(self.is_silent())
+    }
+
+    /// Tells of what is in an outbox and discards it.
+    pub(crate) fn tell_of(&self, outbox: Outbox<K, V>) -> Panics {
+        self.open_with(outbox).tell_and_discard()
+    }
+
     /// As [`open`](Leave::open), for a call that hands over what is evicted: it is not forgotten.
     pub(crate) fn open_for_victims(&self) -> Leaving<'_, K, V> {
         self.open_with(Outbox::new(false))

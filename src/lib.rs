@@ -31,6 +31,7 @@
 //!   entries that expire; [`Clock`]: the time they expire by.
 //! - [`Cache::compute`]: one closure that sees what is there, and decides what is to be;
 //!   [`Cache::compute_async`]: a future that does.
+//! - [`Budget`]: one bound for several caches of different types.
 //! - [`Cause`] and [`Builder::listener`]: what removed an entry, and when;
 //!   [`Builder::on_discard`]: what is dropped else, by value.
 //! - [`Cache::explain`]: for one key, who removes it, and about when; [`Cache::coldest`]: who
@@ -65,6 +66,7 @@ mod held;
 mod key;
 mod lanes;
 mod leave;
+mod ledger;
 pub mod policy;
 mod processor;
 mod reentry;
@@ -78,6 +80,7 @@ mod unit;
 pub mod unsync;
 mod unwind;
 
+pub use budget::{Budget, Member, Reserved, Share};
 pub use builder::Builder;
 pub use cache::{
     Begun, Cache, Drain, Entry, IntoIter, Iter, Keys, Lead, Load, LoadMany, LoadOrRefresh,
@@ -86,7 +89,7 @@ pub use cache::{
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};
 pub use clock::{Clock, ManualClock};
-pub use error::{BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
+pub use error::{BudgetError, BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
 pub use explain::{Fate, Hits, Loading, Resident};
 pub use form::{Aged, Expiring, Form, Timed, Tracked, Tracking, Weighed};

@@ -22,7 +22,7 @@
 //!
 //! Invariants
 //! 1. What is held is the sum over the entries of what each was charged, and part of
-//!    the budget's `used`: charged before an entry can be found, given back after
+//!    the ledger's `used`: charged before an entry can be found, given back after
 //!    it is taken. Where all weigh 1 that is their number, which is not counted again.
 //! 2. An entry that is being replaced is never its own victim, and stays
 //!    readable until its new value is in.
@@ -45,12 +45,12 @@ pub(crate) use explain::Line;
 pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 
-use crate::budget::Budget;
 use crate::cause::{Cause, Times};
 use crate::clock::Moment;
 use crate::flight::Flights;
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::{Departure, Outbox};
+use crate::ledger::Ledger;
 use crate::policy::{Policy, Slot, Tag, Touch};
 use crate::room::Room;
 use crate::stats::{Counts, Flows, Origin, Portion, Snapshot};
@@ -63,18 +63,32 @@ use std::time::Duration;
 /// evicts so many at once.
 const A_PART: u64 = if cfg!(brimful_loom) { 2 } else { 64 };
 
+/// A shard of a cache that shares a budget asks the others each time that so many of its own
+/// entries were evicted.
+const A_WHILE: u64 = 64;
+
 /// At most so many entries leave for room, and a batch, before the lock is let go of.
 const A_TURN: usize = if cfg!(brimful_loom) { 2 } else { 256 };
 
-/// A shard's part of a budget.
+/// A shard's part of a ledger.
 #[derive(Clone, Copy)]
 pub(crate) struct Part {
     /// Its fair share of the capacity.
     pub(crate) share: u64,
-    /// Whether there is no other shard to ask for room.
-    pub(crate) alone: bool,
+    /// Whom it may ask for room.
+    pub(crate) peers: Peers,
     /// Whether entries are limited beside their weight.
     pub(crate) limits_entries: bool,
+}
+
+/// Who else may have room for a shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peers {
+    None,
+    /// The other shards of its cache.
+    Shards,
+    /// These, and the other caches of a budget.
+    Caches,
 }
 
 pub(crate) struct Shard<K, V, F: Form> {
@@ -99,7 +113,7 @@ pub(crate) struct Shard<K, V, F: Form> {
 }
 
 impl<K, V, F: Form> Shard<K, V, F> {
-    /// An empty shard, on the shelf of this index, with its part of the budget. Unused entries
+    /// An empty shard, on the shelf of this index, with its part of the ledger. Unused entries
     /// end after `to_idle`; the clock may go back, or does not.
     pub(crate) fn new(
         shelves: Arc<Shelves<K, V, F>>,
@@ -129,6 +143,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.table.len()
     }
 
+    /// How many entries have left for this cause.
+    pub(crate) fn departed(&self, cause: Cause) -> u64 {
+        self.counts.departed(cause)
+    }
+
     /// What its entries are charged together.
     #[inline]
     fn held(&self) -> Room {
@@ -151,11 +170,22 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     /// Below this weight it asks for room elsewhere: three quarters of its share. Above it, it
-    /// evicts its own entries.
+    /// evicts its own entries. Where other caches are to pay, it always asks.
     #[inline]
-    fn floor(&self) -> u64 {
-        let Part { share, alone, .. } = self.part;
-        if alone { 0 } else { share - share / 4 }
+    fn floor(&self, ledger: &Ledger) -> u64 {
+        let Part { share, peers, .. } = self.part;
+        match peers {
+            Peers::None => 0,
+            Peers::Caches if self.asks_others(ledger) => u64::MAX,
+            Peers::Shards | Peers::Caches => share - share / 4,
+        }
+    }
+
+    /// Whether other caches are to be asked for room: before this one has what is fair, and for
+    /// what has expired there now and then.
+    #[cold]
+    fn asks_others(&self, ledger: &Ledger) -> bool {
+        ledger.is_modest() || self.counts.departed(Cause::Evicted) % A_WHILE == 0
     }
 
     /// The most room that it keeps for its next entries: a part, and nothing while one thread
@@ -233,11 +263,17 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.table.value_mut(slot)
     }
 
-    /// Hands out the entries of a shard that will not be used again.
-    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
-        let now = self.now;
+    /// Hands out the entries of a shard that will not be used again, and gives back their room.
+    pub(crate) fn finish(
+        &mut self,
+        ledger: &Ledger,
+    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
+        let (now, held) = (self.now, self.held());
+        self.held = Room::NONE;
         let left = move |entry| deadline::departure(entry, Cause::CacheDropped, now);
-        self.table.empty().map(left)
+        let taken = self.table.empty().map(left);
+        ledger.give(held);
+        taken
     }
 
     #[inline]
@@ -300,12 +336,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
-        self.expire_some(budget, out);
+        self.expire_some(ledger, out);
         let slot = self.table.slot(tag, is);
-        self.unless_expired(slot, budget, out)
+        self.unless_expired(slot, ledger, out)
     }
 
     /// Takes the entry in `slot` out; the policy did not choose it.
@@ -313,12 +349,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         slot: Slot,
         cause: Cause,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) {
         self.policy.forget(slot, &mut self.table);
         if let Some(room) = self.unlink(slot, cause, out) {
-            budget.give(room);
+            ledger.give(room);
         }
     }
 
@@ -463,7 +499,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn empty(
         &mut self,
         cause: Cause,
-        budget: &Budget,
+        ledger: &Ledger,
         panics: &mut Panics,
     ) -> impl Iterator<Item = (Departure<K, V>, Origin)> + use<K, V, F> {
         let before =
@@ -481,7 +517,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if let Some(flows) = self.flows() {
             flows.all_left(cause);
         }
-        budget.give(held);
+        ledger.give(held);
         panics.drop(before);
         taken.map(move |entry| {
             let origin = entry.extra.origin();

@@ -27,7 +27,7 @@ mod chosen {
     use std::time::Instant;
 
     pub(crate) use parking_lot::{Mutex, MutexGuard};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 
     std::thread_local! {
         /// See `reentry`.
@@ -103,7 +103,7 @@ mod chosen {
 
     pub(crate) use loom::lazy_static;
     pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
     loom::thread_local! {
         /// See `reentry`.

@@ -85,15 +85,15 @@ pub(crate) struct Table<K, V, F: Form> {
     cells: Cells<K, V, F>,
     shelves: Arc<Shelves<K, V, F>>,
     /// Which of the shelves is this table's.
-    index: usize,
+    index: u32,
     closed: bool,
     /// Nothing is kept here: a fence may need a word that nobody else writes.
     fence: AtomicUsize,
     live: usize,
     /// With this many entries it is full.
-    most: usize,
+    most: u32,
     /// With fewer entries it is sparse.
-    least: usize,
+    least: u32,
     /// The slot of the entry that is not yet paid for, or [`NONE`].
     unpaid: Slot,
     /// The slots of the entries that are hidden and not yet taken.
@@ -184,7 +184,7 @@ impl<K, V, F: Form> Table<K, V, F> {
         Self {
             cells: Cells::new(0),
             shelves,
-            index,
+            index: index as u32,
             closed: false,
             fence: AtomicUsize::new(0),
             live: 0,
@@ -201,25 +201,31 @@ impl<K, V, F: Form> Table<K, V, F> {
         self.live
     }
 
+    /// Where its shelf is.
+    #[inline]
+    fn place(&self) -> usize {
+        self.index as usize
+    }
+
     /// Waits until nobody can see any more what was taken off the table before.
     #[inline]
     fn wait(&self) {
         if !self.closed {
-            self.shelves.lanes.wait(self.index, &self.fence);
+            self.shelves.lanes.wait(self.place(), &self.fence);
         }
     }
 
     /// Closes the table, until it is [opened](Self::open): all readers wait at the lock, and
     /// nothing that is done meanwhile waits for any. For what changes many entries.
     pub(crate) fn close(&mut self) {
-        self.shelves.shelf(self.index).set_open(false);
+        self.shelves.shelf(self.place()).set_open(false);
         self.wait();
         self.closed = true;
     }
 
     pub(crate) fn open(&mut self) {
         self.closed = false;
-        self.shelves.shelf(self.index).set_open(true);
+        self.shelves.shelf(self.place()).set_open(true);
     }
 
     /// Puts these cells, which hold `most` entries, in the place of its own; returns those.
@@ -229,10 +235,11 @@ impl<K, V, F: Form> Table<K, V, F> {
             self.close();
         }
         // SAFETY: the shelf is closed and was waited for.
-        unsafe { self.shelves.shelf(self.index).set_cells(cells) };
+        unsafe { self.shelves.shelf(self.place()).set_cells(cells) };
         let slots = cells.slots();
-        self.most = most;
-        self.least = if slots > WAYS { slots / 3 } else { 0 };
+        // No table has 2^32 slots.
+        self.most = most as u32;
+        self.least = if slots > WAYS { slots as u32 / 3 } else { 0 };
         let before = std::mem::replace(&mut self.cells, cells);
         if !was_closed {
             self.open();
@@ -243,13 +250,13 @@ impl<K, V, F: Form> Table<K, V, F> {
     /// Takes a note of a hit by a reader, from the lane `at` on, which is 0 at first.
     #[inline]
     pub(crate) fn take_note(&self, at: &mut usize) -> Option<Slot> {
-        self.shelves.lanes.take_note(self.index, at).map(Slot)
+        self.shelves.lanes.take_note(self.place(), at).map(Slot)
     }
 
     /// Tells readers, and is told by them, the latest time.
     #[inline]
     pub(crate) fn tell(&self, now: u64) -> u64 {
-        self.shelves.shelf(self.index).tell(now)
+        self.shelves.shelf(self.place()).tell(now)
     }
 
     #[inline]
@@ -280,7 +287,7 @@ impl<K, V, F: Form> Table<K, V, F> {
     /// Whether it must be rebuilt before a slot is filled.
     #[inline]
     pub(crate) fn needs_rebuild(&self) -> bool {
-        self.live >= self.most || self.live < self.least
+        self.live >= self.most as usize || self.live < self.least as usize
     }
 
     /// The slot of a key, or an empty one for it. O(1) expected.
@@ -290,7 +297,7 @@ impl<K, V, F: Form> Table<K, V, F> {
         tag: Tag,
         mut is: impl FnMut(&K) -> bool,
     ) -> Result<Slot, Vacant<'_, K, V, F>> {
-        debug_assert!(self.live < self.most, "the table needs a rebuild");
+        debug_assert!(self.live < self.most as usize, "the table needs a rebuild");
         match self.cells.slot_or_vacancy(tag, |entry| is(entry.key())) {
             Ok(slot) => Ok(Slot(slot)),
             Err(slot) => {
@@ -483,7 +490,7 @@ impl<K, V, F: Form> Table<K, V, F> {
     #[inline(never)]
     pub(crate) fn rebuild(&mut self, full: usize) {
         let live = self.live;
-        let wanted = if live < self.least {
+        let wanted = if live < self.least as usize {
             live * 5 / 4
         } else if live < full / 2 {
             live * 2
@@ -519,7 +526,8 @@ impl<K, V, F: Form> Table<K, V, F> {
     pub(crate) fn check(&self) {
         self.cells.check();
         assert_eq!(self.iter().count(), self.live);
-        assert!(self.live <= self.most && self.most <= self.cells.slots());
+        let most = self.most as usize;
+        assert!(self.live <= most && most <= self.cells.slots());
         assert!(self.unpaid == NONE && !self.closed && self.hidden.is_empty());
     }
 }

@@ -42,7 +42,7 @@ use crate::hash::{Hashed, RandomState};
 use crate::held::Held;
 use crate::lanes::Lanes;
 use crate::policy::Duel;
-use crate::shard::{Part, Shard, Tally};
+use crate::shard::{Part, Peers, Shard, Tally};
 use crate::stats::{Lingerer, Snapshot};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::table::Shelves;
@@ -91,8 +91,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     {
         let time = (door.expiry.to_idle, false);
         let part = Part {
-            share: door.budget.capacity(),
-            alone: true,
+            share: door.ledger.capacity(),
+            peers: Peers::None,
             limits_entries: door.entry_limit.is_some(),
         };
         let shelves = Arc::new(Shelves::new(1, Lanes::none()));
@@ -231,12 +231,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub fn set_capacity(&mut self, capacity: impl Into<F::Unit>) {
         let capacity = capacity.into().amount();
         self.advance_clock();
-        let budget = &self.door.budget;
-        budget.set_capacity(capacity);
+        let ledger = &self.door.ledger;
+        ledger.set_capacity(capacity);
         self.door.leave.in_one_batch(|out, panics| {
             self.shard.set_share(capacity, panics);
             self.shard
-                .evict_over_capacity(0, usize::MAX, budget, out, panics);
+                .evict_over_capacity(0, usize::MAX, ledger, out, panics);
         });
     }
 
@@ -260,7 +260,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let mut tally = Tally::default();
         let taken = self
             .shard
-            .empty(Cause::Cleared, &self.door.budget, batches.panics());
+            .empty(Cause::Cleared, &self.door.ledger, batches.panics());
         batches.discard_all(tally.noting(taken));
         self.shard.recount(&tally, Cause::Cleared);
         batches.end();

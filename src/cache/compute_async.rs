@@ -18,11 +18,13 @@
 //! 3. Weigher and rule are asked without a lock, and room is gathered as for any insert: nothing
 //!    is refused for want of time.
 
+use super::gather::Wanted;
 use super::lead::{Boarding, Leading, Sought, Valid, Waited, after_emptying};
 use super::load::refuse;
 use super::{Cache, lock_at};
+use crate::budget::Others;
 use crate::cause::Cause;
-use crate::error::{Computed, Next};
+use crate::error::{Computed, Next, Reason};
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::key::ToKey;
@@ -166,11 +168,12 @@ where
         let mut leaving = self.door.leave.open();
         let chain = leading.chain().clone();
         let seen = Seen { leading, was_there };
+        let mut others = Others::default();
         let (settled, offer) = chain.run(|| match value {
             Some(value) => {
                 let mut offer = self.door.offer(seen.leading.hashed(), key.to_key(), value);
                 (offer.lands, offer.line) = (true, line);
-                let placed = self.put_if_seen(&seen, &mut offer, leaving.outbox());
+                let placed = self.put_if_seen(&seen, &mut offer, &mut others, leaving.outbox());
                 (placed.map(Some), offer.pair)
             }
             None => {
@@ -181,22 +184,25 @@ where
         });
         let mut panics = Panics::none();
         panics.drop(seen);
+        panics.add(others.end());
         panics.drop_pairs(offer);
         answer(settled, leaving, panics)
     }
 
-    /// Puts an offer in, unless what was seen is there no more.
+    /// Puts an offer in, unless what was seen is there no more. What left `others` is told when they
+    /// end.
     fn put_if_seen(
         &self,
         seen: &Seen<'_, K, V, F, S>,
         offer: &mut Offer<K, V>,
+        others: &mut Others,
         out: &mut Outbox<K, V>,
     ) -> Option<Inserted> {
         let (hashed, now) = (seen.leading.hashed(), self.now());
         let need = {
             let home = self.shard(hashed);
             let mut shard = self.lock_in_time(home, now);
-            let mut reservation = home.reserve(&shard, &self.door.budget);
+            let mut reservation = home.reserve(&shard, &self.door.ledger);
             let _mark = Mark::set_in_debug();
             seen.slot(&shard, |key| offer.has(key))?;
             match shard.insert(offer, &mut reservation, out) {
@@ -204,12 +210,32 @@ where
                 placed => return Some(placed),
             }
         };
-        let gatherer = self.door.budget.gather();
+        let ledger = &self.door.ledger;
+        let Some(called) = self.others() else {
+            let mut shard = lock_at(self.shard(hashed), now);
+            let _mark = Mark::set_in_debug();
+            seen.slot(&shard, |key| offer.has(key))?;
+            return Some(shard.refuse_for(None, offer, Reason::NoRoom, ledger, out));
+        };
+        *others = called;
+        let gatherer = ledger.gather();
+        others.complete(0);
         let mut reservation = gatherer.reserve();
-        self.gather_into(&mut reservation, hashed, Some(offer), need, now, out);
+        let wanted = Wanted {
+            hashed,
+            spared: Some(offer),
+            need,
+            now,
+        };
+        self.gather_into(&wanted, &mut reservation, others, out);
         let mut shard = lock_at(self.shard(hashed), now);
         let _mark = Mark::set_in_debug();
         seen.slot(&shard, |key| offer.has(key))?;
+        if !reservation.covers(need) {
+            let (weight, most) = (offer.weight, others.most());
+            let withheld = Reason::Withheld { weight, most };
+            return Some(shard.refuse_for(None, offer, withheld, ledger, out));
+        }
         match shard.insert(offer, &mut reservation, out) {
             // All it needs is reserved, unless the value that it replaces weighs less by now: that
             // was written.
@@ -231,7 +257,7 @@ where
             return false;
         };
         if let Some(slot) = slot {
-            shard.remove(slot, Cause::Removed, &self.door.budget, out);
+            shard.remove(slot, Cause::Removed, &self.door.ledger, out);
         }
         true
     }

@@ -27,7 +27,7 @@
 //! The room `flight` tells the rest.
 
 use super::Cache;
-use crate::budget::Reservation;
+use crate::budget::Others;
 use crate::cause::Cause;
 use crate::clock::Reading;
 use crate::error::LoadError;
@@ -37,6 +37,7 @@ use crate::form::Form;
 use crate::hash::Hashed;
 use crate::key::ToKey;
 use crate::leave::outbox::Outbox;
+use crate::ledger::Reservation;
 use crate::policy::{Slot, Tag};
 use crate::reentry::{self, Mark};
 use crate::shard::{Inserted, Offer, Shard};
@@ -353,7 +354,8 @@ where
     }
 
     /// Stores what a flight has loaded, if the flight is still in the shard. One that nobody
-    /// waits for stays there, to take off again.
+    /// waits for stays there, to take off again. What left other caches is told when what is
+    /// returned ends.
     fn store_landing(
         &self,
         hashed: Hashed,
@@ -361,8 +363,10 @@ where
         landing: &mut Landing<K, V, impl FnOnce() -> K>,
         count: impl FnOnce(&mut Loads, Reading),
         out: &mut Outbox<K, V>,
-    ) {
-        let Some(flight) = led else { return };
+    ) -> Others {
+        let Some(flight) = led else {
+            return Others::default();
+        };
         let ended = self.door.expiry.source.read();
         let now = if F::TIMED {
             self.door.expiry.source.moment(ended)
@@ -375,7 +379,7 @@ where
             count(shard.flights.loads(), ended);
             // Declared after `shard`, so dropped before the lock is released: only a gatherer
             // may hold room without a lock.
-            let mut reservation = home.reserve(&shard, &self.door.budget);
+            let mut reservation = home.reserve(&shard, &self.door.ledger);
             let _mark = Mark::set_in_debug();
             let placed = landing.enter(&mut shard, flight, &mut reservation, out);
             if F::AGED {
@@ -383,14 +387,17 @@ where
             }
             if landing.was_lifted && !matches!(placed, Inserted::NeedsRoom(_)) {
                 shard.flights.keep(led);
-                return;
+                return Others::default();
             }
             placed
         };
         if let Inserted::NeedsRoom(need) = placed {
             landing.bring_key();
-            self.gather(hashed, &mut landing.offer, Some(flight), need, now, out);
+            let offer = &mut landing.offer;
+            let (_, others) = self.gather(hashed, offer, Some(flight), need, now, out);
+            return others;
         }
+        Others::default()
     }
 }
 
@@ -634,13 +641,13 @@ where
         let cache = self.cache;
         let mut leaving = cache.door.leave.open();
         {
-            let (tag, out, budget) = (self.hashed.tag(), leaving.outbox(), &cache.door.budget);
+            let (tag, out, ledger) = (self.hashed.tag(), leaving.outbox(), &cache.door.ledger);
             let mut shard = cache.lock(self.hashed);
             let _mark = Mark::set_in_debug();
             if self.is_in(&shard) {
                 let is = |found: &K| key.equivalent(found);
-                if let Some(slot) = shard.slot_to_write(tag, is, budget, out) {
-                    shard.remove(slot, Cause::Removed, budget, out);
+                if let Some(slot) = shard.slot_to_write(tag, is, ledger, out) {
+                    shard.remove(slot, Cause::Removed, ledger, out);
                 }
             }
         }
@@ -663,7 +670,7 @@ where
         }
         let (cache, refreshes) = (self.cache, self.refreshes);
         let mut leaving = cache.door.leave.open();
-        let (copy, landing) = self.chain.run(|| {
+        let (copy, landing, others) = self.chain.run(|| {
             let copy = value.clone();
             let mut landing =
                 Landing::new(cache, self.hashed.tag(), refreshes, self.caller, key, value);
@@ -671,14 +678,16 @@ where
                 loads.landed(began.map(|began| ended.since(began)), refreshes);
             };
             let out = leaving.outbox();
-            cache.store_landing(self.hashed, &mut self.flight, &mut landing, count, out);
-            (copy, landing)
+            let others =
+                cache.store_landing(self.hashed, &mut self.flight, &mut landing, count, out);
+            (copy, landing, others)
         });
         let mut panics = match &self.flight {
             Some(flight) => flight.land(|| copy.clone()),
             None => Panics::none(),
         };
         panics.add(leaving.tell_and_discard());
+        panics.add(others.end());
         panics.add(landing.let_go());
         panics.drop(self.flight.take());
         panics.hand(copy)

@@ -257,7 +257,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             let tag = hashed.tag();
             while batches.run(|out, _| {
                 let mut locked = self.lock_in_time(shard, now);
-                locked.end_scope(tag, number, &self.door.budget, out)
+                locked.end_scope(tag, number, &self.door.ledger, out)
             }) {}
         }
         if let Some(register) = &self.register {

@@ -40,7 +40,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let now = self.now();
         let mut survey = Survey::new(self.door.expiry.now());
         let mut met: Vec<(C, Portion)> = Vec::new();
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             let mut cursor = Cursor::START;
             while !cursor.is_at_end() {
                 {

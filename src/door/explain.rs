@@ -35,7 +35,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
 
     /// For how many entries like those that are there is room.
     fn vacant(&self, len: u64, used: u64) -> u64 {
-        let free = self.budget.capacity().saturating_sub(used);
+        let free = self.ledger.capacity().saturating_sub(used);
         let free = u128::from(free) * u128::from(len) / u128::from(used.max(1));
         let free = u64::try_from(free).unwrap_or(u64::MAX);
         match self.entry_limit {

@@ -70,7 +70,7 @@ where
     fn insert_and_leave(&mut self, offer: &mut Offer<K, V>) -> Leaving<'_, K, V> {
         self.advance_clock();
         let mut leaving = self.door.leave.open();
-        let mut reservation = self.door.budget.reserve();
+        let mut reservation = self.door.ledger.reserve();
         self.shard.insert(offer, &mut reservation, leaving.outbox());
         drop(reservation);
         leaving
@@ -94,7 +94,7 @@ where
         self.advance_clock();
         let mut leaving = self.door.leave.open();
         let placed = {
-            let mut reservation = self.door.budget.reserve();
+            let mut reservation = self.door.ledger.reserve();
             self.shard.insert(offer, &mut reservation, leaving.outbox())
         };
         let stored = match placed {

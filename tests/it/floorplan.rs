@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "processor", "room", "unit", "cause", "error"],
     &[
-        "reentry", "hash", "key", "budget", "stats", "clock", "unwind",
+        "reentry", "hash", "key", "ledger", "stats", "clock", "unwind",
     ],
-    &["expiry", "policy", "leave", "flight", "lanes", "held"],
+    &[
+        "expiry", "policy", "leave", "flight", "lanes", "held", "budget",
+    ],
     &["form", "explain"],
     &["table"],
     &["shard", "capacity"],

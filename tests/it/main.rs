@@ -16,6 +16,8 @@ mod batch;
 mod begin;
 mod bound;
 #[cfg(not(brimful_full))]
+mod budgets;
+#[cfg(not(brimful_full))]
 mod causes;
 #[cfg(not(brimful_full))]
 mod compute;

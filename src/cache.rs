@@ -30,6 +30,8 @@ mod time;
 
 mod scope;
 
+mod sizing;
+
 mod gather;
 mod sweeper;
 
@@ -55,6 +57,7 @@ use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
 use crate::shard::{Part, Shard, Tally};
+use crate::sizing::Gauge;
 use crate::stats::{Origin, Snapshot};
 use crate::sync::cells::LOCKLESS;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
@@ -164,6 +167,8 @@ pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     bells: sweeper::Bells,
     /// Of scopes, where entries may end with one.
     register: Option<Box<scope::Register>>,
+    /// What other capacities would hit, where a sample of the keys is watched.
+    gauge: Option<Box<Mutex<Gauge<F>>>>,
 }
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
@@ -172,10 +177,15 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         S: BuildHasher,
     {
         let share = share(door.budget.capacity(), shards);
-        let lanes = match LOCKLESS {
+        let mut lanes = match LOCKLESS {
             true => lanes(shards, F::Policy::TOUCH == Touch::Order),
             false => Lanes::none(),
         };
+        if F::SAMPLED {
+            lanes = lanes.sampled(threads());
+        }
+        let gauge = || Box::new(Mutex::new(Gauge::new(door.model(), &lanes.samples)));
+        let gauge = F::SAMPLED.then(gauge);
         let shelves = Arc::new(Shelves::new(shards, lanes));
         let shard = |index: usize| {
             let time = (door.expiry.to_idle, door.expiry.may_go_back());
@@ -198,6 +208,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             turns: Turns::default(),
             bells: sweeper::Bells::none(),
             register: F::TRACKED.then(|| Box::new(scope::Register::new())),
+            gauge,
         }
     }
 
@@ -377,6 +388,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         }
         let now = self.now();
         while batches.run(|out, panics| self.work_off(share, now, out, panics)) {}
+        if F::SAMPLED {
+            self.resize_gauge(capacity);
+        }
         batches.end();
     }
 
@@ -435,6 +449,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let mut batches = self.door.leave.batches();
         for shard in &self.shards {
             self.let_all_go(shard, now, Cause::Cleared, &mut batches);
+        }
+        if F::SAMPLED {
+            self.clear_gauge();
         }
         batches.end();
     }
@@ -676,10 +693,14 @@ fn lock_at<K, V, F: Form>(
 /// are processors, and some for those that wait for other things. In a small cache they lie
 /// side by side, to keep it small. Hits are noted where they change the order.
 fn lanes(shards: usize, notes: bool) -> Lanes {
+    Lanes::new(threads(), u32::from(shards > 1), notes)
+}
+
+/// How many threads are likely to read at the same time.
+fn threads() -> usize {
     const FEWEST: usize = if cfg!(brimful_loom) { 4 } else { 16 };
     const MOST: usize = 128;
-    let threads = (2 * processors()).next_power_of_two().clamp(FEWEST, MOST);
-    Lanes::new(threads, u32::from(shards > 1), notes)
+    (2 * processors()).next_power_of_two().clamp(FEWEST, MOST)
 }
 
 /// A shard's fair share of a capacity.

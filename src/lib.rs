@@ -65,6 +65,7 @@ mod processor;
 mod reentry;
 mod room;
 mod shard;
+mod sizing;
 mod stats;
 mod sync;
 mod table;
@@ -83,10 +84,11 @@ pub use cause::{Cause, Departed};
 pub use clock::{Clock, ManualClock};
 pub use error::{BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
-pub use form::{Aged, Expiring, Form, Timed, Tracked, Tracking, Weighed};
+pub use form::{Aged, Expiring, Form, Sampled, Sampling, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use key::ToKey;
+pub use sizing::Sizing;
 pub use stats::{
     Ages, Figure, Finding, Flow, Grown, Growth, Kind, Scopes, Share, Snapshot, Survey,
 };

@@ -12,6 +12,7 @@
 //! | `evict` | making room, for its own insert or for another shard's |
 //! | `change` | changes in place, of values and of what they are charged |
 //! | `compute` | one decision about one key: keep, change, put or take out |
+//! | `sample` | word of what befalls sampled keys |
 //! | `scope` | entries that end with a scope |
 //! | `deadline` | what an entry's fields say about its time |
 //! | `timer` | expiration: deadlines and the timer wheel |
@@ -32,6 +33,7 @@ mod compute;
 mod deadline;
 mod evict;
 mod insert;
+mod sample;
 mod scope;
 mod timer;
 mod wheel;
@@ -47,6 +49,7 @@ use crate::cause::{Cause, Times};
 use crate::clock::Moment;
 use crate::flight::Flights;
 use crate::form::{Form, extra::Extra};
+use crate::lanes::{Samples, What};
 use crate::leave::outbox::{Departure, Outbox};
 use crate::policy::{Policy, Slot, Tag, Touch};
 use crate::room::Room;
@@ -124,6 +127,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     pub(crate) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// What befell a sample of the keys.
+    #[inline]
+    pub(crate) fn samples(&self) -> &Samples {
+        self.table.samples()
     }
 
     /// What its entries are charged together.
@@ -211,7 +220,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Finds a key, touches its entry and counts the hit or the miss.
     #[inline]
     pub(crate) fn look_up(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        let Some(slot) = self.slot(tag, is) else {
+        let found = self.slot(tag, is);
+        self.sample_look_up(tag, found);
+        let Some(slot) = found else {
             self.counts.missed();
             return None;
         };
@@ -313,6 +324,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
         budget: &Budget,
         out: &mut Outbox<K, V>,
     ) {
+        let entry = self.table.get(slot).filter(|_| F::SAMPLED);
+        if let (Some(entry), true) = (entry, cause != Cause::Expired) {
+            self.sample(What::Removed, entry.tag(), 0, 0);
+        }
         self.policy.forget(slot, &mut self.table);
         if let Some(room) = self.unlink(slot, cause, out) {
             budget.give(room);

@@ -15,6 +15,7 @@ use crate::cause::{Cause, Times};
 use crate::error::Reason;
 use crate::flight::Flight;
 use crate::form::{Form, extra::Extra};
+use crate::lanes::What;
 use crate::leave::outbox::Outbox;
 use crate::policy::MOST_LIVE;
 use crate::policy::{Policy, Slot, Tag};
@@ -202,6 +203,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.counts.entered(counted::<F>(paid.weight));
         self.count_in(slot, paid.weight);
         self.set_deadlines(slot, life);
+        self.sample(What::Stored, tag, paid.weight, life);
         self.policy.admit(slot, tag, &mut self.table);
     }
 
@@ -263,6 +265,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             self.schedule(slot);
         }
         self.count_in(slot, weight);
+        self.sample(What::Replaced, offer.tag, weight, offer.life);
         self.reordered(slot, before, weight);
         self.touch(slot);
         Inserted::Stored(slot)

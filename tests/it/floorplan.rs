@@ -19,6 +19,7 @@ const FLOORS: &[&[&str]] = &[
     &["form"],
     &["table"],
     &["shard", "capacity"],
+    &["sizing"],
     &["door"],
     &["cache", "unsync"],
     &["builder"],

@@ -43,7 +43,12 @@ struct Cell {
 impl Cell {
     /// How far each figure is from the truth, in points.
     fn errors(&self) -> [f64; 3] {
-        let told = [0, 2, 3].map(|index| self.sizing.iter().nth(index).map_or(0.0, |(_, ratio)| ratio));
+        let told = [0, 2, 3].map(|index| {
+            self.sizing
+                .iter()
+                .nth(index)
+                .map_or(0.0, |(_, ratio)| ratio)
+        });
         std::array::from_fn(|index| 100.0 * (told[index] - self.truth[index]))
     }
 
@@ -81,7 +86,10 @@ fn compare<F: Form, G: Sampling>(
             before = now;
         }
     }
-    (sampled.sizing(), truth.hits.map(|hits| hits / truth.looked_up))
+    (
+        sampled.sizing(),
+        truth.hits.map(|hits| hits / truth.looked_up),
+    )
 }
 
 fn cell<P: Policy, C: Capacity<u64, u64>>(
@@ -90,12 +98,21 @@ fn cell<P: Policy, C: Capacity<u64, u64>>(
     capacity: impl Fn(u64) -> C,
     bound: u64,
 ) -> Cell {
-    let other = |bound| Cache::builder(capacity(bound)).policy::<P>().build().expect("plain");
+    let other = |bound| {
+        Cache::builder(capacity(bound))
+            .policy::<P>()
+            .build()
+            .expect("plain")
+    };
     let sampled = Cache::builder(capacity(bound)).policy::<P>().sizing();
     let sampled = sampled.build().expect("plain");
     let others = [bound / 2, bound * 2, bound * 4].map(other);
     let (sizing, truth) = compare(requests, sampled, others);
-    Cell { name, sizing, truth }
+    Cell {
+        name,
+        sizing,
+        truth,
+    }
 }
 
 /// All cells of one policy.
@@ -144,7 +161,11 @@ fn summary(policy: &str, cells: &[Cell]) -> String {
     );
     for cell in cells.iter().filter(|cell| cell.worst() > 2.0) {
         let [half, twice, four] = cell.errors();
-        let _ = writeln!(text, "          {}: {half:+.1} {twice:+.1} {four:+.1}", cell.name);
+        let _ = writeln!(
+            text,
+            "          {}: {half:+.1} {twice:+.1} {four:+.1}",
+            cell.name
+        );
     }
     text
 }
@@ -159,9 +180,16 @@ fn traces(folder: Option<&str>) -> Vec<(String, Trace)> {
         .collect();
     paths.sort();
     let named = |path: std::path::PathBuf| {
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let name = file.split(".btr").next().unwrap_or_default().to_owned();
-        (name, input::read(&path, Format::default()).expect("a trace"))
+        (
+            name,
+            input::read(&path, Format::default()).expect("a trace"),
+        )
     };
     paths.into_iter().map(named).collect()
 }
@@ -186,7 +214,9 @@ fn made() -> Vec<(String, Trace)> {
     };
     vec![
         make("popular", &mut |_, key| key),
-        make("scans", &mut |n, key| if n % 1_000 < 200 { KEYS + n } else { key }),
+        make("scans", &mut |n, key| {
+            if n % 1_000 < 200 { KEYS + n } else { key }
+        }),
         make("loop", &mut |n, _| n % 20_000),
     ]
 }
@@ -197,15 +227,31 @@ fn main() {
     let only = std::env::var("BRIMFUL_POLICY").ok();
     let traces = traces(folder.as_deref());
     let mut worst: Option<Cell> = None;
-    for (policy, run) in POLICIES.iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
+    for (policy, run) in POLICIES
+        .iter()
+        .filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name))
+    {
         let all = traces.iter().flat_map(|(name, trace)| run(name, trace));
         let all: Vec<Cell> = all.collect();
         print!("{}", summary(policy, &all));
-        let candidate = all.into_iter().max_by(|a, b| a.worst().total_cmp(&b.worst()));
-        worst = worst.into_iter().chain(candidate).max_by(|a, b| a.worst().total_cmp(&b.worst()));
+        let candidate = all
+            .into_iter()
+            .max_by(|a, b| a.worst().total_cmp(&b.worst()));
+        worst = worst
+            .into_iter()
+            .chain(candidate)
+            .max_by(|a, b| a.worst().total_cmp(&b.worst()));
     }
-    if let Some(Cell { name, sizing, truth }) = worst {
-        println!("\nThe worst, {name}; in truth {:.1?} % with half, twice, 4 times:", truth.map(|ratio| 100.0 * ratio));
+    if let Some(Cell {
+        name,
+        sizing,
+        truth,
+    }) = worst
+    {
+        println!(
+            "\nThe worst, {name}; in truth {:.1?} % with half, twice, 4 times:",
+            truth.map(|ratio| 100.0 * ratio)
+        );
         println!("{sizing}");
     }
 }

@@ -440,7 +440,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// ```
     ///
     /// The figures are of the recent past, and within 2 points of a cache of that size on
-    /// nearly all traffic (see [`guide::sizing`](crate::guide::sizing)). [`Cache::set_capacity`] begins
+    /// most traffic (see [`guide::sizing`](crate::guide::sizing)). [`Cache::set_capacity`] begins
     /// the count anew; [`Cache::clear`] empties the copies too.
     pub fn sizing(self) -> Builder<K, V, F::Sampled, S> {
         self.formed()

@@ -723,6 +723,7 @@ where
     #[track_caller]
     fn shard(&self, hashed: Hashed) -> &CachePadded<K, V, F> {
         self.may_be_called();
+        self.make_place(hashed);
         &self.shards[hashed.shard(self.shards.len())]
     }
 

@@ -135,7 +135,11 @@ impl<F: Form> Gauge<F> {
             lost: 0,
         };
         // Where entries have weights of their own, what they weigh will show.
-        let likely = if F::WEIGHED { 0 } else { model.capacity(HALVES[LARGEST], 0) };
+        let likely = if F::WEIGHED {
+            0
+        } else {
+            model.capacity(HALVES[LARGEST], 0)
+        };
         gauge.begin(halvings_for(likely), samples);
         gauge
     }
@@ -192,7 +196,9 @@ impl<F: Form> Gauge<F> {
     }
 
     fn play(&mut self, event: Event) {
-        let Some(miniatures) = &mut self.miniatures else { return };
+        let Some(miniatures) = &mut self.miniatures else {
+            return;
+        };
         if matches!(event.what, What::Hit | What::Miss) {
             self.window.sampled += 1;
         }
@@ -290,7 +296,10 @@ impl<F: Form> Gauge<F> {
 /// How often the keys are to be halved, if the largest miniature of all of them held so many.
 fn halvings_for(entries: u64) -> u32 {
     let times = entries.div_ceil(MOST).max(1);
-    times.checked_next_power_of_two().map_or(u64::BITS, u64::ilog2).min(28)
+    times
+        .checked_next_power_of_two()
+        .map_or(u64::BITS, u64::ilog2)
+        .min(28)
 }
 
 #[cfg(test)]
@@ -343,7 +352,7 @@ mod tests {
         let mut naive: [VecDeque<Tag>; 4] = Default::default();
         let mut hits = [0; 4];
         let tags = popular(8.0 * capacity as f64).filter(|&tag| samples.picks(tag));
-        for tag in tags.take(50_000) {
+        for tag in tags.take(20_000) {
             for ((order, hits), most) in naive.iter_mut().zip(&mut hits).zip(most) {
                 let found = order.iter().position(|&other| other == tag);
                 *hits += u64::from(found.is_some());
@@ -360,7 +369,11 @@ mod tests {
             // Hits and misses are told alike, whatever the cache itself had.
             gauge.play(event(What::Hit, tag, 1));
         }
-        gauge.miniatures.iter_mut().flatten().for_each(Miniature::check);
+        gauge
+            .miniatures
+            .iter_mut()
+            .flatten()
+            .for_each(Miniature::check);
         (gauge.window.hits, hits)
     }
 
@@ -405,7 +418,11 @@ mod tests {
                 let mut one = Some(event(What::Stored, tag, weight)).into_iter();
                 gauge.hear(&samples, |_| one.next(), None, || (0, 0));
             }
-            gauge.miniatures.iter_mut().flatten().for_each(Miniature::check);
+            gauge
+                .miniatures
+                .iter_mut()
+                .flatten()
+                .for_each(Miniature::check);
             gauge.halvings
         };
         // 2^20 entries of 2^10: of four times as many one in 2^9 makes 2^13.
@@ -413,7 +430,10 @@ mod tests {
         gauge.clear(&samples);
         // Few heavy ones: all of them.
         gauge.resize(1 << 20, &samples, (0, 0));
-        assert_eq!(gauge.halvings, 9, "as nothing is known of their weights now");
+        assert_eq!(
+            gauge.halvings, 9,
+            "as nothing is known of their weights now"
+        );
         assert_eq!(fill(&mut gauge, 1 << 10), 0);
     }
 

@@ -131,7 +131,6 @@ where
         offer: &mut Offer<K, V>,
         out: &mut Outbox<K, V>,
     ) -> Inserted {
-        self.make_place(hashed);
         let now = self.now();
         let placed = {
             let home = self.shard(hashed);

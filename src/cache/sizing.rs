@@ -3,7 +3,7 @@
 //! ```text
 //! a hit or a miss without the lock: an event in the thread's own ring; where that has hardly a place,
 //!                                   all that is there goes to the gauge first, if nobody is at it
-//! a call that stores:               the same, before it takes its shard's lock
+//! a call that takes a lock:         the same, before it takes that
 //! ```
 //!
 //! The gauge's lock is taken last, and a hit does not wait for it.
@@ -68,7 +68,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// Takes these events to the gauge.
     fn play(&self, gauge: &mut Gauge<F>, events: fn(&Samples) -> Option<Event>) {
         let to_live = Some(self.door.expiry.to_live()).filter(|&life| life != FOREVER);
-        gauge.hear(&self.shelves.lanes.samples, events, to_live, || self.looked_up());
+        gauge.hear(&self.shelves.lanes.samples, events, to_live, || {
+            self.looked_up()
+        });
     }
 
     /// Hits and misses so far.
@@ -82,7 +84,11 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     fn at_gauge<R>(&self, act: impl FnOnce(&mut Gauge<F>, &Samples, Counted) -> R) -> Option<R> {
         let mut gauge = self.gauge.as_ref()?.lock();
         self.play(&mut gauge, Samples::take);
-        Some(act(&mut gauge, &self.shelves.lanes.samples, self.looked_up()))
+        Some(act(
+            &mut gauge,
+            &self.shelves.lanes.samples,
+            self.looked_up(),
+        ))
     }
 
     /// All entries have left.

@@ -119,7 +119,8 @@ impl Samples {
     /// Hits and misses that no lane counts.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let count = |ring: &Ring| (ring.hits.load(Relaxed), ring.misses.load(Relaxed));
-        let sum = |(hits, misses), (more_hits, more_misses)| (hits + more_hits, misses + more_misses);
+        let sum =
+            |(hits, misses), (more_hits, more_misses)| (hits + more_hits, misses + more_misses);
         self.rings().map(count).fold((0, 0), sum)
     }
 
@@ -129,7 +130,9 @@ impl Samples {
     }
 
     fn rings(&self) -> impl Iterator<Item = &Ring> {
-        self.rings.iter().filter_map(|ring| ring.get().map(|ring| &**ring))
+        self.rings
+            .iter()
+            .filter_map(|ring| ring.get().map(|ring| &**ring))
     }
 
     /// Leaves an event in the calling thread's ring; one that finds no place is lost.
@@ -142,7 +145,8 @@ impl Samples {
 
     /// Whether the calling thread's ring has too few places for a call.
     pub(crate) fn are_scarce(&self) -> bool {
-        self.own().is_some_and(|ring| ring.held() + A_CALL > MOST as u32)
+        self.own()
+            .is_some_and(|ring| ring.held() + A_CALL > MOST as u32)
     }
 
     /// Takes the oldest event of the calling thread. One thread at a time takes events.
@@ -289,7 +293,8 @@ mod tests {
     #[test]
     fn one_key_in_so_many_is_of_the_sample_and_a_smaller_one_is_a_part_of_a_larger() {
         let samples = Samples::of(1);
-        let tags = || (0..1_u64 << 18).map(|n| Tag::of(n.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 36));
+        let tags =
+            || (0..1_u64 << 18).map(|n| Tag::of(n.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 36));
         assert!(tags().all(|tag| !samples.picks(tag)));
         let mut before: Vec<Tag> = tags().collect();
         for halvings in 0..12 {

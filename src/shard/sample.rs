@@ -25,7 +25,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// A look-up that found this, at this time.
     pub(crate) fn look_up_event(tag: Tag, found: Option<&Entry<K, V, F>>, now: Moment) -> Event {
-        let what = if found.is_some() { What::Hit } else { What::Miss };
+        let what = if found.is_some() {
+            What::Hit
+        } else {
+            What::Miss
+        };
         let extra = found.map(Entry::extra);
         Event {
             tag,

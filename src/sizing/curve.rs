@@ -173,7 +173,15 @@ impl fmt::Display for Sizing {
                 }
             }
         }
-        let Self { sampled, lost, one_in, .. } = self;
-        write!(f, "from {sampled} look-ups of one key in {one_in}; {lost} events lost")
+        let Self {
+            sampled,
+            lost,
+            one_in,
+            ..
+        } = self;
+        write!(
+            f,
+            "from {sampled} look-ups of one key in {one_in}; {lost} events lost"
+        )
     }
 }

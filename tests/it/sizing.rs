@@ -1,7 +1,11 @@
 //! Sizing: what a cache says it would hit at other capacities, against caches of those capacities.
 
-use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch};
-use brimful::{Cache, Entries, Form, ManualClock, Sampled, Sampling, Sizing, Units, Weighed, Weight, unsync};
+use brimful::policy::{
+    Duel, Fifo, Gdsf, Lfu, Lru, Policy, Residents, S3Fifo, Sieve, Slot, Tag, Touch,
+};
+use brimful::{
+    Cache, Entries, Form, ManualClock, Sampled, Sampling, Sizing, Units, Weighed, Weight, unsync,
+};
 use std::sync::Barrier;
 use std::time::Duration;
 
@@ -14,7 +18,10 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+        self.0 = self
+            .0
+            .wrapping_mul(0x5851_F42D_4C95_7F2D)
+            .wrapping_add(0x1405_7B7E_F767_814F);
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
@@ -36,7 +43,9 @@ const WORKLOADS: [(&str, Workload); 4] = [
         3..7 => random.zipf(20_000.0, 0.9),
         _ => 100_000 + n % 6_000,
     }),
-    ("popularity that shifts", |n, random| random.zipf(30_000.0, 0.9) + n / 20_000 * 5_000),
+    ("popularity that shifts", |n, random| {
+        random.zipf(30_000.0, 0.9) + n / 20_000 * 5_000
+    }),
 ];
 
 /// From 1 to 1,000, most of them light; half of all that is stored weighs more than 100.
@@ -60,7 +69,9 @@ fn requests(workload: Workload, seed: u64) -> impl Iterator<Item = u64> {
 
 /// What a cache hits.
 fn true_ratio<F: Form>(cache: &Cache<u64, u64, F>, workload: Workload) -> f64 {
-    let hits = requests(workload, 1).filter(|&key| get_else_insert(cache, key)).count();
+    let hits = requests(workload, 1)
+        .filter(|&key| get_else_insert(cache, key))
+        .count();
     hits as f64 / REQUESTS as f64
 }
 
@@ -75,7 +86,10 @@ fn judge(what: &str, sizing: &Sizing, truth: [f64; 4], most: f64) {
 }
 
 fn entries<P: Policy>(entries: u64) -> Cache<u64, u64, P> {
-    Cache::builder(Entries(entries as usize)).policy::<P>().build().unwrap()
+    Cache::builder(Entries(entries as usize))
+        .policy::<P>()
+        .build()
+        .unwrap()
 }
 
 fn sampled<P: Policy>(entries: u64) -> Cache<u64, u64, Sampled<P>> {
@@ -91,7 +105,12 @@ fn near_the_truth<P: Policy>(name: &str) {
             .map(|capacity| true_ratio(&entries::<P>(capacity), workload));
         let sizing = cache.sizing();
         assert_eq!((sizing.one_in(), sizing.lost()), (4, 0));
-        judge(&format!("{name}, {workload_name}"), &sizing, [half, own, twice, four], 0.02);
+        judge(
+            &format!("{name}, {workload_name}"),
+            &sizing,
+            [half, own, twice, four],
+            0.02,
+        );
     }
 }
 
@@ -146,16 +165,17 @@ fn two_threads_at_once_lose_little_and_the_figures_stay_near_the_truth() {
                 scope.spawn(move || {
                     together.wait();
                     let all = requests(WORKLOADS[1].1, 1).enumerate();
-                    all.filter(|(n, _)| n % 2 == own).for_each(|(_, key)| ask(key));
+                    all.filter(|(n, _)| n % 2 == own)
+                        .for_each(|(_, key)| ask(key));
                 });
             }
         });
     }
     let cache = sampled::<Lru>(ENTRIES);
-    halves(|key| drop(get_else_insert(&cache, key)));
+    halves(|key| _ = get_else_insert(&cache, key));
     let [half, twice, four] = [ENTRIES / 2, 2 * ENTRIES, 4 * ENTRIES].map(|capacity| {
         let other = entries::<Lru>(capacity);
-        halves(|key| drop(get_else_insert(&other, key)));
+        halves(|key| _ = get_else_insert(&other, key));
         other.stats().hit_ratio().unwrap()
     });
     let (sizing, own) = (cache.sizing(), cache.stats().hit_ratio().unwrap());
@@ -165,7 +185,7 @@ fn two_threads_at_once_lose_little_and_the_figures_stay_near_the_truth() {
 
 /// Reads alone, of all that is there and of more: what is told is what was read.
 fn reads<F: Sampling>(cache: &Cache<u64, u64, F>, keys: u64) -> Sizing {
-    (0..3).for_each(|_| (0..keys).for_each(|key| drop(get_else_insert(cache, key))));
+    (0..3).for_each(|_| (0..keys).for_each(|key| _ = get_else_insert(cache, key)));
     cache.sizing()
 }
 
@@ -175,14 +195,20 @@ fn a_new_capacity_begins_anew_and_its_multiples_are_told() {
     let sizing = reads(&cache, 150);
     assert_eq!((sizing.at(1), sizing.at(2)), (Some(0.0), Some(2.0 / 3.0)));
     cache.set_capacity(Entries(200));
-    assert_eq!((cache.sizing().sampled(), cache.sizing().iter().count()), (0, 0));
+    assert_eq!(
+        (cache.sizing().sampled(), cache.sizing().iter().count()),
+        (0, 0)
+    );
     let sizing = reads(&cache, 150);
     let capacities: Vec<u64> = sizing.iter().map(|(capacity, _)| capacity).collect();
     assert_eq!(capacities, [100, 200, 400, 800]);
     // The larger miniatures have kept all keys, the smaller one finds none of a loop.
     let ratios: Vec<f64> = sizing.iter().map(|(_, ratio)| ratio).collect();
     assert_eq!(sizing.sampled(), 450);
-    assert!(ratios[0] < 0.1 && ratios[1] > 0.8 && ratios[2] >= ratios[1], "{sizing}");
+    assert!(
+        ratios[0] < 0.1 && ratios[1] > 0.8 && ratios[2] >= ratios[1],
+        "{sizing}"
+    );
     // So much larger that another sample is needed, and back.
     for (capacity, one_in) in [(1_000_000, 512), (100, 1)] {
         cache.set_capacity(Entries(capacity));
@@ -197,9 +223,9 @@ fn a_new_capacity_begins_anew_and_its_multiples_are_told() {
 #[test]
 fn what_was_cleared_or_removed_is_a_miss_at_any_capacity() {
     let cache = sampled::<Duel>(1_000);
-    (0..500).for_each(|key| drop(cache.insert(key, key)));
+    (0..500).for_each(|key| _ = cache.insert(key, key));
     cache.clear();
-    (0..500).for_each(|key| drop(cache.get(&key)));
+    (0..500).for_each(|key| _ = cache.get(&key));
     let nothing = |sizing: Sizing| sizing.iter().all(|(_, ratio)| ratio == 0.0);
     assert!(nothing(cache.sizing()) && cache.sizing().sampled() == 500);
     for key in 0..500 {
@@ -213,7 +239,9 @@ fn what_was_cleared_or_removed_is_a_miss_at_any_capacity() {
 #[test]
 fn what_has_expired_is_a_miss_at_any_capacity() {
     let clock = ManualClock::new();
-    let builder = Cache::builder(Entries(100)).sizing().time_to_live(Duration::from_secs(50));
+    let builder = Cache::builder(Entries(100))
+        .sizing()
+        .time_to_live(Duration::from_secs(50));
     let cache = builder.clock(clock.clone()).build().unwrap();
     // A loop over three times the capacity, which takes longer than values live.
     for n in 0..3_000_u64 {
@@ -221,7 +249,11 @@ fn what_has_expired_is_a_miss_at_any_capacity() {
         clock.advance(Duration::from_secs(1));
     }
     let sizing = cache.sizing();
-    assert_eq!((sizing.at(4), sizing.sampled()), (Some(0.0), 3_000), "{sizing}");
+    assert_eq!(
+        (sizing.at(4), sizing.sampled()),
+        (Some(0.0), 3_000),
+        "{sizing}"
+    );
     // One that is shorter than a life, so that room is what matters.
     for n in 0..3_000_u64 {
         get_else_insert(&cache, n % 300);
@@ -230,25 +262,36 @@ fn what_has_expired_is_a_miss_at_any_capacity() {
     let sizing = cache.sizing();
     let four = sizing.at(4).unwrap();
     // A value is loaded twice in 30 s of its 50, and so read once from the cache.
-    assert!((0.2..0.35).contains(&four) && sizing.at(1) < Some(0.05), "{sizing}");
+    assert!(
+        (0.2..0.35).contains(&four) && sizing.at(1) < Some(0.05),
+        "{sizing}"
+    );
 }
 
 #[test]
 fn idle_lives_are_put_off_in_the_simulations_too() {
     let clock = ManualClock::new();
-    let builder = Cache::builder(Entries(100)).time_to_idle(Duration::from_secs(50)).sizing();
+    let builder = Cache::builder(Entries(100))
+        .time_to_idle(Duration::from_secs(50))
+        .sizing();
     let cache = builder.clock(clock.clone()).build().unwrap();
     for n in 0..3_000_u64 {
         get_else_insert(&cache, n % 40);
         clock.advance(Duration::from_secs(1));
     }
     let sizing = cache.sizing();
-    assert!(sizing.iter().skip(1).all(|(_, ratio)| ratio > 0.95), "{sizing}");
+    assert!(
+        sizing.iter().skip(1).all(|(_, ratio)| ratio > 0.95),
+        "{sizing}"
+    );
 }
 
 #[test]
 fn without_locks_the_same_is_told() {
-    let mut cache = unsync::Cache::builder(Entries(ENTRIES as usize)).sizing().build_unsync().unwrap();
+    let mut cache = unsync::Cache::builder(Entries(ENTRIES as usize))
+        .sizing()
+        .build_unsync()
+        .unwrap();
     let ask = |cache: &mut unsync::Cache<u64, u64, _>, key| {
         if cache.get(&key).is_none() {
             cache.insert(key, key);
@@ -300,12 +343,15 @@ impl Policy for Frail {
 
 #[test]
 fn a_policy_that_panics_in_a_simulation_stops_that_and_nothing_else() {
-    let builder = Cache::builder(Entries(100)).policy::<Frail>().sizing().shards(1);
+    let builder = Cache::builder(Entries(100))
+        .policy::<Frail>()
+        .sizing()
+        .shards(1);
     let cache = builder.build().unwrap();
-    (0..1_000_u64).for_each(|key| drop(get_else_insert(&cache, key)));
+    (0..1_000_u64).for_each(|key| _ = get_else_insert(&cache, key));
     let sizing = cache.sizing();
     assert!(sizing.has_stopped() && sizing.to_string().contains("stopped"));
-    (0..1_000).for_each(|key| drop(get_else_insert(&cache, key)));
+    (0..1_000).for_each(|key| _ = get_else_insert(&cache, key));
     cache.set_capacity(Entries(90));
     cache.clear();
     assert!(cache.sizing().has_stopped() && cache.is_empty());
@@ -317,28 +363,46 @@ fn reads_under_locks_count_like_all_others() {
     let cache = sampled::<Lru>(100);
     cache.insert(1, 1);
     for _ in 0..9 {
-        cache.update(&1, |value| *value += 1);
-        cache.update(&2, |value| *value += 1);
+        let _ = cache.update(&1, |value| *value += 1);
+        let _ = cache.update(&2, |value| *value += 1);
     }
     let sizing = cache.sizing();
-    assert_eq!((sizing.sampled(), sizing.at(1), sizing.at(4)), (18, Some(0.5), Some(0.5)));
+    assert_eq!(
+        (sizing.sampled(), sizing.at(1), sizing.at(4)),
+        (18, Some(0.5), Some(0.5))
+    );
 }
 
 #[test]
 fn the_curve_takes_six_lines_and_is_asked_for_what_it_says() {
     let cache = sampled::<Lru>(100);
     let empty = cache.sizing();
-    assert_eq!((empty.to_string().lines().count(), empty.smallest_for(0.0)), (6, None));
+    assert_eq!(
+        (empty.to_string().lines().count(), empty.smallest_for(0.0)),
+        (6, None)
+    );
     let sizing = reads(&cache, 190);
     let text = sizing.to_string();
     assert_eq!(text.lines().count(), 6);
-    assert!(text.starts_with("hit ratio by capacity, in entries\n"), "{text}");
-    assert!(text.contains("   twice            200  66.7 % ██████"), "{text}");
-    assert!(text.ends_with("from 570 look-ups of one key in 1; 0 events lost"), "{text}");
+    assert!(
+        text.starts_with("hit ratio by capacity, in entries\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("   twice            200  66.7 % ██████"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("from 570 look-ups of one key in 1; 0 events lost"),
+        "{text}"
+    );
     assert_eq!(sizing.smallest_for(1.0 / 3.0), Some(150));
     assert_eq!(sizing.smallest_for(0.7), None);
     assert_eq!(sizing.smallest_for(f64::NAN), None);
-    assert_eq!([sizing.at(0), sizing.at(1), sizing.at(4)], [None, Some(0.0), Some(2.0 / 3.0)]);
+    assert_eq!(
+        [sizing.at(0), sizing.at(1), sizing.at(4)],
+        [None, Some(0.0), Some(2.0 / 3.0)]
+    );
 }
 
 #[test]
@@ -346,7 +410,11 @@ fn an_entry_limit_is_scaled_with_the_capacity() {
     let builder = Cache::builder(Weight(1 << 20, |_: &u64, _: &u64| 1)).entry_limit(100);
     let cache = builder.policy::<Lru>().sizing().build().unwrap();
     let sizing = reads(&cache, 150);
-    assert_eq!((sizing.at(1), sizing.at(2)), (Some(0.0), Some(2.0 / 3.0)), "{sizing}");
+    assert_eq!(
+        (sizing.at(1), sizing.at(2)),
+        (Some(0.0), Some(2.0 / 3.0)),
+        "{sizing}"
+    );
     cache.set_capacity(Units(1 << 10));
     assert_eq!(cache.sizing().sampled(), 0);
 }

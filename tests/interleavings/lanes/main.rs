@@ -337,7 +337,10 @@ fn a_look_up_that_is_noted_and_one_who_counts() {
         let sizing = cache.sizing();
         assert_eq!((sizing.sampled(), sizing.lost()), (3, 0));
         // Each miniature has hit what the cache has.
-        assert!(sizing.iter().all(|(_, ratio)| ratio == 2.0 / 3.0), "{sizing}");
+        assert!(
+            sizing.iter().all(|(_, ratio)| ratio == 2.0 / 3.0),
+            "{sizing}"
+        );
         cache.check();
     });
     println!("counted: {} executions", executions.load(Relaxed));

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use brimful::policy::{Duel, Lru, Policy, Residents, Slot, Tag, Touch};
+use brimful::policy::{Duel, Lru, Policy, Residents, Slot, Tag, Touch, rehearse};
 use brimful::{BuildError, Cache, Updated, Weight};
 
 /// Evicts whomever the dice hit.
@@ -39,13 +39,13 @@ impl Policy for AtRandom {
 }
 
 /// First in, first out, with a second chance for who was hit; the heavy (`HEAVY` or more) go first.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct HeavyFirst<const HEAVY: u64> {
     heavy_and_light: [VecDeque<(Tag, u64)>; 2],
     turn: u64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Seat {
     /// The last place given: tells apart entries that share a tag, and who left or moved.
     turn: u64,
@@ -90,6 +90,11 @@ impl<const HEAVY: u64> Policy for HeavyFirst<HEAVY> {
 
     // It keeps tags, which stay good.
     fn moved(&mut self, _: &mut impl Residents<Seat>) {}
+
+    // For `coldest`: its next victims are those of a copy.
+    fn order(&self, residents: &impl Residents<Seat>) -> Option<impl Iterator<Item = Slot>> {
+        Some(rehearse(self.clone(), residents))
+    }
 }
 
 fn next(queue: &mut VecDeque<(Tag, u64)>, residents: &mut impl Residents<Seat>) -> Option<Slot> {
@@ -176,6 +181,7 @@ fn survives_colliding_tags() -> Result<(), BuildError> {
     let cache = Cache::builder(Weight(40, |_: &u32, weight: &u64| *weight))
         .policy::<HeavyFirst<20>>()
         .hasher(BuildHasherDefault::<AllAlike>::default())
+        .shards(1)
         .build()?;
     cache.extend([(0, 10), (1, 5), (2, 5), (3, 20)]);
     cache.insert(4, 10);
@@ -189,6 +195,13 @@ fn survives_colliding_tags() -> Result<(), BuildError> {
     assert_eq!(cache.update(&6, |weight| *weight = 20), Updated::Kept(()));
     cache.extend([(7, 10), (8, 10)]);
     assert!(!cache.contains_key(&6) && cache.weight() <= 40);
+    // It tells who is next, and they are.
+    let order = cache.coldest(10);
+    assert!(
+        std::iter::from_fn(|| cache.evict())
+            .map(|(key, _)| key)
+            .eq(order)
+    );
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `Builder` and the short forms: from a capacity to a cache. No default,
 //! nothing unbounded.
 
-use crate::budget::Budget;
+use crate::budget::Share;
 use crate::cache::Cache;
 use crate::capacity::{Capacity, HeapSize, Limits, default_shards};
 use crate::cause::{Cause, Departed, Discard, Listener};
@@ -11,12 +11,14 @@ use crate::error::{BuildError, MOST_CLASSES, MOST_SHARDS};
 use crate::expiry::Told;
 use crate::form::{Form, Weighed};
 use crate::hash::RandomState;
+use crate::held::{Held, Holding};
 use crate::leave::Leave;
+use crate::ledger::Ledger;
 use crate::policy::{Duel, Policy};
 use crate::room::Scale;
-use crate::stats::Tracks;
+use crate::stats::{Lingerers, Tracks};
 use crate::sync::{Arc, BARE};
-use crate::unit::{Bytes, Entries, Weight};
+use crate::unit::{Bytes, Entries, Units, Weight};
 use crate::unsync;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -50,9 +52,14 @@ pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     told: Told<K, V>,
     tracking: Tracks<K, V>,
     name: Option<Arc<str>>,
+    /// Opens a list of values that are held elsewhere, with the cache's clock.
+    lingerers: Option<OpenLingerers<V>>,
     hasher: S,
     form: PhantomData<fn() -> F>,
 }
+
+/// Opens a list, by a clock.
+type OpenLingerers<V> = fn(Source) -> Box<dyn Lingerers<V>>;
 
 impl<K, V, F: Form> Builder<K, V, F> {
     pub(crate) fn new(capacity: impl Capacity<K, V, Form = F>) -> Self {
@@ -65,6 +72,7 @@ impl<K, V, F: Form> Builder<K, V, F> {
             told: Told::nothing(),
             tracking: Tracks::nothing(),
             name: None,
+            lingerers: None,
             hasher: RandomState::default(),
             form: PhantomData,
         }
@@ -100,6 +108,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             told: self.told,
             tracking: self.tracking,
             name: self.name,
+            lingerers: self.lingerers,
             hasher: self.hasher,
             form: PhantomData,
         }
@@ -127,6 +136,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             told: self.told,
             tracking: self.tracking,
             name: self.name,
+            lingerers: self.lingerers,
             hasher,
             form: self.form,
         }
@@ -393,7 +403,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// the lines seen so far: O(log lines).
     ///
     /// The line is that of the call of this crate, or of the caller's caller where the function
-    /// in between is `#[track_caller]`. Entries that a loading call stores have none.
+    /// in between is `#[track_caller]`. Values that are loaded many at once, computed by a future or
+    /// refreshed beside the call have none.
     ///
     /// ```
     /// use brimful::{Cache, Entries};
@@ -719,7 +730,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.told.clock = Some(Source::Given(Box::new(clock)));
+        self.told.clock = Some(Source::Given(Arc::new(clock)));
         self
     }
 
@@ -741,7 +752,57 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     {
         self.check()?;
         let shards = self.count_shards()?;
-        Ok(Cache::open(self.door(Budget::new), shards))
+        Ok(Cache::open(self.door(Ledger::new), shards))
+    }
+
+    /// Builds a cache that threads share, and that shares a [`Budget`](crate::Budget) with other
+    /// caches: together they hold no more than that, and this one no more than its own capacity either.
+    /// For no bound of its own give it the budget's capacity, or a larger one.
+    ///
+    /// Another member's thread may evict entries of this cache, and drops them then: so keys and
+    /// values are `Send`, `Sync` and `'static`. For the same reason a policy of yours is `Send`.
+    ///
+    /// # Errors
+    /// As [`build`](Builder::build); and if the budget has not enough left for the [floor](Share::at_least),
+    /// or is in bytes where the capacity is not.
+    ///
+    /// # Panics
+    /// If it is called from code that runs under a lock, or in a read, of a member.
+    ///
+    /// ```
+    /// use brimful::{Budget, Bytes, Cache, Weighed};
+    ///
+    /// let budget = Budget::bytes(1 << 20);
+    /// let pages: Cache<String, Vec<u8>, Weighed> =
+    ///     Cache::builder(Bytes(1 << 20)).named("pages").build_in(budget.share())?;
+    /// let rows: Cache<u32, String, Weighed> =
+    ///     Cache::builder(Bytes(1 << 18)).named("rows").build_in(budget.share())?;
+    /// pages.insert("/".to_owned(), vec![0; 10_000]);
+    /// rows.insert(1, "one".to_owned());
+    /// assert_eq!(budget.used(), pages.weight() + rows.weight());
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    ///
+    /// Entries that are counted are no weight:
+    ///
+    /// ```compile_fail,E0271
+    /// use brimful::{Budget, Cache, Entries};
+    /// let budget = Budget::weight(100);
+    /// let cache = Cache::<u32, u32>::builder(Entries(10)).build_in(budget.share());
+    /// ```
+    #[track_caller]
+    pub fn build_in(self, share: Share) -> Result<Cache<K, V, F, S>, BuildError>
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        F: Form<Unit = Units, Policy: Send, Meta: Send + Sync> + 'static,
+        S: BuildHasher,
+    {
+        self.check()?;
+        share.check(self.limits.amount, self.limits.is_in_bytes())?;
+        let shards = self.count_shards()?;
+        let door = self.door(|capacity, entries| share.ledger(capacity, entries));
+        Cache::open(door, shards).join(share)
     }
 
     /// Builds a cache for one owner, without locks.
@@ -763,7 +824,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             return Err(BuildError::ShardsWithoutLocks { asked });
         }
         self.check()?;
-        Ok(unsync::Cache::open(self.door(Budget::alone)))
+        Ok(unsync::Cache::open(self.door(Ledger::alone)))
     }
 
     /// Whether the configuration makes sense.
@@ -788,18 +849,20 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         Ok(())
     }
 
-    /// What the cache has at its door, with its budget.
-    fn door(self, budget: impl FnOnce(u64, Option<u64>) -> Budget) -> Door<K, V, F, S> {
+    /// What the cache has at its door, with its ledger.
+    fn door(self, ledger: impl FnOnce(u64, Option<u64>) -> Ledger) -> Door<K, V, F, S> {
         let overhead = self.limits.overhead::<F>();
         let unit = self.limits.unit();
+        let expiry = self.told.expiry();
+        let lingerers = self.lingerers.map(|open| open(expiry.source.clone()));
         Door {
-            budget: budget(
+            ledger: Arc::new(ledger(
                 self.limits.amount,
                 self.entry_limit.map(|limit| limit as u64),
-            ),
+            )),
             scale: Scale::new(self.limits.weigher, overhead, self.entry_limit),
-            expiry: self.told.expiry(),
-            leave: Leave::new(self.listener, self.discard),
+            expiry: Arc::new(expiry),
+            leave: Arc::new(Leave::new(self.listener, self.discard, lingerers)),
             tracking: self.tracking,
             name: self.name,
             unit,
@@ -983,6 +1046,35 @@ impl<K, V> unsync::Cache<K, V, Weighed> {
 
 fn built<T>(cache: Result<T, BuildError>) -> T {
     cache.unwrap_or_else(|error| unreachable!("nothing was configured that can fail: {error}"))
+}
+
+impl<K, T, F: Form, S> Builder<K, Held<T>, F, S>
+where
+    T: Send + Sync + 'static,
+{
+    /// Keeps a list of values that have left the cache and are held elsewhere: until its
+    /// last holder drops one, [`stats().lingering()`](crate::Snapshot::lingering) counts it, and
+    /// [`Cache::lingering`] lists it. Memory that no bound sees, made visible.
+    ///
+    /// Each departure then looks at one count; a value that is held elsewhere takes the lock of the
+    /// list, when it leaves and when it is dropped.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Held};
+    ///
+    /// let pages: Cache<u32, Held<String>> = Cache::builder(Entries(1)).lingering().build()?;
+    /// pages.insert(1, Held::new("one".to_string()));
+    /// let reader = pages.get(&1);
+    /// pages.insert(2, Held::new("two".to_string()));
+    /// let [lingerer] = &pages.lingering(10)[..] else { unreachable!() };
+    /// assert_eq!((lingerer.holders, lingerer.weight), (1, 1));
+    /// # drop(reader);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(mut self) -> Self {
+        self.lingerers = Some(|source| Box::new(Holding::new(source)));
+        self
+    }
 }
 
 impl<K, V, F: Form, S> fmt::Debug for Builder<K, V, F, S> {

@@ -6,7 +6,7 @@
 //! unlock, then tell and drop what left. Two shard locks are never held at
 //! once. Only `gather` goes through several shards, one after
 //! another, and it alone holds a second kind of lock (the gatherer's), always
-//! taken first.
+//! taken first. Through its `seat` a cache that shares a budget is reached by the others' gatherers.
 //!
 //! Each file under `cache/` adds one group of methods.
 
@@ -15,50 +15,61 @@ mod read;
 
 mod insert;
 
+mod begin;
 mod lead;
 mod load;
 mod many;
+mod optional;
 mod refresh;
 
 mod change;
 mod compute;
+mod compute_async;
 mod entry;
 mod iter;
 mod survey;
 
 mod time;
 
+mod explain;
+
 mod scope;
 
 mod sizing;
 
 mod gather;
+mod seat;
 mod sweeper;
 
+pub use begin::{Begun, Lead};
 pub use entry::{Entry, Modified};
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
 pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
+pub use optional::{OptionalLoad, OptionalLoadOrRefresh};
 pub use refresh::LoadOrRefresh;
 pub use scope::Scope;
 pub use sweeper::Sweeper;
 
-use crate::budget::{Budget, Reservation, Spare};
+use crate::budget::{Membership, Others, Share};
 use crate::cause::Cause;
 use crate::clock::{Glance, Moment};
 use crate::door::Door;
+use crate::error::BuildError;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
+use crate::held::Held;
 use crate::lanes::Lanes;
 use crate::leave::Batches;
 use crate::leave::outbox::{Departure, Outbox};
+use crate::ledger::{Ledger, Reservation, Spare};
 use crate::policy::Duel;
 use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
-use crate::shard::{Part, Shard, Tally};
+use crate::shard::{Part, Peers, Shard, Tally};
 use crate::sizing::Gauge;
-use crate::stats::{Origin, Snapshot};
+use crate::stats::{Lingerer, Origin, Snapshot};
 use crate::sync::cells::LOCKLESS;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
 use crate::table::Shelves;
@@ -161,22 +172,26 @@ const A_BATCH: usize = 256;
 pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     /// What readers see, before they take a lock.
     shelves: Arc<Shelves<K, V, F>>,
-    shards: Box<[CachePadded<K, V, F>]>,
+    shards: Shards<K, V, F>,
     door: Door<K, V, F, S>,
     turns: Turns,
     bells: sweeper::Bells,
+    /// Its place in the budget that it shares with others, if it does.
+    membership: Option<Membership>,
     /// Of scopes, where entries may end with one.
     register: Option<Box<scope::Register>>,
     /// What other capacities would hit, where a sample of the keys is watched.
     gauge: Option<Box<Mutex<Gauge<F>>>>,
 }
 
+type Shards<K, V, F> = Arc<[CachePadded<K, V, F>]>;
+
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub(crate) fn open(door: Door<K, V, F, S>, shards: usize) -> Self
     where
         S: BuildHasher,
     {
-        let share = share(door.budget.capacity(), shards);
+        let share = share(door.ledger.capacity(), shards);
         let mut lanes = match LOCKLESS {
             true => lanes(shards, F::Policy::TOUCH == Touch::Order),
             false => Lanes::none(),
@@ -187,11 +202,16 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let gauge = || Box::new(Mutex::new(Gauge::new(door.model(), &lanes.samples)));
         let gauge = F::SAMPLED.then(gauge);
         let shelves = Arc::new(Shelves::new(shards, lanes));
+        let peers = match shards {
+            _ if door.ledger.is_under() => Peers::Caches,
+            1 => Peers::None,
+            _ => Peers::Shards,
+        };
         let shard = |index: usize| {
             let time = (door.expiry.to_idle, door.expiry.may_go_back());
             let part = Part {
                 share,
-                alone: shards == 1,
+                peers,
                 limits_entries: door.entry_limit.is_some(),
             };
             let shelves = Arc::clone(&shelves);
@@ -207,9 +227,31 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             door,
             turns: Turns::default(),
             bells: sweeper::Bells::none(),
+            membership: None,
             register: F::TRACKED.then(|| Box::new(scope::Register::new())),
             gauge,
         }
+    }
+
+    /// Takes its seat in a budget.
+    #[track_caller]
+    pub(crate) fn join(mut self, own: Share) -> Result<Self, BuildError>
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        F: Form<Policy: Send, Meta: Send + Sync> + 'static,
+    {
+        let standing = own.standing(self.door.name.clone());
+        let seat = seat::CacheSeat {
+            standing: Arc::clone(&standing),
+            ledger: Arc::clone(&self.door.ledger),
+            shelves: Arc::clone(&self.shelves),
+            shards: Arc::clone(&self.shards),
+            expiry: Arc::clone(&self.door.expiry),
+            leave: Arc::clone(&self.door.leave),
+        };
+        self.membership = Some(own.join(standing, Arc::new(seat))?);
+        Ok(self)
     }
 
     /// How many entries are resident. Exact when no other thread is writing; never more
@@ -232,12 +274,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let counted = self.counted().unwrap_or_else(|| {
             let each = self.shards.iter().map(|shard| shard.lock().len() as u64);
             // Each weighs something, so of the two figures the lesser is never over.
-            each.sum::<u64>().min(self.door.budget.weight())
+            each.sum::<u64>().min(self.door.ledger.weight())
         });
         counted as usize
     }
 
-    /// How many entries are resident, where the budget counts them.
+    /// How many entries are resident, where the ledger counts them.
     fn counted(&self) -> Option<u64> {
         let of = |spare: Room| {
             if F::WEIGHED {
@@ -248,12 +290,11 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         };
         let used = || self.door.counted().unwrap_or(0);
         self.door.counted()?;
-        Some(self.door.budget.less_spare(used, || self.spare(of)))
-    }
-
-    /// What shards keep for their next entries, in one dimension.
-    fn spare(&self, of: impl Fn(Room) -> u64) -> u64 {
-        self.shards.iter().map(|shard| of(shard.spare.room())).sum()
+        Some(
+            self.door
+                .ledger
+                .less_spare(used, || spare(&self.shards, of)),
+        )
     }
 
     /// Whether no entry is resident. O(shards), without a lock.
@@ -289,11 +330,11 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 
     /// The weight that entries use.
     fn used(&self) -> u64 {
-        let budget = &self.door.budget;
-        budget.less_spare(|| budget.weight(), || self.spare(|spare| spare.weight))
+        used(&self.door.ledger, &self.shards)
     }
 
-    /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight.
+    /// The capacity: [`Entries`](crate::Entries), or [`Units`](crate::Units) of weight. That of a
+    /// [`Budget`](crate::Budget) that it shares, if that is less.
     ///
     /// ```
     /// use brimful::{Cache, Entries, Units};
@@ -359,7 +400,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// above the old capacity and never rises.
     ///
     /// O(shards), and O(entries) that must leave. Short locks: entries are told
-    /// and dropped in batches, outside of them.
+    /// and dropped in batches, outside of them. In a cache that shares a [`Budget`](crate::Budget)
+    /// with others this is its own capacity, and no more than the budget's counts.
     ///
     /// ```
     /// use brimful::{Cache, Entries};
@@ -374,24 +416,49 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub fn set_capacity(&self, capacity: impl Into<F::Unit>) {
         self.may_be_called();
         let capacity = capacity.into().amount();
-        let share = share(capacity, self.shards.len());
         let mut batches = self.door.leave.batches();
-        {
-            let _alone = self.door.budget.exclude_gatherers();
-            self.door.budget.set_capacity(capacity);
-            for shard in &self.shards {
-                // Also the barrier after which no thread can have seen the old capacity.
-                let mut locked = shard.lock();
-                self.door.budget.give_spare(&shard.spare);
-                locked.set_share(share, batches.panics());
-            }
+        if let Some(membership) = &self.membership {
+            membership.check();
         }
+        let others = {
+            let _alone = self.door.ledger.exclude_gatherers();
+            self.door.ledger.set_capacity(capacity);
+            // Passes through all locks, after which no thread can have seen the old capacity.
+            match &self.membership {
+                Some(membership) => membership.settle(),
+                None => {
+                    self.set_share(batches.panics());
+                    Others::default()
+                }
+            }
+        };
+        batches.panics().add(others.end());
+        let share = share(self.fair(), self.shards.len());
         let now = self.now();
         while batches.run(|out, panics| self.work_off(share, now, out, panics)) {}
         if F::SAMPLED {
             self.resize_gauge(capacity);
         }
         batches.end();
+    }
+
+    /// Tells all shards their share of a new capacity.
+    fn set_share(&self, panics: &mut Panics) {
+        let share = share(self.fair(), self.shards.len());
+        for shard in self.shards.iter() {
+            let mut locked = shard.lock();
+            self.door.ledger.give_spare(&shard.spare);
+            locked.set_share(share, panics);
+        }
+    }
+
+    /// What its shards have their shares of: the capacity, or what is fair in a budget.
+    fn fair(&self) -> u64 {
+        let ledger = &self.door.ledger;
+        match ledger.is_under() {
+            true => ledger.fair(),
+            false => ledger.capacity(),
+        }
     }
 
     /// Evicts a batch of what is over a lowered capacity; says whether there may
@@ -403,20 +470,20 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         out: &mut Outbox<K, V>,
         panics: &mut Panics,
     ) -> bool {
-        let _alone = self.door.budget.exclude_gatherers();
+        let _alone = self.door.ledger.exclude_gatherers();
         let mut most = A_BATCH;
         // What has expired goes before what lives in any shard.
         for floor in [u64::MAX, share, 0]
             .into_iter()
             .skip(usize::from(!F::TIMED))
         {
-            for shard in &self.shards {
-                if !self.door.budget.is_over() {
+            for shard in self.shards.iter() {
+                if !self.door.ledger.is_over() {
                     return false;
                 }
                 let mut locked = lock_at(shard, now);
-                self.door.budget.give_spare(&shard.spare);
-                most -= locked.evict_over_capacity(floor, most, &self.door.budget, out, panics);
+                self.door.ledger.give_spare(&shard.spare);
+                most -= locked.evict_over_capacity(floor, most, &self.door.ledger, out, panics);
                 if most == 0 {
                     return true;
                 }
@@ -447,7 +514,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         self.may_be_called();
         let now = self.now();
         let mut batches = self.door.leave.batches();
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             self.let_all_go(shard, now, Cause::Cleared, &mut batches);
         }
         if F::SAMPLED {
@@ -481,10 +548,10 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         cause: Cause,
         batches: &mut Batches<'_, K, V>,
     ) -> impl Iterator<Item = (Departure<K, V>, Origin)> + use<K, V, F, S> {
-        let budget = &self.door.budget;
+        let ledger = &self.door.ledger;
         let mut locked = self.lock_in_time(shard, now);
-        budget.give_spare(&shard.spare);
-        locked.empty(cause, budget, batches.panics())
+        ledger.give_spare(&shard.spare);
+        locked.empty(cause, ledger, batches.panics())
     }
 
     /// Panics if this thread is inside of user code that must not call into this cache.
@@ -576,7 +643,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[track_caller]
     pub fn shrink_to_fit(&self) {
         self.may_be_called();
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             shard.lock().shrink_to_fit();
         }
     }
@@ -656,15 +723,15 @@ struct CachePadded<K, V, F: Form> {
 }
 
 impl<K, V, F: Form> CachePadded<K, V, F> {
-    /// How many entries are in it, where nobody else has it.
-    fn len(&mut self) -> usize {
-        self.shard.get_mut().len()
+    /// How many entries are in it.
+    fn len(&self) -> usize {
+        self.lock().len()
     }
 
     /// Room for a call that holds this shard's lock: to be dropped before it.
     #[inline]
-    fn reserve<'a>(&'a self, locked: &Shard<K, V, F>, budget: &'a Budget) -> Reservation<'a> {
-        budget.reserve_at(&self.spare, locked.most_spare())
+    fn reserve<'a>(&'a self, locked: &Shard<K, V, F>, ledger: &'a Ledger) -> Reservation<'a> {
+        ledger.reserve_at(&self.spare, locked.most_spare())
     }
 }
 
@@ -701,6 +768,17 @@ fn threads() -> usize {
     const FEWEST: usize = if cfg!(brimful_loom) { 4 } else { 16 };
     const MOST: usize = 128;
     (2 * processors()).next_power_of_two().clamp(FEWEST, MOST)
+}
+
+/// The weight that entries use.
+fn used<K, V, F: Form>(ledger: &Ledger, shards: &[CachePadded<K, V, F>]) -> u64 {
+    let spare = || spare(shards, |spare| spare.weight);
+    ledger.less_spare(|| ledger.weight(), spare)
+}
+
+/// What shards keep for their next entries, in one dimension.
+fn spare<K, V, F: Form>(shards: &[CachePadded<K, V, F>], of: impl Fn(Room) -> u64) -> u64 {
+    shards.iter().map(|shard| of(shard.spare.room())).sum()
 }
 
 /// A shard's fair share of a capacity.
@@ -751,6 +829,28 @@ where
     }
 }
 
+impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
+    /// The values that were let go and are still held elsewhere, those that were let go first
+    /// first, at most so many of them: where the builder was told to keep
+    /// [a list](crate::Builder::lingering), else none. O(`most`), under the list's lock.
+    ///
+    /// ```
+    /// use brimful::{Cause, Entries, Held};
+    ///
+    /// let cache = brimful::Cache::builder(Entries(10)).lingering().build()?;
+    /// cache.insert("a", Held::new(1));
+    /// let kept = cache.get("a");
+    /// cache.remove("a");
+    /// assert_eq!(cache.lingering(10)[0].cause, Cause::Removed);
+    /// # drop(kept);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(&self, most: usize) -> Vec<Lingerer> {
+        let list = self.door.leave.lingerers();
+        list.map_or(Vec::new(), |list| list.oldest(most))
+    }
+}
+
 impl<K, V, F: Form, S> fmt::Debug for Cache<K, V, F, S> {
     /// Prints the figures, not the entries: nothing is asked of `K` and `V`,
     /// and nothing is locked. So `len` is missing where it takes locks.
@@ -765,8 +865,12 @@ impl<K, V, F: Form, S> Drop for Cache<K, V, F, S> {
     /// Lets every entry go with cause [`CacheDropped`](Cause::CacheDropped), or
     /// [`Expired`](Cause::Expired) if it was past its end.
     fn drop(&mut self) {
-        let shards = self.shards.iter_mut();
-        self.door.close(shards.map(|shard| shard.shard.get_mut()));
+        // A gatherer of another cache may be at one of them.
+        self.door.close(self.shards.iter().map(|shard| {
+            let locked = shard.lock();
+            self.door.ledger.give_spare(&shard.spare);
+            locked
+        }));
     }
 }
 

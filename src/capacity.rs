@@ -71,6 +71,11 @@ impl<K, V> Limits<K, V> {
         (self.unit == Counted::Entries).then_some(self.amount as usize)
     }
 
+    /// Whether the amount is in bytes.
+    pub(crate) fn is_in_bytes(&self) -> bool {
+        self.unit == Counted::Bytes
+    }
+
     /// What the capacity counts, in a word.
     pub(crate) fn unit(&self) -> &'static str {
         match self.unit {

@@ -223,9 +223,10 @@ impl System {
 }
 
 /// Where a cache's moments come from.
+#[derive(Clone)]
 pub(crate) enum Source {
     System(System),
-    Given(Box<dyn Clock>),
+    Given(Arc<dyn Clock>),
     /// There is no clock: it is 0 always.
     Absent,
 }
@@ -345,7 +346,7 @@ mod tests {
     #[test]
     fn no_clock_reaches_never() {
         let clock = ManualClock::new();
-        let source = Source::Given(Box::new(clock.clone()));
+        let source = Source::Given(Arc::new(clock.clone()));
         clock.advance(Duration::MAX);
         clock.advance(Duration::MAX);
         assert_eq!(source.now(), NEVER - 1);

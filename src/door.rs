@@ -13,7 +13,8 @@
 //! 1. A door calls the user's hasher, weigher, rule and clock without any lock.
 //! 2. What it needs to know was checked by the builder; only the capacity changes later.
 
-use crate::budget::Budget;
+mod explain;
+
 use crate::cause::Cause;
 use crate::clock::{FOREVER, Glance, Moment, nanos};
 use crate::error::Refused;
@@ -21,6 +22,7 @@ use crate::expiry::Expiry;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{Leave, Leaving};
+use crate::ledger::Ledger;
 use crate::policy::Policy;
 use crate::room::{Room, Scale};
 use crate::shard::{Inserted, Offer, Shard};
@@ -32,15 +34,16 @@ use crate::unwind::Panics;
 use std::fmt::{DebugStruct, Formatter};
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
+use std::ops::DerefMut;
 use std::panic::Location;
 use std::time::Duration;
 
 pub(crate) struct Door<K, V, F, S> {
     pub(crate) hasher: S,
     pub(crate) scale: Scale<K, V>,
-    pub(crate) budget: Budget,
-    pub(crate) expiry: Expiry<K, V>,
-    pub(crate) leave: Leave<K, V>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) expiry: Arc<Expiry<K, V>>,
+    pub(crate) leave: Arc<Leave<K, V>>,
     pub(crate) tracking: Tracks<K, V>,
     pub(crate) name: Option<Arc<str>>,
     /// What the capacity counts.
@@ -66,7 +69,7 @@ impl<K, V, F: Form, S: BuildHasher> Door<K, V, F, S> {
     /// What a gauge has to know of the cache.
     pub(crate) fn model(&self) -> Model {
         Model {
-            capacity: self.budget.capacity(),
+            capacity: self.ledger.capacity(),
             entry_limit: self.entry_limit.map(|limit| limit as u64),
             seed: self.seed(0),
             to_idle: self.expiry.to_idle,
@@ -221,15 +224,15 @@ pub(crate) fn after_running<T, R>(mut kept: T, code: impl FnOnce(&mut T) -> R) -
 /// Figures, and the end.
 impl<K, V, F: Form, S> Door<K, V, F, S> {
     pub(crate) fn capacity(&self) -> F::Unit {
-        F::Unit::of(self.budget.capacity())
+        F::Unit::of(self.ledger.capacity())
     }
 
-    /// How many entries are in use, where the budget counts them.
+    /// How many entries are in use, where the ledger counts them.
     pub(crate) fn counted(&self) -> Option<u64> {
         if F::WEIGHED {
-            self.budget.entries()
+            self.ledger.entries()
         } else {
-            Some(self.budget.weight())
+            Some(self.ledger.weight())
         }
     }
 
@@ -256,8 +259,9 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         sum.by_shard = by_shard.into();
         sum.weight = weight;
         sum.len = len.unwrap_or(sum.len);
-        sum.capacity = self.budget.capacity();
+        sum.capacity = self.ledger.capacity();
         sum.listener_panics = self.leave.panics();
+        sum.lingering = self.leave.lingerers().map(|list| list.sum());
         if let Some(sources) = &mut sum.sources {
             sources.names = self.tracking.names.clone();
         }
@@ -277,15 +281,15 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         }
         figures
             .field("weight", &weight)
-            .field("capacity", &self.budget.capacity());
+            .field("capacity", &self.ledger.capacity());
         figures
     }
 
-    /// Proves that what the shards hold is what the budget says, and within the bound.
+    /// Proves that what the shards hold is what the ledger says, and within the bound.
     pub(crate) fn check(&self, held: Room) {
-        assert_eq!(held.weight, self.budget.weight(), "weight held and used");
-        assert!(self.budget.weight() <= self.budget.capacity(), "weight");
-        if let Some(entries) = self.budget.entries() {
+        assert_eq!(held.weight, self.ledger.weight(), "weight held and used");
+        assert!(self.ledger.weight() <= self.ledger.capacity(), "weight");
+        if let Some(entries) = self.ledger.entries() {
             assert_eq!(held.entries, entries, "entries held and used");
             assert!(Some(entries as usize) <= self.entry_limit, "entries");
         }
@@ -293,20 +297,17 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
 
     /// The cache is dropped: every entry leaves, as [`CacheDropped`](Cause::CacheDropped), or
     /// as [`Expired`](Cause::Expired) if it is past its deadline.
-    pub(crate) fn close<'s>(&self, shards: impl Iterator<Item = &'s mut Shard<K, V, F>>)
-    where
-        K: 's,
-        V: 's,
-        F: 's,
-    {
-        if self.leave.is_silent() {
+    pub(crate) fn close(&self, shards: impl Iterator<Item: DerefMut<Target = Shard<K, V, F>>>) {
+        if self.leave.is_silent() && !self.ledger.is_under() {
             return;
         }
         let mut batches = self.leave.batches();
         let now = batches.panics().run(|| self.now()).unwrap_or(0);
-        for shard in shards {
+        for mut shard in shards {
             shard.advance_clock(now);
-            batches.discard_all(shard.finish());
+            let left = shard.finish(&self.ledger);
+            drop(shard);
+            batches.discard_all(left);
         }
         batches.end();
     }

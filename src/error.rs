@@ -51,6 +51,25 @@ pub enum BuildError {
     /// `stale_if_error` or `refresh_pause` was given without `refresh_after`: no value would ever
     /// be stale.
     NeverStale,
+    /// A floor is more than the other floors, and what is reserved, leave of the budget.
+    FloorsExceedBudget {
+        /// The floor asked for.
+        floor: u64,
+        /// What is left for it.
+        left: u64,
+    },
+    /// A floor is more than the cache's own capacity.
+    FloorAboveCapacity {
+        /// The floor asked for.
+        floor: u64,
+        /// The capacity.
+        capacity: u64,
+    },
+    /// A cache by weight was to share a budget of bytes, or one of bytes a budget of weight.
+    BudgetUnit {
+        /// Whether the cache's capacity is in bytes.
+        in_bytes: bool,
+    },
 }
 
 impl fmt::Display for BuildError {
@@ -83,11 +102,77 @@ impl fmt::Display for BuildError {
                 "stale_if_error or refresh_pause, but no value is ever stale: add refresh_after, or leave \
                  them out",
             ),
+            Self::FloorsExceedBudget { floor, left } => write!(
+                f,
+                "at_least({floor}): the budget has {left} left for floors, beside those of its other \
+                 members and what is reserved"
+            ),
+            Self::FloorAboveCapacity { floor, capacity } => write!(
+                f,
+                "at_least({floor}): the cache's own capacity is {capacity}; give it that much, or a \
+                 lower floor"
+            ),
+            Self::BudgetUnit { in_bytes: true } => f.write_str(
+                "the cache is bounded by bytes and its budget by weight: make the budget by \
+                 Budget::bytes, or give the cache a Weight",
+            ),
+            Self::BudgetUnit { in_bytes: false } => f.write_str(
+                "the cache is bounded by weight and its budget by bytes: make the budget by \
+                 Budget::weight, or give the cache Bytes",
+            ),
         }
     }
 }
 
 impl Error for BuildError {}
+
+/// What a [`Budget`](crate::Budget) cannot do: it keeps what it has promised.
+///
+/// ```
+/// use brimful::{Budget, BudgetError};
+///
+/// let budget = Budget::bytes(1_000);
+/// let room = budget.reserve(700)?;
+/// let error = budget.reserve(400).unwrap_err();
+/// assert_eq!(error, BudgetError::Reserve { asked: 400, left: 300 });
+/// assert_eq!(error.to_string(), "400 asked for, but 300 can be reserved");
+/// assert_eq!(budget.set_capacity(500), Err(BudgetError::Capacity { asked: 500, least: 700 }));
+/// # Ok::<(), BudgetError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum BudgetError {
+    /// Floors, and what is reserved, leave less than was to be reserved.
+    Reserve {
+        /// What was asked for.
+        asked: u64,
+        /// What could be reserved at that moment.
+        left: u64,
+    },
+    /// Floors, and what is reserved, are more than the capacity was to be.
+    Capacity {
+        /// The capacity asked for.
+        asked: u64,
+        /// The least that it can be at that moment.
+        least: u64,
+    },
+}
+
+impl fmt::Display for BudgetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reserve { asked, left } => {
+                write!(f, "{asked} asked for, but {left} can be reserved")
+            }
+            Self::Capacity { asked, least } => write!(
+                f,
+                "a capacity of {asked} asked for, but floors and what is reserved come to {least}"
+            ),
+        }
+    }
+}
+
+impl Error for BudgetError {}
 
 /// Why an entry was refused.
 ///
@@ -112,8 +197,18 @@ pub enum Reason {
     /// time to idle is.
     ZeroTtl,
     /// Other threads held all room, on its way to entries of theirs: only
-    /// [`compute`](crate::Cache::compute), which cannot wait for them, refuses for this.
+    /// [`compute`](crate::Cache::compute), which cannot wait for them, refuses for this. In a member of a
+    /// [`Budget`](crate::Budget) it does not ask the others for theirs either, and neither does an insert
+    /// made by code that runs in a read of one of them.
     NoRoom,
+    /// In a member of a [`Budget`](crate::Budget): the floors of the others, and what is reserved, leave
+    /// less than it weighs.
+    Withheld {
+        /// What the entry weighs, in the budget's unit.
+        weight: u64,
+        /// The most that the cache could have held at that moment.
+        most: u64,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -128,6 +223,11 @@ impl fmt::Display for Reason {
             ),
             Self::ZeroTtl => f.write_str("its time to live is zero"),
             Self::NoRoom => f.write_str("other threads held all room for entries of theirs"),
+            Self::Withheld { weight, most } => write!(
+                f,
+                "an entry of weight {weight} finds no more than {most} in its budget: floors of other \
+                 caches, or reservations, keep the rest"
+            ),
         }
     }
 }
@@ -197,7 +297,8 @@ pub enum LoadError<E> {
     /// The caller's own loader failed, with this, or one whose failure is shared.
     Failed(E),
     /// Waiting would never end: the call was made inside of a load that the
-    /// awaited load waits for itself, or that it is.
+    /// awaited load waits for itself, or that it is; or by a thread that holds the
+    /// [guard](crate::Lead) of such a load.
     Cycle,
     /// Another caller's load took longer than this one would wait for it: on a target with one
     /// thread (`wasm32-unknown-unknown`) any time is longer, as nobody could end the wait.
@@ -337,7 +438,8 @@ impl<R> Updated<R> {
     }
 }
 
-/// What is to become of a key, as the closure of [`compute`](crate::Cache::compute) decides.
+/// What is to become of a key, as the closure of [`compute`](crate::Cache::compute) decides, or the
+/// future of [`compute_async`](crate::Cache::compute_async).
 ///
 /// ```
 /// use brimful::{Cache, Computed, Next};
@@ -356,7 +458,8 @@ pub enum Next<V> {
     Remove,
 }
 
-/// What became of a key that was [computed](crate::Cache::compute).
+/// What became of a key that was computed, [in place](crate::Cache::compute) or
+/// [by a future](crate::Cache::compute_async).
 ///
 /// ```
 /// use brimful::{Cache, Computed, Next};

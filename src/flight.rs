@@ -17,20 +17,22 @@
 //!             else  all calls that wait start over from the look-up
 //! a write of the key by any other call: take the flight out (it is *detached*): what
 //!             it loads goes to the calls that wait, and is not stored
+//! a computation: takes off too, whatever is under the key; it lands nothing, but passes the lead
+//!             on once what it decided is in the table
 //! a stale value: a hit, whether it has a flight or not; if not, the loading call that
 //!             hit it takes off, and *refreshes* it
 //! ```
 //!
 //! Invariants
-//! 1. A key has one flight in the shard at most, and none if a value is in the table
-//!    that is not stale. A landing replaces the value that is there.
+//! 1. A key has one flight in the shard at most. If a value is in the table it is of a refresh, of a
+//!    load on demand or of a computation. A landing replaces the value that is there.
 //! 2. A flight in the shard has one leader, or one waiting call to which the lead was
 //!    passed. Either lands it, or passes the lead on, whatever happens to it.
 //! 3. A call that waits looks at the stage under the flight's lock before it sleeps and
 //!    after it was woken, and a call that changes the stage wakes; so no wake-up is lost.
 //! 4. A leader, and a call that waits, holds the flight: one that leaves the shard is
 //!    never dropped there. Its key goes with it, or into the table.
-//! 5. Locks are taken in this order: shard, flight, the one of `chain`. No waker is
+//! 5. Locks are taken in this order: shard, flight, those of `chain`. No waker is
 //!    woken or cloned, and nothing of the user's is dropped, under any of them.
 //!
 //! The room does not know how a value is stored. A thread that waits is a task whose
@@ -348,6 +350,20 @@ impl<K, V> Flights<K, V> {
         Some(&seat.flight)
     }
 
+    /// How many calls wait for a key, if it is being loaded; nothing changes.
+    pub(crate) fn waiting(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<usize> {
+        if !self.are_flying() {
+            return None;
+        }
+        let state = self.find(tag, is)?.state.lock();
+        match state.stage {
+            Stage::Flying => Some(state.queue.len()),
+            // The call that is to take the lead has left the queue.
+            Stage::Passed(_) => Some(state.queue.len() + 1),
+            Stage::Landed { .. } | Stage::Failed(_) | Stage::Over => None,
+        }
+    }
+
     /// Whether a key is being loaded. A flight that is over, and that its leader had to
     /// leave where it was, is taken out.
     pub(crate) fn are_loading(&mut self, tag: Tag, mut is: impl FnMut(&K) -> bool) -> bool {
@@ -403,7 +419,7 @@ impl<K, V> Flights<K, V> {
         }))
     }
 
-    /// A new flight of a key that is not being loaded, and is not in the table or stale.
+    /// A new flight of a key that has none.
     pub(crate) fn take_off(&mut self, tag: Tag, key: K, leader: u64) -> Arc<Flight<K, V>> {
         let flight = match self.desk().hangar.take() {
             Some(flight) => flight.again(leader),
@@ -480,6 +496,15 @@ impl<K, V> Flights<K, V> {
     #[inline(never)]
     pub(crate) fn detach(&mut self, tag: Tag, mut is: impl FnMut(&K) -> bool) {
         if let Some(seat) = self.take_out(tag, |seat| is(&seat.key)) {
+            seat.leave();
+        }
+    }
+
+    /// Takes the flights of all keys with this tag out: of one key most likely.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn detach_tag(&mut self, tag: Tag) {
+        while let Some(seat) = self.take_out(tag, |seat| seat.tag == tag) {
             seat.leave();
         }
     }

@@ -21,6 +21,7 @@ pub(crate) mod outbox;
 use crate::cause::{Cause, Departed, Discard, Listener};
 use crate::error::{Reason, Refused};
 use crate::reentry::Nested;
+use crate::stats::Lingerers;
 use crate::sync::{AtomicU64, Ordering};
 use crate::unwind::{Panics, after_dropping};
 use outbox::{Departure, Outbox};
@@ -30,17 +31,24 @@ pub(crate) struct Leave<K, V> {
     listener: Option<Listener<K, V>>,
     /// Takes what would be dropped.
     discard: Option<Discard<K, V>>,
+    /// Takes note of values that are held elsewhere.
+    lingerers: Option<Box<dyn Lingerers<V>>>,
     /// Whether letting go of an entry runs no code of the user.
     silent: bool,
     panics: AtomicU64,
 }
 
 impl<K, V> Leave<K, V> {
-    pub(crate) fn new(listener: Option<Listener<K, V>>, discard: Option<Discard<K, V>>) -> Self {
+    pub(crate) fn new(
+        listener: Option<Listener<K, V>>,
+        discard: Option<Discard<K, V>>,
+        lingerers: Option<Box<dyn Lingerers<V>>>,
+    ) -> Self {
         Self {
-            silent: listener.is_none() && discard.is_none(),
+            silent: listener.is_none() && discard.is_none() && lingerers.is_none(),
             listener,
             discard,
+            lingerers,
             panics: AtomicU64::new(0),
         }
     }
@@ -54,6 +62,17 @@ impl<K, V> Leave<K, V> {
     #[inline]
     pub(crate) fn open(&self) -> Leaving<'_, K, V> {
         self.open_with(Outbox::new(self.is_silent()))
+    }
+
+    /// An outbox for what leaves in a call of another cache: to be given to
+    /// [`tell_of`](Leave::tell_of).
+    pub(crate) fn outbox(&self) -> Outbox<K, V> {
+        Outbox::new(self.is_silent())
+    }
+
+    /// Tells of what is in an outbox and discards it.
+    pub(crate) fn tell_of(&self, outbox: Outbox<K, V>) -> Panics {
+        self.open_with(outbox).tell_and_discard()
     }
 
     /// As [`open`](Leave::open), for a call that hands over what is evicted: it is not forgotten.
@@ -99,12 +118,21 @@ impl<K, V> Leave<K, V> {
         !needs_drop::<(K, V)>() && self.silent
     }
 
-    /// Whether there is a listener.
-    pub(crate) fn listens(&self) -> bool {
-        self.listener.is_some()
+    /// Whether anybody is to hear of what leaves.
+    fn listens(&self) -> bool {
+        self.listener.is_some() || self.lingerers.is_some()
+    }
+
+    /// The values that were let go and are held elsewhere.
+    pub(crate) fn lingerers(&self) -> Option<&dyn Lingerers<V>> {
+        self.lingerers.as_deref()
     }
 
     fn tell(&self, left: &Departure<K, V>, panics: &mut Panics) {
+        if let Some(lingerers) = &self.lingerers {
+            // The clock that it reads may be the user's.
+            panics.run(|| lingerers.note(&left.value, left.weight, left.cause));
+        }
         let Some(listener) = &self.listener else {
             return;
         };

@@ -29,9 +29,13 @@
 //! - [`policy`]: which entry is evicted first; [`policy::Duel`] unless you choose otherwise.
 //! - [`Builder::time_to_live`], [`Builder::time_to_idle`], [`Cache::insert_with_ttl`]:
 //!   entries that expire; [`Clock`]: the time they expire by.
-//! - [`Cache::compute`]: one closure that sees what is there, and decides what is to be.
+//! - [`Cache::compute`]: one closure that sees what is there, and decides what is to be;
+//!   [`Cache::compute_async`]: a future that does.
+//! - [`Budget`]: one bound for several caches of different types.
 //! - [`Cause`] and [`Builder::listener`]: what removed an entry, and when;
 //!   [`Builder::on_discard`]: what is dropped else, by value.
+//! - [`Cache::explain`]: for one key, who removes it, and about when; [`Cache::coldest`]: who
+//!   leaves next.
 //! - [`Cache::stats`]: hits, misses and departures, always on; two
 //!   [`Snapshot`]s subtracted show what grew.
 //! - [`guide`]: replacing a map call by call, sizing, limits, the plan inside.
@@ -53,13 +57,16 @@ mod clock;
 mod door;
 mod error;
 mod expiry;
+mod explain;
 mod flight;
 mod form;
 pub mod guide;
 mod hash;
+mod held;
 mod key;
 mod lanes;
 mod leave;
+mod ledger;
 pub mod policy;
 mod processor;
 mod reentry;
@@ -74,23 +81,27 @@ mod unit;
 pub mod unsync;
 mod unwind;
 
+pub use budget::{Budget, Member, Reserved, Share};
 pub use builder::Builder;
 pub use cache::{
-    Cache, Drain, Entry, IntoIter, Iter, Keys, Load, LoadMany, LoadOrRefresh, Modified, Scope,
-    SharedLoad, Sweeper, Values,
+    Begun, Cache, Drain, Entry, IntoIter, Iter, Keys, Lead, Load, LoadMany, LoadOrRefresh,
+    Modified, OptionalLoad, OptionalLoadOrRefresh, Scope, SharedLoad, Sweeper, Values,
 };
 pub use capacity::{Capacity, HeapSize};
 pub use cause::{Cause, Departed};
 pub use clock::{Clock, ManualClock};
-pub use error::{BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
+pub use error::{BudgetError, BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
+pub use explain::{Fate, Hits, Loading, Resident};
 pub use form::{Aged, Expiring, Form, Sampled, Sampling, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
+pub use held::Held;
 pub use key::ToKey;
 pub use sizing::Sizing;
 pub use stats::{
-    Ages, Figure, Finding, Flow, Grown, Growth, Kind, Scopes, Share, Snapshot, Survey,
+    Ages, Figure, Finding, Flow, Grown, Growth, Kind, Lingerer, Lingering, Portion, Scopes,
+    Snapshot, Survey,
 };
 pub use unit::{Bytes, BytesBy, Entries, Unit, Units, Weight};
 

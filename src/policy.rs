@@ -24,7 +24,8 @@
 //!
 //! The trait is stable: methods may be added to it, with a default. Here is a
 //! policy that evicts at random; the example `own_policy` has one that looks at
-//! weights.
+//! weights. One that can be cloned tells in which order entries leave by three lines more,
+//! [`Policy::order`].
 //!
 //! ```
 //! use brimful::policy::{Policy, Residents, Slot, Tag, Touch};
@@ -65,7 +66,9 @@ mod greedy;
 mod history;
 mod lru;
 mod mark;
+mod place;
 mod queue;
+mod rehearsal;
 mod ring;
 mod s3fifo;
 mod segments;
@@ -82,6 +85,8 @@ pub use fifo::Fifo;
 pub use greedy::{Gdsf, Greedy, GreedyMeta, Lfu};
 pub use lru::Lru;
 pub use mark::Mark;
+pub use place::Place;
+pub use rehearsal::rehearse;
 pub(crate) use ring::MOST_LIVE;
 pub use s3fifo::S3Fifo;
 pub use sieve::Sieve;
@@ -236,6 +241,29 @@ pub trait Policy: Sized {
     /// moment ago, for the statistics; `false` if the policy keeps no ghosts.
     #[inline]
     fn hit_a_ghost(&self) -> bool {
+        false
+    }
+
+    /// Where the entry in `slot` stands in the order, for [`explain`](crate::Cache::explain): O(1)
+    /// expected, and nothing changes. By default `None`: the policy does not tell.
+    #[inline]
+    fn place(&self, _slot: Slot, _residents: &impl Residents<Self::Meta>) -> Option<Place> {
+        None
+    }
+
+    /// The entries in the order in which [`victim`](Policy::victim) would name them if nothing were
+    /// hit or written meanwhile, for [`coldest`](crate::Cache::coldest): lazily, and nothing
+    /// changes. A policy that can be cloned answers by [`rehearse`]. By default `None`: the
+    /// policy does not tell.
+    #[inline]
+    fn order(&self, _residents: &impl Residents<Self::Meta>) -> Option<impl Iterator<Item = Slot>> {
+        None::<std::iter::Empty<Slot>>
+    }
+
+    /// Whether a key of this tag, of which there is no entry, was evicted a moment ago, for
+    /// [`explain`](crate::Cache::explain): O(1). By default `false`: the policy keeps no ghosts.
+    #[inline]
+    fn remembers(&self, _tag: Tag) -> bool {
         false
     }
 

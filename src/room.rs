@@ -48,7 +48,7 @@ impl<K, V> Scale<K, V> {
     }
 }
 
-/// So much weight and so many entries: what is asked of a budget, held by a
+/// So much weight and so many entries: what is asked of a ledger, held by a
 /// shard, or in a reservation.
 ///
 /// Where entries are not limited beside the weight, `entries` is zero: caches that count
@@ -89,7 +89,7 @@ impl Room {
     }
 
     /// # Panics
-    /// If a sum passes `u64::MAX`: impossible while both are part of one budget.
+    /// If a sum passes `u64::MAX`: impossible while both are part of one ledger.
     #[inline]
     pub(crate) fn plus(self, more: Room) -> Room {
         Room {

@@ -12,6 +12,7 @@
 //! | `evict` | making room, for its own insert or for another shard's |
 //! | `change` | changes in place, of values and of what they are charged |
 //! | `compute` | one decision about one key: keep, change, put or take out |
+//! | `explain` | what becomes of one key; who leaves in which order |
 //! | `sample` | word of what befalls sampled keys |
 //! | `scope` | entries that end with a scope |
 //! | `deadline` | what an entry's fields say about its time |
@@ -22,7 +23,7 @@
 //!
 //! Invariants
 //! 1. What is held is the sum over the entries of what each was charged, and part of
-//!    the budget's `used`: charged before an entry can be found, given back after
+//!    the ledger's `used`: charged before an entry can be found, given back after
 //!    it is taken. Where all weigh 1 that is their number, which is not counted again.
 //! 2. An entry that is being replaced is never its own victim, and stays
 //!    readable until its new value is in.
@@ -32,6 +33,7 @@ mod change;
 mod compute;
 mod deadline;
 mod evict;
+mod explain;
 mod insert;
 mod sample;
 mod scope;
@@ -41,19 +43,20 @@ mod wheel;
 pub(crate) use change::{Changed, Means};
 pub(crate) use compute::{Computation, Terms};
 pub(crate) use evict::Victim;
+pub(crate) use explain::Line;
 pub(crate) use insert::{Inserted, Offer};
 pub(crate) use timer::Tally;
 
-use crate::budget::Budget;
 use crate::cause::{Cause, Times};
 use crate::clock::Moment;
 use crate::flight::Flights;
 use crate::form::{Form, extra::Extra};
 use crate::lanes::{Samples, What};
 use crate::leave::outbox::{Departure, Outbox};
+use crate::ledger::Ledger;
 use crate::policy::{Policy, Slot, Tag, Touch};
 use crate::room::Room;
-use crate::stats::{Counts, Flows, Origin, Share, Snapshot};
+use crate::stats::{Counts, Flows, Origin, Portion, Snapshot};
 use crate::sync::Arc;
 use crate::table::{Cursor, Entry, Owned, Shelves, Table};
 use crate::unwind::Panics;
@@ -63,18 +66,32 @@ use std::time::Duration;
 /// evicts so many at once.
 const A_PART: u64 = if cfg!(brimful_loom) { 2 } else { 64 };
 
+/// A shard of a cache that shares a budget asks the others each time that so many of its own
+/// entries were evicted.
+const A_WHILE: u64 = 64;
+
 /// At most so many entries leave for room, and a batch, before the lock is let go of.
 const A_TURN: usize = if cfg!(brimful_loom) { 2 } else { 256 };
 
-/// A shard's part of a budget.
+/// A shard's part of a ledger.
 #[derive(Clone, Copy)]
 pub(crate) struct Part {
     /// Its fair share of the capacity.
     pub(crate) share: u64,
-    /// Whether there is no other shard to ask for room.
-    pub(crate) alone: bool,
+    /// Whom it may ask for room.
+    pub(crate) peers: Peers,
     /// Whether entries are limited beside their weight.
     pub(crate) limits_entries: bool,
+}
+
+/// Who else may have room for a shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peers {
+    None,
+    /// The other shards of its cache.
+    Shards,
+    /// These, and the other caches of a budget.
+    Caches,
 }
 
 pub(crate) struct Shard<K, V, F: Form> {
@@ -99,7 +116,7 @@ pub(crate) struct Shard<K, V, F: Form> {
 }
 
 impl<K, V, F: Form> Shard<K, V, F> {
-    /// An empty shard, on the shelf of this index, with its part of the budget. Unused entries
+    /// An empty shard, on the shelf of this index, with its part of the ledger. Unused entries
     /// end after `to_idle`; the clock may go back, or does not.
     pub(crate) fn new(
         shelves: Arc<Shelves<K, V, F>>,
@@ -135,6 +152,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.table.samples()
     }
 
+    /// How many entries have left for this cause.
+    pub(crate) fn departed(&self, cause: Cause) -> u64 {
+        self.counts.departed(cause)
+    }
+
     /// What its entries are charged together.
     #[inline]
     fn held(&self) -> Room {
@@ -157,11 +179,22 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     /// Below this weight it asks for room elsewhere: three quarters of its share. Above it, it
-    /// evicts its own entries.
+    /// evicts its own entries. Where other caches are to pay, it always asks.
     #[inline]
-    fn floor(&self) -> u64 {
-        let Part { share, alone, .. } = self.part;
-        if alone { 0 } else { share - share / 4 }
+    fn floor(&self, ledger: &Ledger) -> u64 {
+        let Part { share, peers, .. } = self.part;
+        match peers {
+            Peers::None => 0,
+            Peers::Caches if self.asks_others(ledger) => u64::MAX,
+            Peers::Shards | Peers::Caches => share - share / 4,
+        }
+    }
+
+    /// Whether other caches are to be asked for room: before this one has what is fair, and for
+    /// what has expired there now and then.
+    #[cold]
+    fn asks_others(&self, ledger: &Ledger) -> bool {
+        ledger.is_modest() || self.counts.departed(Cause::Evicted) % A_WHILE == 0
     }
 
     /// The most room that it keeps for its next entries: a part, and nothing while one thread
@@ -241,11 +274,17 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.table.value_mut(slot)
     }
 
-    /// Hands out the entries of a shard that will not be used again.
-    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
-        let now = self.now;
+    /// Hands out the entries of a shard that will not be used again, and gives back their room.
+    pub(crate) fn finish(
+        &mut self,
+        ledger: &Ledger,
+    ) -> impl Iterator<Item = Departure<K, V>> + use<K, V, F> {
+        let (now, held) = (self.now, self.held());
+        self.held = Room::NONE;
         let left = move |entry| deadline::departure(entry, Cause::CacheDropped, now);
-        self.table.empty().map(left)
+        let taken = self.table.empty().map(left);
+        ledger.give(held);
+        taken
     }
 
     #[inline]
@@ -308,12 +347,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         tag: Tag,
         is: impl FnMut(&K) -> bool,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
-        self.expire_some(budget, out);
+        self.expire_some(ledger, out);
         let slot = self.table.slot(tag, is);
-        self.unless_expired(slot, budget, out)
+        self.unless_expired(slot, ledger, out)
     }
 
     /// Takes the entry in `slot` out; the policy did not choose it.
@@ -321,7 +360,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         slot: Slot,
         cause: Cause,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) {
         let entry = self.table.get(slot).filter(|_| F::SAMPLED);
@@ -330,7 +369,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         self.policy.forget(slot, &mut self.table);
         if let Some(room) = self.unlink(slot, cause, out) {
-            budget.give(room);
+            ledger.give(room);
         }
     }
 
@@ -390,9 +429,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Room {
         let (key, value, extra) = entry.into_parts();
-        let room = self.discharge(extra.weight(), extra.origin(), cause);
+        let weight = extra.weight();
+        let room = self.discharge(weight, extra.origin(), cause);
         self.forget_item(&extra, times);
-        out.put(key, value, cause, times);
+        out.put(key, value, weight, cause, times);
         room
     }
 
@@ -444,11 +484,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &self,
         cursor: &mut Cursor,
         class: &mut impl FnMut(&K, &V) -> C,
-        met: &mut Vec<(C, Share)>,
+        met: &mut Vec<(C, Portion)>,
     ) {
         for entry in self.live(self.table.step(cursor)) {
             let class = class(entry.key(), entry.value());
-            met.push((class, self.share(entry)));
+            met.push((class, self.portion(entry)));
         }
     }
 
@@ -459,9 +499,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     /// An entry as a survey counts it.
-    fn share(&self, entry: &Entry<K, V, F>) -> Share {
+    fn portion(&self, entry: &Entry<K, V, F>) -> Portion {
         let age = self.now.saturating_sub(entry.extra().birth());
-        Share {
+        Portion {
             entries: 1,
             weight: entry.extra().weight(),
             unhit: u64::from(!entry.label.was_hit()),
@@ -474,7 +514,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(crate) fn empty(
         &mut self,
         cause: Cause,
-        budget: &Budget,
+        ledger: &Ledger,
         panics: &mut Panics,
     ) -> impl Iterator<Item = (Departure<K, V>, Origin)> + use<K, V, F> {
         let before =
@@ -492,7 +532,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if let Some(flows) = self.flows() {
             flows.all_left(cause);
         }
-        budget.give(held);
+        ledger.give(held);
         panics.drop(before);
         taken.map(move |entry| {
             let origin = entry.extra.origin();

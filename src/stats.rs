@@ -11,15 +11,18 @@
 mod figure;
 mod findings;
 mod growth;
+mod lingering;
 mod origin;
 mod survey;
 
 pub use figure::{Figure, Kind};
 pub use findings::Finding;
 pub use growth::Growth;
+pub(crate) use lingering::Lingerers;
+pub use lingering::{Lingerer, Lingering};
 pub use origin::Flow;
-pub(crate) use origin::{Flows, Line, Origin, Sources, Tracks};
-pub use survey::{Grown, Share, Survey};
+pub(crate) use origin::{Caller, Flows, Line, Origin, Sources, Tracks};
+pub use survey::{Grown, Portion, Survey};
 
 use crate::cause::Cause;
 use crate::sync::Arc;
@@ -242,6 +245,7 @@ pub struct Snapshot {
     /// By origin, where entries have one.
     pub(crate) sources: Option<Box<Sources>>,
     pub(crate) scopes: Option<Scopes>,
+    pub(crate) lingering: Option<Lingering>,
     pub(crate) name: Option<Arc<str>>,
     /// What the capacity counts.
     pub(crate) unit: &'static str,
@@ -433,6 +437,15 @@ impl Snapshot {
         self.capacity
     }
 
+    /// What the capacity and the weight count: `entries`, `bytes`, or `units` of a weigher.
+    ///
+    /// ```
+    /// assert_eq!(brimful::Cache::<u32, u32>::new(100).stats().unit(), "entries");
+    /// ```
+    pub fn unit(&self) -> &'static str {
+        self.unit
+    }
+
     /// Look-ups that found their key: `get`, `get_many`, `view`, `update`,
     /// `get_or_insert_with` and its relatives, and the calls of `entry`. `peek` and `contains_key` are not counted.
     ///
@@ -521,8 +534,8 @@ impl Snapshot {
         self.weight_out
     }
 
-    /// Loaders that ended with a value, whether it was stored or not: of
-    /// `get_or_insert_with` and its relatives. A loader of many keys counts once.
+    /// Loaders that ended with a value, whether it was stored or not, or found that there is
+    /// [no such key](crate::Load::optional): of `get_or_insert_with` and its relatives. A loader of many keys counts once.
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
@@ -580,7 +593,7 @@ impl Snapshot {
         self.loaded.failed
     }
 
-    /// How often a call waited for another call's load of the same key.
+    /// How often a call waited for another call's load, or computation by a future, of the same key.
     ///
     /// ```
     /// let cache = brimful::Cache::<u32, u32>::new(100);
@@ -783,6 +796,24 @@ impl Snapshot {
         self.scopes
     }
 
+    /// What was let go and is still held elsewhere: where the builder was told to keep
+    /// [a list](crate::Builder::lingering). In the statistics of the whole cache.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries, Held};
+    ///
+    /// let cache = Cache::builder(Entries(10)).lingering().build()?;
+    /// cache.insert("a", Held::new(1));
+    /// let kept = cache.get("a");
+    /// cache.clear();
+    /// assert_eq!(cache.stats().lingering().unwrap().values, 1);
+    /// # drop(kept);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(&self) -> Option<Lingering> {
+        self.lingering
+    }
+
     /// Panics of the listener, and of what [`on_discard`](crate::Builder::on_discard) calls, each of which
     /// was also passed on to its caller unless that one was already unwinding.
     ///
@@ -871,8 +902,14 @@ impl Snapshot {
             ("open scopes", Level, scopes.open),
             ("scoped entries", Level, scopes.entries),
         ];
+        let lingering = self.lingering.unwrap_or_default();
+        let lingering = [
+            ("lingering values", Level, lingering.values),
+            ("lingering weight", Level, lingering.weight),
+        ];
         let left = Cause::ALL.map(|cause| (cause.name(), Counter, self.departures(cause)));
-        let all = resident.into_iter().chain(left).chain(flow).chain(scopes);
+        let held = scopes.into_iter().chain(lingering);
+        let all = resident.into_iter().chain(left).chain(flow).chain(held);
         all.map(|(name, kind, value)| Figure { name, kind, value })
     }
 
@@ -935,6 +972,12 @@ impl<'a> Sum<&'a Snapshot> for Snapshot {
                 scopes.open += more.open;
                 scopes.entries += more.entries;
                 scopes.oldest = scopes.oldest.max(more.oldest);
+            }
+            if let Some(more) = snapshot.lingering {
+                let lingering = sum.lingering.get_or_insert_default();
+                lingering.values += more.values;
+                lingering.weight = lingering.weight.saturating_add(more.weight);
+                lingering.oldest = lingering.oldest.max(more.oldest);
             }
             sum.taken = sum.taken.max(snapshot.taken);
             sum.unit = match sum.unit {

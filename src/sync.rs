@@ -27,7 +27,7 @@ mod chosen {
     use std::time::Instant;
 
     pub(crate) use parking_lot::{Mutex, MutexGuard};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 
     std::thread_local! {
         /// See `reentry`.
@@ -103,7 +103,7 @@ mod chosen {
 
     pub(crate) use loom::lazy_static;
     pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
     loom::thread_local! {
         /// See `reentry`.
@@ -333,7 +333,7 @@ pub(crate) mod cells {
 /// none to wait for.
 pub(crate) const BARE: bool = cfg!(all(target_family = "wasm", target_os = "unknown"));
 
-pub(crate) use std::sync::{Arc, Weak};
+pub(crate) use std::sync::{Arc, OnceLock, Weak};
 pub(crate) use std::thread::panicking;
 
 /// Drives a future on this thread, which sleeps while it is pending, for `most` in all;

@@ -28,6 +28,8 @@ mod iter;
 
 mod time;
 
+mod explain;
+
 mod sizing;
 
 pub use change::RefMut;
@@ -39,11 +41,12 @@ use crate::clock::Moment;
 use crate::door::Door;
 use crate::form::Form;
 use crate::hash::{Hashed, RandomState};
+use crate::held::Held;
 use crate::lanes::Lanes;
 use crate::policy::Duel;
-use crate::shard::{Part, Shard, Tally};
+use crate::shard::{Part, Peers, Shard, Tally};
 use crate::sizing::Gauge;
-use crate::stats::Snapshot;
+use crate::stats::{Lingerer, Snapshot};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::table::Shelves;
 use crate::unit::Unit;
@@ -93,8 +96,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     {
         let time = (door.expiry.to_idle, false);
         let part = Part {
-            share: door.budget.capacity(),
-            alone: true,
+            share: door.ledger.capacity(),
+            peers: Peers::None,
             limits_entries: door.entry_limit.is_some(),
         };
         let lanes = match F::SAMPLED {
@@ -239,12 +242,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub fn set_capacity(&mut self, capacity: impl Into<F::Unit>) {
         let capacity = capacity.into().amount();
         self.advance_clock();
-        let budget = &self.door.budget;
-        budget.set_capacity(capacity);
+        let ledger = &self.door.ledger;
+        ledger.set_capacity(capacity);
         self.door.leave.in_one_batch(|out, panics| {
             self.shard.set_share(capacity, panics);
             self.shard
-                .evict_over_capacity(0, usize::MAX, budget, out, panics);
+                .evict_over_capacity(0, usize::MAX, ledger, out, panics);
         });
         let counted = self.shard.samples().counts();
         self.at_gauge(|gauge, samples| gauge.resize(capacity, samples, counted));
@@ -270,7 +273,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let mut tally = Tally::default();
         let taken = self
             .shard
-            .empty(Cause::Cleared, &self.door.budget, batches.panics());
+            .empty(Cause::Cleared, &self.door.ledger, batches.panics());
         batches.discard_all(tally.noting(taken));
         self.shard.recount(&tally, Cause::Cleared);
         batches.end();
@@ -312,6 +315,28 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     #[doc(hidden)]
     pub fn check(&mut self) {
         self.door.check(self.shard.check());
+    }
+}
+
+impl<K, T, F: Form, S> Cache<K, Held<T>, F, S> {
+    /// The values that were let go and are still held elsewhere, those that were let go first
+    /// first, at most so many of them: where the builder was told to keep
+    /// [a list](crate::Builder::lingering), else none. O(`most`), under the list's lock.
+    ///
+    /// ```
+    /// use brimful::{Cause, Entries, Held};
+    ///
+    /// let mut cache = brimful::unsync::Cache::builder(Entries(10)).lingering().build_unsync()?;
+    /// cache.insert("a", Held::new(1));
+    /// let kept = cache.get("a").cloned();
+    /// cache.remove("a");
+    /// assert_eq!(cache.lingering(10)[0].cause, Cause::Removed);
+    /// # drop(kept);
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering(&self, most: usize) -> Vec<Lingerer> {
+        let list = self.door.leave.lingerers();
+        list.map_or(Vec::new(), |list| list.oldest(most))
     }
 }
 

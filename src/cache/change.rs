@@ -92,6 +92,8 @@ where
     /// [`Expired`](Cause::Expired) on the way. O(1) amortised if no shard is empty, else O(shards); one
     /// lock at a time.
     ///
+    /// [`coldest`](Cache::coldest) tells who is next and leaves them where they are.
+    ///
     /// The room is free until another insert takes it. A load of the key in flight is stored all
     /// the same, as after any eviction.
     ///
@@ -132,7 +134,7 @@ where
     fn evict_in(&self, index: usize, now: Moment, out: &mut Outbox<K, V>) -> bool {
         loop {
             let mut shard = self.lock_in_time(&self.shards[index], now);
-            match shard.evict_next(&self.door.budget, out) {
+            match shard.evict_next(&self.door.ledger, out) {
                 Victim::Found => return true,
                 Victim::Nobody => return false,
                 Victim::Later => {}
@@ -152,14 +154,14 @@ where
             let _mark = Mark::set_in_debug();
             let is = |found: &K| key.equivalent(found);
             let out = leaving.outbox();
-            let slot = shard.slot_to_write(hashed.tag(), is, &self.door.budget, out);
+            let slot = shard.slot_to_write(hashed.tag(), is, &self.door.ledger, out);
             let entry = slot.and_then(|slot| shard.entry(slot));
             let stays = entry.is_some_and(|entry| !condition(entry.key(), entry.value()));
             if shard.flights.are_flying() && !stays {
                 shard.flights.detach(hashed.tag(), is);
             }
             if let (Some(slot), false) = (slot, stays) {
-                shard.remove(slot, Cause::Removed, &self.door.budget, out);
+                shard.remove(slot, Cause::Removed, &self.door.ledger, out);
             }
         }
         Some(leaving)
@@ -211,10 +213,10 @@ where
         let changed = {
             let (home, now) = (self.shard(hashed), self.now());
             let mut shard = self.lock_in_time(home, now);
-            let mut reservation = home.reserve(&shard, &self.door.budget);
+            let mut reservation = home.reserve(&shard, &self.door.ledger);
             let marked = Mark::set_in_debug();
             let out = leaving.outbox();
-            shard.expire_some(&self.door.budget, out);
+            shard.expire_some(&self.door.ledger, out);
             let found = shard.look_up(hashed.tag(), |found| key.equivalent(found));
             drop(marked);
             let _mark = Mark::set();
@@ -256,7 +258,7 @@ where
             shard.renew(
                 slot,
                 &self.door.expiry,
-                &self.door.budget,
+                &self.door.ledger,
                 out,
                 &mut changed,
             );
@@ -320,7 +322,7 @@ where
         let shard = &self.shards[index];
         let mut locked = self.lock_in_time(shard, now);
         let mut means = Means {
-            reservation: &mut shard.reserve(&locked, &self.door.budget),
+            reservation: &mut shard.reserve(&locked, &self.door.ledger),
             elsewhere: &mut |need, reservation, out| {
                 self.gather_beside(index, need, now, reservation, out);
             },

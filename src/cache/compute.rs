@@ -10,7 +10,9 @@
 //! So where entries are counted, what is put finds room; by weight what one entry lacks is
 //! gathered beside the lock, as for a value that grows.
 
+use super::gather::Wanted;
 use super::{Cache, lock_at};
+use crate::budget::Others;
 use crate::error::{Computed, Next};
 use crate::form::Form;
 use crate::hash::Hashed;
@@ -34,6 +36,9 @@ where
     /// deadline, as after [`update`](Cache::update); one that is put begins a life, as one that is
     /// [inserted](Cache::insert). A load of the key in flight is not stored, unless the key was not
     /// there and is [kept](Next::Keep) so.
+    ///
+    /// No other write of the shard goes on while `decide` runs: for decisions that take long, or wait, there
+    /// is [`compute_async`](Cache::compute_async).
     ///
     /// A value may be refused: one that is too heavy for the capacity, or that has no time to
     /// live; and in a cache by weight one for which there is no room while other threads hold it
@@ -83,21 +88,35 @@ where
         let mut leaving = self.door.leave.open();
         let line = self.door.tracking.line(Location::caller());
         let mut computation = Computation::new(hashed.tag(), key, line);
+        let mut others = Others::default();
         {
-            let (out, budget) = (leaving.outbox(), &self.door.budget);
+            let (out, ledger) = (leaving.outbox(), &self.door.ledger);
             let (home, now) = (self.shard(hashed), self.now());
             let gatherer;
             let mut shard = self.lock_in_time(home, now);
-            let mut reservation = home.reserve(&shard, budget);
+            let mut reservation = home.reserve(&shard, ledger);
             let mut marked = Mark::set_in_debug();
             let mut found = shard.look_up(hashed.tag(), |found| computation.has(found));
             if found.is_none() && !shard.has_room_for_one(&mut reservation) {
                 let one = shard.charge(1);
                 drop((marked, reservation, shard));
-                gatherer = budget.gather();
-                reservation = gatherer.reserve();
-                self.gather_into(&mut reservation, hashed, None, one, now, out);
-                shard = lock_at(home, now);
+                if let Some(called) = self.others() {
+                    others = called;
+                    gatherer = ledger.gather();
+                    others.complete(0);
+                    reservation = gatherer.reserve();
+                    let wanted = Wanted {
+                        hashed,
+                        spared: None,
+                        need: one,
+                        now,
+                    };
+                    self.gather_into(&wanted, &mut reservation, &mut others, out);
+                    shard = lock_at(home, now);
+                } else {
+                    shard = lock_at(home, now);
+                    reservation = home.reserve(&shard, ledger);
+                }
                 marked = Mark::set_in_debug();
                 found = shard.slot(hashed.tag(), |found| computation.has(found));
             }
@@ -117,6 +136,6 @@ where
             };
             computation.run(&mut shard, found, decide, &terms, &mut means, out);
         }
-        computation.finish(leaving)
+        computation.finish(leaving, others.end())
     }
 }

@@ -1,7 +1,7 @@
 //! Gathering: room for an entry whose own shard has not enough.
 //!
 //! ```text
-//! become the one gatherer                            no other thread takes from the budget now
+//! become the one gatherer                            no other thread takes from the ledger now
 //! for floor in [share, 3/4 share, 0], and before that one that lets go of the expired alone:
 //!     for each shard, the home shard last:
 //!         take what is free; done if the reservation covers the need
@@ -10,21 +10,29 @@
 //! lock the home shard, place the entry out of the reservation
 //! ```
 //!
+//! Where the budget is shared the other members are asked too (`budget` says in which order),
+//! and what they let go is told at the end, after all locks.
+//!
 //! A value that grew where it lies can't leave its shard's lock before it is paid for. Its call
 //! gathers beside that lock: from shards whose locks it gets without waiting, so that two
 //! such calls never wait for each other, and into its reservation, where no other call takes.
+//! From its own cache alone: it would have to wait for the readers of another, and one of those
+//! may be waiting for this shard.
 //!
 //! Why it ends: a shard once visited with floor 0 is empty, without spare room, and stays so,
 //! since it can take no room while this one gathers. After the last pass all there is
-//! lies in the reservation or is free, and the entry is no heavier than the capacity.
+//! lies in the reservation or is free, and the entry is no heavier than the capacity. In a
+//! shared budget floors may keep the rest: then the second turn is the last, and the entry is refused.
 
 use super::{Cache, lock_at, share};
-use crate::budget::Reservation;
+use crate::budget::{Ask, Others};
 use crate::clock::Moment;
+use crate::error::Reason;
 use crate::flight::Flight;
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::outbox::Outbox;
+use crate::ledger::Reservation;
 use crate::policy::Slot;
 use crate::reentry::Mark;
 use crate::room::Room;
@@ -33,6 +41,15 @@ use crate::sync::cells::Patience;
 use crate::sync::{Arc, Mutex, MutexGuard};
 use std::hash::{BuildHasher, Hash};
 
+/// For what room is gathered.
+pub(super) struct Wanted<'o, K, V> {
+    pub(super) hashed: Hashed,
+    /// What is to replace a value, which is spared.
+    pub(super) spared: Option<&'o Offer<K, V>>,
+    pub(super) need: Room,
+    pub(super) now: Moment,
+}
+
 impl<K, V, F, S> Cache<K, V, F, S>
 where
     K: Hash + Eq,
@@ -40,11 +57,12 @@ where
     S: BuildHasher,
 {
     /// Makes room for an offer whose own shard cannot, or should not alone, and
-    /// places it: for its flight, if it has one.
+    /// places it: for its flight, if it has one. What left other caches is told when the second
+    /// that is returned ends.
     ///
     /// The value it replaces is spared; if that one left meanwhile (another
     /// thread took it) a second turn gathers for the whole weight, which always
-    /// suffices.
+    /// suffices, unless the members of a shared budget keep too much.
     #[cold]
     #[inline(never)]
     pub(super) fn gather(
@@ -55,52 +73,128 @@ where
         mut need: Room,
         now: Moment,
         out: &mut Outbox<K, V>,
-    ) -> Inserted {
-        let gatherer = self.door.budget.gather();
+    ) -> (Inserted, Others) {
+        let ledger = &self.door.ledger;
+        let refuse = |offer: &mut Offer<K, V>, reason: Reason, out: &mut Outbox<K, V>| {
+            let mut home = lock_at(self.shard(hashed), now);
+            let _mark = Mark::set_in_debug();
+            home.refuse_for(flight, offer, reason, ledger, out)
+        };
+        let Some(mut others) = self.others() else {
+            return (refuse(offer, Reason::NoRoom, out), Others::default());
+        };
+        let gatherer = ledger.gather();
+        others.complete(0);
         let mut reservation = gatherer.reserve();
-        let mut spare = true;
-        loop {
-            let spared = spare.then_some(&*offer);
-            self.gather_into(&mut reservation, hashed, spared, need, now, out);
+        for spares in [true, false] {
+            let wanted = Wanted {
+                hashed,
+                spared: spares.then_some(&*offer),
+                need,
+                now,
+            };
+            self.gather_into(&wanted, &mut reservation, &mut others, out);
+            if offer.weight > others.most() {
+                break;
+            }
             let mut home = lock_at(self.shard(hashed), now);
             let _mark = Mark::set_in_debug();
             match home.insert_for(flight, offer, &mut reservation, out) {
-                Inserted::NeedsRoom(_) => spare = false,
-                placed => return placed,
+                Inserted::NeedsRoom(_) => need = home.charge(offer.weight),
+                placed => return (placed, others),
             }
-            need = home.charge(offer.weight);
+        }
+        let (weight, most) = (offer.weight, others.most());
+        let withheld = Reason::Withheld { weight, most };
+        (refuse(offer, withheld, out), others)
+    }
+
+    /// The way to the other caches of a budget, if this one shares it; `None` if this thread must
+    /// not gather. Called without any lock.
+    pub(super) fn others(&self) -> Option<Others> {
+        match &self.membership {
+            Some(membership) => membership.others(),
+            None => Some(Others::default()),
         }
     }
 
-    /// Puts room into the gatherer's reservation, from wherever it is, as much as `need` lacks.
+    /// Puts room into the gatherer's reservation, from wherever it is, as much as it lacks.
     pub(super) fn gather_into(
         &self,
+        wanted: &Wanted<'_, K, V>,
         reservation: &mut Reservation<'_>,
-        hashed: Hashed,
-        spared: Option<&Offer<K, V>>,
-        need: Room,
-        now: Moment,
+        others: &mut Others,
         out: &mut Outbox<K, V>,
     ) {
-        let shards = self.shards.len();
-        let home = hashed.shard(shards);
-        let share = share(self.door.budget.capacity(), shards);
+        let share = share(self.fair(), self.shards.len());
+        if self.membership.is_some() && !self.gather_beyond(wanted, reservation, others, out) {
+            return;
+        }
         for floor in floors::<F>(share) {
-            // The home shard comes last: it needs room itself.
-            for index in (home + 1..shards).chain(0..=home) {
-                let spared = spared.filter(|_| index == home);
-                while !reservation.take_some(need) && need.weight <= self.door.budget.capacity() {
-                    let shard = &self.shards[index];
-                    let mut locked = lock_at(shard, now);
-                    let keep = spared.and_then(|offer| self.kept_slot(&locked, offer));
-                    reservation.receive(shard.spare.take());
-                    if !locked.yield_room(floor, need, keep, reservation, out) {
-                        break;
-                    }
+            self.pass(floor, wanted, reservation, out);
+        }
+        reservation.take_some(wanted.need);
+    }
+
+    /// Puts room into the gatherer's reservation as a member of a budget: it pays itself for what
+    /// takes it beyond its fair share, and others pay for the rest. Says whether there is any hope:
+    /// if floors and what is reserved leave less than the entry weighs, nothing that lives leaves.
+    fn gather_beyond(
+        &self,
+        wanted: &Wanted<'_, K, V>,
+        reservation: &mut Reservation<'_>,
+        others: &mut Others,
+        out: &mut Outbox<K, V>,
+    ) -> bool {
+        let need = wanted.need;
+        self.pass(u64::MAX, wanted, reservation, out);
+        others.gather(Ask::Dead, need, reservation);
+        let weight = wanted.spared.map_or(need.weight, |offer| offer.weight);
+        if weight > others.most() {
+            return false;
+        }
+        let own = others.own_part(self.door.ledger.weight(), reservation.lacks(need));
+        if own > 0 {
+            let own = Wanted {
+                need: Room {
+                    weight: reservation.weight() + own,
+                    ..need
+                },
+                ..*wanted
+            };
+            for floor in floors::<F>(share(self.fair(), self.shards.len())) {
+                self.pass(floor, &own, reservation, out);
+            }
+        }
+        others.gather(Ask::Share, need, reservation);
+        others.gather(Ask::Floor, need, reservation);
+        true
+    }
+
+    /// Lets the shards go down to a floor, one after another, until the reservation covers what is
+    /// wanted.
+    fn pass(
+        &self,
+        floor: u64,
+        wanted: &Wanted<'_, K, V>,
+        reservation: &mut Reservation<'_>,
+        out: &mut Outbox<K, V>,
+    ) {
+        let (shards, need) = (self.shards.len(), wanted.need);
+        let home = wanted.hashed.shard(shards);
+        // The home shard comes last: it needs room itself.
+        for index in (home + 1..shards).chain(0..=home) {
+            let spared = wanted.spared.filter(|_| index == home);
+            while !reservation.take_some(need) && need.weight <= self.door.ledger.capacity() {
+                let shard = &self.shards[index];
+                let mut locked = lock_at(shard, wanted.now);
+                let keep = spared.and_then(|offer| self.kept_slot(&locked, offer));
+                reservation.receive(shard.spare.take());
+                if !locked.yield_room(floor, need, keep, reservation, out) {
+                    break;
                 }
             }
         }
-        reservation.take_some(need);
     }
 
     /// Puts room of other shards into the reservation of a call that holds its home shard's
@@ -115,7 +209,7 @@ where
         out: &mut Outbox<K, V>,
     ) {
         let shards = self.shards.len();
-        let share = share(self.door.budget.capacity(), shards);
+        let share = share(self.fair(), shards);
         for floor in floors::<F>(share) {
             for index in (home + 1..shards).chain(0..home) {
                 let shard = &self.shards[index];

@@ -51,8 +51,8 @@ where
     /// took an older value's place.
     ///
     /// # Errors
-    /// If the entry is heavier than the whole capacity, or its time to live is zero, it is
-    /// refused; key and value, the reason, and the older value that left with them are handed back.
+    /// If the entry is heavier than the whole capacity, or than the other members of its
+    /// [`Budget`](crate::Budget) leave it, or its time to live is zero, it is refused; key and value, the reason, and the older value that left with them are handed back.
     ///
     /// ```
     /// use brimful::Cache;
@@ -137,12 +137,16 @@ where
             let mut shard = self.lock_in_time(home, now);
             // Declared after the shard, so dropped before its lock is left: only a gatherer
             // may hold room without a lock.
-            let mut reservation = home.reserve(&shard, &self.door.budget);
+            let mut reservation = home.reserve(&shard, &self.door.ledger);
             let _mark = Mark::set_in_debug();
             shard.insert(offer, &mut reservation, out)
         };
         match placed {
-            Inserted::NeedsRoom(need) => self.gather(hashed, offer, None, need, now, out),
+            Inserted::NeedsRoom(need) => {
+                let (placed, others) = self.gather(hashed, offer, None, need, now, out);
+                others.end().resume();
+                placed
+            }
             placed => placed,
         }
     }

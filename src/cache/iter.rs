@@ -46,7 +46,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     pub fn for_each(&self, mut look: impl FnMut(&K, &V)) {
         self.may_be_called();
         let now = self.now();
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             let mut cursor = Cursor::START;
             while !cursor.is_at_end() {
                 let locked = self.lock_in_time(shard, now);
@@ -347,7 +347,7 @@ impl<K, V, F: Form, S> Iterator for IntoIter<K, V, F, S> {
             if let Some(entry) = self.taken.next() {
                 return Some(entry);
             }
-            let shard = self.cache.shards.get_mut(self.next_shard)?;
+            let shard = self.cache.shards.get(self.next_shard)?;
             self.left -= shard.len();
             self.taken = self.cache.take_shard(self.next_shard)?.into_iter();
             self.next_shard += 1;
@@ -384,8 +384,8 @@ impl<K, V, F: Form, S> IntoIterator for Cache<K, V, F, S> {
 
     /// Takes every entry out, with cause [`Removed`](Cause::Removed); what is
     /// not yielded leaves with [`CacheDropped`](Cause::CacheDropped).
-    fn into_iter(mut self) -> IntoIter<K, V, F, S> {
-        let left = self.shards.iter_mut().map(CachePadded::len).sum();
+    fn into_iter(self) -> IntoIter<K, V, F, S> {
+        let left = self.shards.iter().map(CachePadded::len).sum();
         IntoIter {
             cache: self,
             next_shard: 0,

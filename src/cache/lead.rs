@@ -4,7 +4,8 @@
 //! seek: board, under the shard's lock: the value is there by now?  it
 //!                                    the key is being loaded?  wait, without a lock
 //!                                    else, or if the value is stale and not being loaded: lead
-//!       woken: landed?  the value    passed the lead?  lead    over?  board again
+//!       woken: landed?  the value    over?  board again
+//!              passed the lead?  a computation has put a value there by now?  it    else lead
 //! lead: run the loader; what it brings lands: weigh it, lock the shard, store it under the
 //!       key that lies in the flight's seat; hand copies to the calls that wait
 //! ```
@@ -26,19 +27,21 @@
 //! The room `flight` tells the rest.
 
 use super::Cache;
-use crate::budget::Reservation;
+use crate::budget::Others;
+use crate::cause::Cause;
 use crate::clock::Reading;
 use crate::error::LoadError;
-use crate::flight::chain::{Chain, Cycle, Wait};
+use crate::flight::chain::{self, Chain, Cycle, Wait};
 use crate::flight::{Asked, Failure, Flight, Joined};
 use crate::form::Form;
 use crate::hash::Hashed;
 use crate::key::ToKey;
 use crate::leave::outbox::Outbox;
+use crate::ledger::Reservation;
 use crate::policy::{Slot, Tag};
 use crate::reentry::{self, Mark};
 use crate::shard::{Inserted, Offer, Shard};
-use crate::stats::{Loads, Origin};
+use crate::stats::{Caller, Loads, Origin};
 use crate::sync::{self, Arc, Mutex};
 use crate::unwind::{Panics, after_dropping};
 use hashbrown::Equivalent;
@@ -51,6 +54,16 @@ use std::time::Duration;
 pub(super) enum Sought<'a, K, V, F: Form, S> {
     Value(V),
     Lead(Leading<'a, K, V, F, S>),
+}
+
+impl<K, V, F: Form, S> Sought<'_, K, V, F, S> {
+    /// If it is a lead: who is to have stored what it brings.
+    fn called_by(mut self, caller: Caller) -> Self {
+        if let Self::Lead(leading) = &mut self {
+            leading.caller = caller;
+        }
+        self
+    }
 }
 
 /// Whether a load's failure is shared with the calls that wait for it, and theirs with this: by
@@ -94,6 +107,24 @@ impl<E: Clone + Send + Sync + 'static> Sharing<E> {
     }));
 }
 
+/// Why a loader that may say that there is no such key has brought no value.
+pub(super) enum Without<E> {
+    Gone,
+    Failed(E),
+}
+
+/// That there is no such key, on its way to the calls that wait.
+struct Gone;
+
+impl<E> Sharing<Without<E>> {
+    /// That there is no such key is shared, and failures are not.
+    pub(super) const GONE: Self = Self(Some(|handing| match handing {
+        Handing::Over(Without::Gone) => Handed::Over(Arc::new(Gone)),
+        Handing::Over(Without::Failed(_)) => Handed::Back(None),
+        Handing::Back(failure) => Handed::Back(failure.is::<Gone>().then_some(Without::Gone)),
+    }));
+}
+
 impl<E> Clone for Sharing<E> {
     fn clone(&self) -> Self {
         *self
@@ -103,7 +134,7 @@ impl<E> Clone for Sharing<E> {
 impl<E> Copy for Sharing<E> {}
 
 /// What a loading call that missed finds under the lock.
-enum Boarding<'a, K, V, F: Form, S> {
+pub(super) enum Boarding<'a, K, V, F: Form, S> {
     Sought(Sought<'a, K, V, F, S>),
     Waits(Waiting<'a, K, V, F, S>),
     Cycle,
@@ -117,6 +148,7 @@ pub(super) struct How<'a, V, E> {
     pub(super) sharing: Sharing<E>,
     /// A value that is not valid counts as absent.
     pub(super) valid: Option<Valid<'a, V>>,
+    pub(super) caller: Caller,
 }
 
 impl<'a, V, E> How<'a, V, E> {
@@ -126,6 +158,16 @@ impl<'a, V, E> How<'a, V, E> {
         Self {
             sharing: Sharing::NO,
             valid: None,
+            caller: Caller::default(),
+        }
+    }
+
+    /// Each value is valid.
+    pub(super) fn sharing(sharing: Sharing<E>) -> Self {
+        Self {
+            sharing,
+            valid: None,
+            caller: Caller::default(),
         }
     }
 
@@ -167,7 +209,7 @@ where
                 }
             }
         };
-        let loaded = sync::block_on(loading, most).unwrap_or(Err(LoadError::TimedOut));
+        let loaded = wait_here(loading, most).unwrap_or(Err(LoadError::TimedOut));
         after_emptying(load, loaded)
     }
 
@@ -185,9 +227,13 @@ where
     {
         loop {
             match self.board(hashed, key, how.valid) {
-                Boarding::Sought(sought) => return Ok(sought),
+                Boarding::Sought(sought) => return Ok(sought.called_by(how.caller)),
                 Boarding::Cycle => return Err(LoadError::Cycle),
                 Boarding::Waits(waiting) => match waiting.await {
+                    Waited::Sought(Sought::Lead(leading)) => {
+                        let sought = self.unless_there(hashed, key, how, leading);
+                        return Ok(sought.called_by(how.caller));
+                    }
                     Waited::Sought(sought) => return Ok(sought),
                     Waited::Failed(failure) => {
                         if let Some(error) = how.sharing.taken(&failure) {
@@ -200,9 +246,35 @@ where
         }
     }
 
+    /// A lead that was passed on; or the value, if the leader before was a computation that has
+    /// left one there.
+    fn unless_there<'a, Q, E>(
+        &'a self,
+        hashed: Hashed,
+        key: &Q,
+        how: &How<'_, V, E>,
+        mut leading: Leading<'a, K, V, F, S>,
+    ) -> Sought<'a, K, V, F, S>
+    where
+        Q: Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        let look = || {
+            self.peek_at(hashed, key)
+                .filter(|found| how.is_valid(found))
+        };
+        match leading.chain.run(look) {
+            Some(value) => {
+                leading.counts(false);
+                Sought::Value(after_dropping(leading, value))
+            }
+            None => Sought::Lead(leading),
+        }
+    }
+
     /// One look, with a key made before the lock for a flight to keep. It is dropped after
     /// the lock if there is no need of it.
-    fn board<Q>(
+    pub(super) fn board<Q>(
         &self,
         hashed: Hashed,
         key: &Q,
@@ -282,7 +354,8 @@ where
     }
 
     /// Stores what a flight has loaded, if the flight is still in the shard. One that nobody
-    /// waits for stays there, to take off again.
+    /// waits for stays there, to take off again. What left other caches is told when what is
+    /// returned ends.
     fn store_landing(
         &self,
         hashed: Hashed,
@@ -290,8 +363,10 @@ where
         landing: &mut Landing<K, V, impl FnOnce() -> K>,
         count: impl FnOnce(&mut Loads, Reading),
         out: &mut Outbox<K, V>,
-    ) {
-        let Some(flight) = led else { return };
+    ) -> Others {
+        let Some(flight) = led else {
+            return Others::default();
+        };
         let ended = self.door.expiry.source.read();
         let now = if F::TIMED {
             self.door.expiry.source.moment(ended)
@@ -304,7 +379,7 @@ where
             count(shard.flights.loads(), ended);
             // Declared after `shard`, so dropped before the lock is released: only a gatherer
             // may hold room without a lock.
-            let mut reservation = home.reserve(&shard, &self.door.budget);
+            let mut reservation = home.reserve(&shard, &self.door.ledger);
             let _mark = Mark::set_in_debug();
             let placed = landing.enter(&mut shard, flight, &mut reservation, out);
             if F::AGED {
@@ -312,14 +387,17 @@ where
             }
             if landing.was_lifted && !matches!(placed, Inserted::NeedsRoom(_)) {
                 shard.flights.keep(led);
-                return;
+                return Others::default();
             }
             placed
         };
         if let Inserted::NeedsRoom(need) = placed {
             landing.bring_key();
-            self.gather(hashed, &mut landing.offer, Some(flight), need, now, out);
+            let offer = &mut landing.offer;
+            let (_, others) = self.gather(hashed, offer, Some(flight), need, now, out);
+            return others;
         }
+        Others::default()
     }
 }
 
@@ -376,6 +454,14 @@ struct End {
     shared: Option<Failure>,
 }
 
+impl End {
+    /// Whether it ends since there is no such key.
+    fn is_gone(&self) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|failure| failure.is::<Gone>())
+    }
+}
+
 /// The lead of a flight: to be landed; else it is passed on.
 pub(super) struct Leading<'a, K, V, F: Form, S> {
     cache: &'a Cache<K, V, F, S>,
@@ -387,6 +473,8 @@ pub(super) struct Leading<'a, K, V, F: Form, S> {
     refreshes: bool,
     /// How it ends, if it does not land.
     end: End,
+    /// Who is to have stored what it brings.
+    caller: Caller,
 }
 
 impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
@@ -407,6 +495,7 @@ impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
                 counts: true,
                 ..End::default()
             },
+            caller: Caller::default(),
         }
     }
 
@@ -418,6 +507,16 @@ impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
         &self.chain
     }
 
+    pub(super) fn hashed(&self) -> Hashed {
+        self.hashed
+    }
+
+    /// Whether its flight is still in its shard: nobody has written the key since it took off.
+    pub(super) fn is_in(&self, shard: &Shard<K, V, F>) -> bool {
+        let own = self.flight.as_ref();
+        own.is_some_and(|own| shard.flights.has(self.hashed.tag(), own))
+    }
+
     pub(super) fn leads(&self, flight: &Arc<Flight<K, V>>) -> bool {
         let own = self.flight.as_ref();
         own.is_some_and(|own| Arc::ptr_eq(own, flight))
@@ -426,6 +525,11 @@ impl<'a, K, V, F: Form, S> Leading<'a, K, V, F, S> {
     /// Whether it counts as a failure that it does not land. It does unless told.
     pub(super) fn counts(&mut self, counts: bool) {
         self.end.counts = counts;
+    }
+
+    /// When its loader begins, which is now.
+    pub(super) fn begins(&self) -> Reading {
+        self.cache.door.expiry.source.read()
     }
 
     /// The loader has failed.
@@ -454,7 +558,7 @@ where
         &self,
         load: Pin<&mut Option<Fut>>,
     ) -> (Reading, Fut::Output) {
-        let began = self.cache.door.expiry.source.read();
+        let began = self.begins();
         (began, self.chain.finish(load).await)
     }
 
@@ -473,7 +577,7 @@ where
         let (began, loaded) = self.load(load).await;
         match finish(loaded) {
             Ok(value) => Ok(self.land(|| key.to_key(), value, Some(began))),
-            Err(error) => self.fail(key, error, sharing),
+            Err(error) => self.fail(key, error, sharing, began),
         }
     }
 
@@ -496,15 +600,26 @@ where
     }
 
     /// Passes the lead on, or the failure to all. The answer is the stale value, if that is
-    /// asked for and it is there still.
-    fn fail<Q, E>(mut self, key: &Q, error: E, sharing: Sharing<E>) -> Result<V, LoadError<E>>
+    /// asked for and it is there still. That there is no such key is no failure: then what is
+    /// there leaves.
+    pub(super) fn fail<Q, E>(
+        mut self,
+        key: &Q,
+        error: E,
+        sharing: Sharing<E>,
+        began: Reading,
+    ) -> Result<V, LoadError<E>>
     where
         Q: Equivalent<K> + ?Sized,
     {
         let (cache, hashed, refreshes) = (self.cache, self.hashed, self.refreshes);
         let mut panics = Panics::none();
-        self.failed();
         self.end.shared = panics.run(|| sharing.given(&error)).flatten();
+        if self.end.is_gone() {
+            panics.add(self.take_out(key, began));
+            return Err(LoadError::Failed(panics.hand(error)));
+        }
+        self.failed();
         panics.drop(self);
         if refreshes && cache.door.expiry.stale_if_error {
             if let Some(stale) = cache.peek_at(hashed, key) {
@@ -513,6 +628,33 @@ where
             }
         }
         Err(LoadError::Failed(panics.hand(error)))
+    }
+
+    /// Takes out the value that is there, unless the key was written since, and tells all calls
+    /// that wait, before the listener hears of it.
+    #[cold]
+    fn take_out<Q>(mut self, key: &Q, began: Reading) -> Panics
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        self.ended(began);
+        let cache = self.cache;
+        let mut leaving = cache.door.leave.open();
+        {
+            let (tag, out, ledger) = (self.hashed.tag(), leaving.outbox(), &cache.door.ledger);
+            let mut shard = cache.lock(self.hashed);
+            let _mark = Mark::set_in_debug();
+            if self.is_in(&shard) {
+                let is = |found: &K| key.equivalent(found);
+                if let Some(slot) = shard.slot_to_write(tag, is, ledger, out) {
+                    shard.remove(slot, Cause::Removed, ledger, out);
+                }
+            }
+        }
+        let mut panics = Panics::none();
+        panics.drop(self);
+        panics.add(leaving.tell_and_discard());
+        panics
     }
 
     /// Stores the value, unless the flight was detached, and hands it to all calls that
@@ -528,21 +670,24 @@ where
         }
         let (cache, refreshes) = (self.cache, self.refreshes);
         let mut leaving = cache.door.leave.open();
-        let (copy, landing) = self.chain.run(|| {
+        let (copy, landing, others) = self.chain.run(|| {
             let copy = value.clone();
-            let mut landing = Landing::new(cache, self.hashed.tag(), refreshes, key, value);
+            let mut landing =
+                Landing::new(cache, self.hashed.tag(), refreshes, self.caller, key, value);
             let count = |loads: &mut Loads, ended: Reading| {
                 loads.landed(began.map(|began| ended.since(began)), refreshes);
             };
             let out = leaving.outbox();
-            cache.store_landing(self.hashed, &mut self.flight, &mut landing, count, out);
-            (copy, landing)
+            let others =
+                cache.store_landing(self.hashed, &mut self.flight, &mut landing, count, out);
+            (copy, landing, others)
         });
         let mut panics = match &self.flight {
             Some(flight) => flight.land(|| copy.clone()),
             None => Panics::none(),
         };
         panics.add(leaving.tell_and_discard());
+        panics.add(others.end());
         panics.add(landing.let_go());
         panics.drop(self.flight.take());
         panics.hand(copy)
@@ -581,6 +726,7 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
         cache: &Cache<K, V, F, S>,
         tag: Tag,
         refreshes: bool,
+        caller: Caller,
         key: N,
         value: V,
     ) -> Self {
@@ -593,8 +739,11 @@ impl<K, V, N: FnOnce() -> K> Landing<K, V, N> {
                 pair: None,
                 only_if_absent: false,
                 lands: true,
-                origin: Origin::default(),
-                line: None,
+                origin: Origin {
+                    scope: caller.scope,
+                    ..Origin::default()
+                },
+                line: caller.line,
             },
             value: Some(value),
             was_lifted: false,
@@ -680,7 +829,7 @@ impl<K, V, F: Form, N> Drop for Lifted<'_, K, V, F, N> {
 }
 
 /// What came of a wait.
-enum Waited<'a, K, V, F: Form, S> {
+pub(super) enum Waited<'a, K, V, F: Form, S> {
     Sought(Sought<'a, K, V, F, S>),
     /// The leader failed, and shares that.
     Failed(Failure),
@@ -689,7 +838,7 @@ enum Waited<'a, K, V, F: Form, S> {
 }
 
 /// A place in the queue of a flight: left when dropped.
-struct Waiting<'a, K, V, F: Form, S> {
+pub(super) struct Waiting<'a, K, V, F: Form, S> {
     cache: &'a Cache<K, V, F, S>,
     hashed: Hashed,
     /// Until the wait has ended.
@@ -790,6 +939,12 @@ impl<K, V, F: Form, S> Drop for Waiting<'_, K, V, F, S> {
         panics.drop(std::mem::replace(&mut self.waker, Waker::noop().clone()));
         panics.resume();
     }
+}
+
+/// Drives a call on this thread, which sleeps while another leads.
+pub(super) fn wait_here<F: Future>(call: F, most: Option<Duration>) -> Option<F::Output> {
+    let _inside = chain::enter_led();
+    sync::block_on(call, most)
 }
 
 /// Drops a loader's future where it is, then returns what the load came to: that is not

@@ -20,12 +20,14 @@ use crate::form::Form;
 use crate::hash::Hashed;
 use crate::key::ToKey;
 use crate::shard::Shard;
+use crate::stats::Caller;
 use crate::table::{Entry, Look};
 use crate::unwind::after_dropping;
 use hashbrown::Equivalent;
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::panic::Location;
 use std::time::Duration;
 
 impl<K, V, F, S> Cache<K, V, F, S>
@@ -60,6 +62,7 @@ where
     /// | `compute` of the key that puts or removes, or whose [stale](crate::Builder::refresh_after) value was there | what it loads | what was computed | find that, or load again |
     /// | `update` of the key, whose [stale](crate::Builder::refresh_after) value was there | what it loads | what was updated | find that |
     /// | `clear`, `drain`, `retain` | what it loads | nothing | load again |
+    /// | `compute_async` of the key | what it loads | what it loads | find that: the computation waits for the load |
     /// | other keys are evicted or removed; `for_each`, `iter` | what it loads | what it loads | find it |
     /// | the key's own [stale](crate::Builder::refresh_after) value is evicted or expires | what it loads | what it loads, as if it had been absent all along: others are evicted for it | find it |
     /// | `set_capacity`, and the value fits | what it loads | what it loads | find it |
@@ -224,6 +227,7 @@ where
     /// # Ok::<(), LoadError<std::num::ParseIntError>>(())
     /// ```
     #[inline]
+    #[track_caller]
     pub fn load<'a, Q>(&'a self, key: &'a Q) -> Load<'a, Q, K, V, F, S>
     where
         Q: Hash + ToKey<K> + ?Sized,
@@ -232,6 +236,10 @@ where
             cache: self,
             key,
             valid: None,
+            caller: Caller {
+                scope: 0,
+                line: self.door.tracking.line(Location::caller()),
+            },
         }
     }
 
@@ -242,7 +250,7 @@ where
         clippy::manual_async_fn,
         reason = "an `async fn` has room for its arguments twice"
     )]
-    fn loading<Q, Fut, E, T>(
+    pub(super) fn loading<Q, Fut, E, T>(
         &self,
         key: &Q,
         load: Fut,
@@ -275,7 +283,12 @@ where
 
     /// A clone of the value, unless it is not valid or due to be refreshed.
     #[inline]
-    fn read_if_valid<Q, E>(&self, hashed: Hashed, key: &Q, how: &How<'_, V, E>) -> Option<V>
+    pub(super) fn read_if_valid<Q, E>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        how: &How<'_, V, E>,
+    ) -> Option<V>
     where
         Q: Equivalent<K> + ?Sized,
         V: Clone,
@@ -365,11 +378,12 @@ where
 /// let length = |path: &str| lengths.load(path).with(|| std::fs::read(path).map(|read| read.len()));
 /// assert!(matches!(length("/no/such/file"), Err(LoadError::Failed(_))));
 /// ```
-#[must_use = "nothing is loaded before `with`, `within` or `future` says how"]
+#[must_use = "nothing is loaded before `with`, `within`, `future` or `begin` says how"]
 pub struct Load<'a, Q: ?Sized, K, V, F: Form, S> {
-    cache: &'a Cache<K, V, F, S>,
-    key: &'a Q,
+    pub(super) cache: &'a Cache<K, V, F, S>,
+    pub(super) key: &'a Q,
     valid: Option<Valid<'a, V>>,
+    pub(super) caller: Caller,
 }
 
 impl<'a, Q, K, V, F, S> Load<'a, Q, K, V, F, S>
@@ -511,15 +525,16 @@ where
     }
 
     #[inline]
-    fn how<E>(&self, sharing: Sharing<E>) -> How<'a, V, E> {
+    pub(super) fn how<E>(&self, sharing: Sharing<E>) -> How<'a, V, E> {
         How {
             sharing,
             valid: self.valid,
+            caller: self.caller,
         }
     }
 
     #[inline]
-    fn here<E>(
+    pub(super) fn here<E>(
         self,
         most: Option<Duration>,
         how: How<'_, V, E>,
@@ -681,6 +696,6 @@ pub(super) fn infallibly<V>(loaded: Result<V, LoadError<Infallible>>) -> V {
 
 #[cold]
 #[track_caller]
-fn refuse(why: &str) -> ! {
+pub(super) fn refuse(why: &str) -> ! {
     panic!("brimful: {why}")
 }

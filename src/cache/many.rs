@@ -17,7 +17,7 @@
 //! keys never hang.
 
 use super::Cache;
-use super::lead::{How, Leading, Sought, after_emptying};
+use super::lead::{How, Leading, Sought, after_emptying, wait_here};
 use super::load::infallibly;
 use crate::clock::{Glance, Reading};
 use crate::error::LoadError;
@@ -27,7 +27,7 @@ use crate::form::Form;
 use crate::hash::Hashed;
 use crate::key::ToKey;
 use crate::reentry::Mark;
-use crate::sync::{self, Arc};
+use crate::sync::Arc;
 use crate::unwind::{Panics, after_dropping};
 use hashbrown::Equivalent;
 use std::fmt;
@@ -495,7 +495,7 @@ where
         I: IntoIterator<Item = (K, V)>,
     {
         let loading = self.future(move |missing| ready(load(&missing)));
-        sync::block_on(loading, None).unwrap_or(Err(LoadError::TimedOut))
+        wait_here(loading, None).unwrap_or(Err(LoadError::TimedOut))
     }
 
     /// The values under the keys, in their order, for tasks, on any executor: `load` is

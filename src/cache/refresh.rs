@@ -12,6 +12,7 @@
 //! spawner that refuses work, or ends, strands no call.
 
 use super::Cache;
+use super::entry::Same;
 use super::lead::{How, Leading, Sharing, Sought};
 use crate::error::LoadError;
 use crate::flight::Flight;
@@ -184,18 +185,32 @@ where
         self,
         load: impl FnOnce() -> Result<V, E> + Send + 'static,
         spawn: impl FnOnce(Box<dyn FnOnce() + Send>),
+    ) -> Result<V, LoadError<E>>
+    where
+        E: 'static,
+    {
+        self.with_shared(load, spawn, Sharing::NO)
+    }
+
+    /// A thread's call.
+    pub(super) fn with_shared<E: 'static>(
+        self,
+        load: impl FnOnce() -> Result<V, E> + Send + 'static,
+        spawn: impl FnOnce(Box<dyn FnOnce() + Send>),
+        sharing: Sharing<E>,
     ) -> Result<V, LoadError<E>> {
         let Self { cache, key } = self;
         let hashed = cache.hash(key);
         match cache.find_or_take_off(hashed, key) {
-            Found::Nothing => cache.load_here(hashed, key, None, How::plain(cache), load),
+            Found::Nothing => cache.load_here(hashed, key, None, How::sharing(sharing), load),
             Found::Value(value) => Ok(after_dropping(load, value)),
             Found::Stale(value, refresh) => {
                 let key = key.to_key();
                 let load = async move { load() };
                 // A leader never waits, so this never sleeps.
                 spawn(Box::new(move || {
-                    sync::block_on(refresh.run(key, load), None);
+                    let loaded = |loaded| loaded;
+                    sync::block_on(refresh.run(key, load, loaded, sharing), None);
                 }));
                 Ok(value)
             }
@@ -235,10 +250,6 @@ where
     /// # Ok::<(), brimful::BuildError>(())
     /// # }).unwrap();
     /// ```
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an `async fn` has room for its arguments twice"
-    )]
     pub fn future<E>(
         self,
         load: impl Future<Output = Result<V, E>> + Send + 'static,
@@ -247,26 +258,46 @@ where
     where
         E: 'static,
     {
+        self.refreshing(load, |loaded| loaded, spawn, |loaded| loaded, Sharing::NO)
+    }
+
+    /// A task's call: `finish` makes a value of what `load` comes to, `then` the answer.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` has room for its arguments twice"
+    )]
+    pub(super) fn refreshing<Fut, E, T>(
+        self,
+        load: Fut,
+        finish: impl FnOnce(Fut::Output) -> Result<V, E> + Send + 'static,
+        spawn: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>),
+        then: impl FnOnce(Result<V, LoadError<E>>) -> T,
+        sharing: Sharing<E>,
+    ) -> impl Future<Output = T>
+    where
+        Fut: Future + Send + 'static,
+        E: 'static,
+    {
         async move {
             let Self { cache, key } = self;
             let hashed = cache.hash(key);
             let sought = match cache.find_or_take_off(hashed, key) {
                 Found::Stale(value, refresh) => {
-                    spawn(Box::pin(refresh.run(key.to_key(), load)));
-                    return Ok(value);
+                    spawn(Box::pin(refresh.run(key.to_key(), load, finish, sharing)));
+                    return then(Ok(value));
                 }
                 Found::Value(value) => Ok(Sought::Value(value)),
-                Found::Nothing => cache.seek(hashed, key, &How::plain(cache)).await,
+                Found::Nothing => cache.seek(hashed, key, &How::sharing(sharing)).await,
             };
-            match sought {
+            then(match sought {
                 Ok(Sought::Lead(leading)) => {
                     leading
-                        .run_boxed(key, Box::pin(load), |loaded| loaded, Sharing::NO)
+                        .run_boxed(key, Box::pin(load), finish, sharing)
                         .await
                 }
                 Ok(Sought::Value(value)) => Ok(after_dropping(load, value)),
                 Err(error) => Err(after_dropping(load, error)),
-            }
+            })
         }
     }
 }
@@ -319,26 +350,29 @@ where
     S: BuildHasher,
 {
     /// Runs the loader, and lands what it brings or fails: nothing is answered.
-    async fn run<Fut, E>(mut self, key: K, load: Fut)
-    where
-        Fut: Future<Output = Result<V, E>>,
+    async fn run<Fut, E>(
+        mut self,
+        key: K,
+        load: Fut,
+        finish: impl FnOnce(Fut::Output) -> Result<V, E>,
+        sharing: Sharing<E>,
+    ) where
+        Fut: Future,
     {
         // Declared before the lead, so dropped after it is passed on, should this be
         // dropped half-way.
         let mut load = pin!(Some(load));
-        let Some(mut leading) = self.lead() else {
+        let Some(leading) = self.lead() else {
             return;
         };
         let (began, loaded) = leading.load(load.as_mut()).await;
         let mut panics = Panics::none();
-        match loaded {
+        match finish(loaded) {
             Ok(value) => {
                 panics.run(|| drop(leading.land(|| key, value, Some(began))));
             }
             Err(error) => {
-                leading.failed();
-                panics.drop(leading);
-                panics.drop(error);
+                panics.run(|| drop(leading.fail(&Same(&key), error, sharing, began)));
                 panics.drop(key);
             }
         }

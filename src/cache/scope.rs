@@ -14,9 +14,11 @@
 //!    are bounded as all are.
 
 use super::Cache;
+use super::load::{Load, infallibly};
 use crate::error::Refused;
 use crate::form::{Form, Tracking};
 use crate::hash::Hashed;
+use crate::key::ToKey;
 use crate::shard::Offer;
 use crate::stats::Scopes;
 use crate::sync::{Arc, Figure, Mutex, Ordering, panicking};
@@ -255,7 +257,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             let tag = hashed.tag();
             while batches.run(|out, _| {
                 let mut locked = self.lock_in_time(shard, now);
-                locked.end_scope(tag, number, &self.door.budget, out)
+                locked.end_scope(tag, number, &self.door.ledger, out)
             }) {}
         }
         if let Some(register) = &self.register {
@@ -329,6 +331,57 @@ where
     pub fn try_insert(&self, key: K, value: V) -> Result<Option<V>, Refused<K, V>> {
         let (hashed, mut offer) = self.offer(key, value);
         self.cache.insert_or_hand_back(hashed, &mut offer)
+    }
+
+    /// The value under the key; if there is none, that of `load`, stored in this scope: work that
+    /// is done once within a request. Callers of all scopes share one load, as
+    /// [`Cache::get_or_insert_with`] says; what it brings ends with the scope of the one who ran it.
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let cache = Cache::builder(Entries(100)).tracked().build()?;
+    /// {
+    ///     let request = cache.scope();
+    ///     assert_eq!(request.get_or_insert_with("user", || "ann"), "ann");
+    ///     assert_eq!(request.get_or_insert_with("user", || unreachable!()), "ann");
+    /// }
+    /// assert!(cache.is_empty());
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[track_caller]
+    pub fn get_or_insert_with<Q>(&self, key: &Q, load: impl FnOnce() -> V) -> V
+    where
+        Q: Hash + ToKey<K> + ?Sized,
+        V: Clone,
+    {
+        infallibly(self.load(key).with(|| Ok(load())))
+    }
+
+    /// A load of one key into this scope, to be told more: loads that fail, futures, guards, how
+    /// long to wait. Otherwise as [`Cache::load`].
+    ///
+    /// ```
+    /// use brimful::{Cache, Entries};
+    ///
+    /// # pollster::block_on(async {
+    /// let cache = Cache::<String, u64, _>::builder(Entries(100)).tracked().build().unwrap();
+    /// let request = cache.scope();
+    /// let number = request.load("12").future(async { "12".parse() }).await;
+    /// assert_eq!(number, Ok(12));
+    /// drop(request);
+    /// assert!(cache.is_empty());
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn load<'a, Q>(&'a self, key: &'a Q) -> Load<'a, Q, K, V, F, S>
+    where
+        Q: Hash + ToKey<K> + ?Sized,
+    {
+        self.remember(self.cache.hash(key));
+        let mut load = self.cache.load(key);
+        load.caller.scope = self.number;
+        load
     }
 
     /// An entry of this scope on its way in.

@@ -3,7 +3,7 @@
 use super::Cache;
 use crate::form::Form;
 use crate::reentry::Mark;
-use crate::stats::{Share, Survey};
+use crate::stats::{Portion, Survey};
 use crate::table::Cursor;
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
@@ -39,8 +39,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         self.may_be_called();
         let now = self.now();
         let mut survey = Survey::new(self.door.expiry.now());
-        let mut met: Vec<(C, Share)> = Vec::new();
-        for shard in &self.shards {
+        let mut met: Vec<(C, Portion)> = Vec::new();
+        for shard in self.shards.iter() {
             let mut cursor = Cursor::START;
             while !cursor.is_at_end() {
                 {
@@ -50,7 +50,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
                 }
                 // Classes are compared, and dropped, outside of the lock.
                 met.drain(..)
-                    .for_each(|(class, share)| survey.add(class, share));
+                    .for_each(|(class, portion)| survey.add(class, portion));
             }
         }
         survey

@@ -194,13 +194,13 @@ where
         self.door.leave.in_one_batch(|out, _| {
             let mut shard = self.lock_in_time(shard, now);
             let _mark = Mark::set_in_debug();
-            let Some(slot) = shard.slot_to_write(hashed.tag(), is, &self.door.budget, out) else {
+            let Some(slot) = shard.slot_to_write(hashed.tag(), is, &self.door.ledger, out) else {
                 return false;
             };
             if ttl.is_zero() && shard.flights.are_flying() {
                 shard.flights.detach(hashed.tag(), is);
             }
-            shard.set_life(slot, nanos(ttl), &self.door.budget, out);
+            shard.set_life(slot, nanos(ttl), &self.door.ledger, out);
             true
         })
     }
@@ -384,7 +384,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
         loop {
             let more = batches.run(|out, panics| {
                 let mut shard = self.lock_in_time(&self.shards[index], now);
-                let work = shard.sweep((*left).min(A_BATCH), &self.door.budget, out);
+                let work = shard.sweep((*left).min(A_BATCH), &self.door.ledger, out);
                 *left -= work.units;
                 *expired += work.expired;
                 panics.add(work.panics);

@@ -15,6 +15,11 @@
 //!         else register, for each load of C, that it waits for L's flight
 //! ```
 //!
+//! A load may also be led by a guard, which outlives the call that began it. The thread that began
+//! it is not inside of it, since guards end in any order, and since a task that is polled there does not
+//! stop it. But when it sleeps what it leads waits: so in a call that may sleep it is inside of
+//! all that.
+//!
 //! Loads form a tree: two calls that one load makes at the same time (joined
 //! futures) may wait for each other's loads, since neither is inside of the other.
 //!
@@ -28,9 +33,10 @@
 //! 4. There is an entry for each waiting call and load it is inside of, no more.
 //!
 //! The room knows no caches and no keys: it works across both. It cannot know
-//! of a task that a loader spawns and then waits for.
+//! of a task that a loader spawns and then waits for, nor which guards a task holds, nor
+//! to which thread a guard was sent.
 
-use crate::sync::{self, Arc};
+use crate::sync::{self, Arc, Mutex};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -49,6 +55,13 @@ sync::thread_wide! {
     static INSIDE: Cell<Option<Chain>> = const { Cell::new(None) }
 }
 
+/// The loads that a thread leads by guards: which may end in any order, and in other threads.
+type Leads = Arc<Mutex<Vec<u64>>>;
+
+sync::thread_wide! {
+    static LEADS: Cell<Option<Leads>> = const { Cell::new(None) }
+}
+
 /// Exchanges what this thread is inside of. A thread on its way out, whose
 /// storage is gone, is inside of nothing.
 fn exchange(chain: Option<Chain>) -> Option<Chain> {
@@ -61,7 +74,57 @@ fn current() -> Option<Chain> {
     Some(inside)
 }
 
+/// The loads that this thread leads by guards.
+fn leads() -> Option<Leads> {
+    let look = |kept: &Cell<Option<Leads>>| {
+        let leads = kept.take();
+        kept.set(leads.clone());
+        leads
+    };
+    LEADS.try_with(look).ok()?
+}
+
+/// Where this thread may sleep, and so keep the loads waiting that it leads by guards: it is
+/// inside of these too until the answer is dropped.
+pub(crate) fn enter_led() -> Option<Inside> {
+    let leads = leads()?;
+    let leads = leads.lock();
+    let inside = leads.iter().fold(current(), |outer, &load| {
+        let outer = outer.map(Arc::new);
+        Some(Chain { load, outer })
+    })?;
+    Some(inside.enter())
+}
+
+/// A load that a thread leads by a guard, until dropped, in whatever thread.
+#[must_use = "the thread leads the load until this is dropped"]
+pub(crate) struct Guarded {
+    leads: Leads,
+    load: u64,
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let mut leads = self.leads.lock();
+        if let Some(place) = leads.iter().position(|&load| load == self.load) {
+            leads.swap_remove(place);
+        }
+    }
+}
+
 impl Chain {
+    /// This thread leads the load by a guard from now on: if it waits, so does the load.
+    pub(crate) fn guard(&self) -> Guarded {
+        let leads = leads().unwrap_or_else(|| Arc::new(Mutex::new(Vec::new())));
+        leads.lock().push(self.load);
+        // A thread on its way out keeps no guards.
+        let _ = LEADS.try_with(|kept| kept.set(Some(leads.clone())));
+        Guarded {
+            leads,
+            load: self.load,
+        }
+    }
+
     /// A new load, inside of those that this thread is inside of.
     pub(crate) fn begin() -> Self {
         Self {

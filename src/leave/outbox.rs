@@ -11,6 +11,8 @@ use crate::cause::{Cause, Times};
 pub(crate) struct Departure<K, V> {
     pub(crate) key: K,
     pub(crate) value: V,
+    /// What it was charged; 0 if it was never resident.
+    pub(crate) weight: u64,
     pub(crate) cause: Cause,
     pub(crate) times: Times,
 }
@@ -36,9 +38,9 @@ impl<K, V> Outbox<K, V> {
     /// Takes an entry; forgets it if there is no listener, nothing is to be dropped
     /// and no caller is handed entries of that cause.
     #[inline]
-    pub(crate) fn put(&mut self, key: K, value: V, cause: Cause, times: Times) {
+    pub(crate) fn put(&mut self, key: K, value: V, weight: u64, cause: Cause, times: Times) {
         if !self.forgets(cause) {
-            self.keep(key, value, cause, times);
+            self.keep(key, value, weight, cause, times);
         }
     }
 
@@ -50,10 +52,11 @@ impl<K, V> Outbox<K, V> {
 
     /// Takes an entry that the caller may be handed.
     #[inline]
-    pub(crate) fn keep(&mut self, key: K, value: V, cause: Cause, times: Times) {
+    pub(crate) fn keep(&mut self, key: K, value: V, weight: u64, cause: Cause, times: Times) {
         let departure = Departure {
             key,
             value,
+            weight,
             cause,
             times,
         };

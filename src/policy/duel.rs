@@ -75,7 +75,7 @@
 
 use super::history::{History, Past, WayOut};
 use super::segments::{HITS, Item, Segments};
-use super::{Mark, Policy, Residents, Slot, Tag, Touch};
+use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch, rehearse};
 
 /// One, in the parts that `border` and `from_main` count.
 const ALL: u64 = 1 << 32;
@@ -142,6 +142,7 @@ const SLACK: usize = 64;
 /// D. S. Modha, FAST 2003), the question at the exit of TinyLFU (G. Einziger,
 /// R. Friedman, B. Manes, ACM Transactions on Storage 13(4), 2017). Their union,
 /// and the history, are this crate's.
+#[derive(Clone)]
 pub struct Duel {
     segments: Segments,
     history: History,
@@ -234,8 +235,23 @@ impl Duel {
         }
     }
 
-    /// Whether a key with this past is a ghost, and moves the border if it is.
+    /// What a key with this past is, and moves the border if it is a ghost.
     fn comes(&mut self, past: Past, weight: u64) -> Comes {
+        let comes = self.would_come(past);
+        match comes {
+            Comes::BackToMain => {
+                self.border = self.border.saturating_add(self.step(weight)).min(ALL);
+            }
+            Comes::BackToSmall => {
+                self.border = self.border.saturating_sub(self.step(weight)).max(LEAST);
+            }
+            Comes::Known | Comes::New => {}
+        }
+        comes
+    }
+
+    /// What a key with this past would be if it came now.
+    fn would_come(&self, past: Past) -> Comes {
         let (live, small) = (
             self.segments.live() as f64,
             self.segments.small.live() as f64,
@@ -245,13 +261,9 @@ impl Duel {
         let age = past.age as f64 / (1.0 + main_pays);
         match past.way_out {
             WayOut::Unknown if age <= small + OF_SMALL * live / (1.0 - main_pays) => {
-                self.border = self.border.saturating_add(self.step(weight)).min(ALL);
                 Comes::BackToMain
             }
-            WayOut::Evicted if age <= OF_MAIN * live / main_pays => {
-                self.border = self.border.saturating_sub(self.step(weight)).max(LEAST);
-                Comes::BackToSmall
-            }
+            WayOut::Evicted if age <= OF_MAIN * live / main_pays => Comes::BackToSmall,
             _ if past.count > 0 => Comes::Known,
             _ => Comes::New,
         }
@@ -526,6 +538,21 @@ impl Policy for Duel {
     #[inline]
     fn hit_a_ghost(&self) -> bool {
         matches!(self.comes, Comes::BackToMain | Comes::BackToSmall)
+    }
+
+    /// A hit of an entry of small may win it a duel, too: only a rehearsal tells.
+    fn place(&self, slot: Slot, residents: &impl Residents<Mark>) -> Option<Place> {
+        self.segments.place(slot, PROMOTE, residents)
+    }
+
+    fn order(&self, residents: &impl Residents<Mark>) -> Option<impl Iterator<Item = Slot>> {
+        Some(rehearse(self.clone(), residents))
+    }
+
+    fn remembers(&self, tag: Tag) -> bool {
+        let past = self.history.past(tag);
+        let comes = past.map(|past| self.would_come(past));
+        matches!(comes, Some(Comes::BackToSmall | Comes::BackToMain))
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {

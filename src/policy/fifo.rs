@@ -4,7 +4,7 @@
 //! nothing but a bit for the statistics.
 
 use super::queue::Queue;
-use super::{Mark, Policy, Residents, Slot, Tag, Touch};
+use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch};
 
 /// First in, first out: the oldest entry goes, however often it was hit.
 ///
@@ -45,6 +45,14 @@ impl Policy for Fifo {
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
         self.queue.shrink_to_fit(residents);
+    }
+
+    fn place(&self, slot: Slot, residents: &impl Residents<Mark>) -> Option<Place> {
+        self.queue.place("queue", slot, residents)
+    }
+
+    fn order(&self, _: &impl Residents<Mark>) -> Option<impl Iterator<Item = Slot>> {
+        Some(self.queue.slots())
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {

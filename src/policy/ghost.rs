@@ -17,7 +17,7 @@ use crate::tag::Tag;
 /// Slots of a set: 64 bytes of them.
 const SLOTS: usize = 32;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Ghost {
     sets: Sets<SLOTS>,
     depth: usize,
@@ -89,6 +89,12 @@ impl Ghost {
         }
         *set = pushed;
         self.live += usize::from(oldest == 0);
+    }
+
+    /// Whether `tag` is remembered. O(1).
+    pub(crate) fn remembers(&self, tag: Tag) -> bool {
+        let set = self.sets.set(tag);
+        set.is_some_and(|set| set.0.contains(&tag.fingerprint()))
     }
 
     /// Forgets `tag`; says whether it was remembered. O(1).

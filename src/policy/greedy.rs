@@ -46,7 +46,7 @@
 
 use super::ring::{Position, Ring};
 use super::sketch::Sketch;
-use super::{Mark, Policy, Residents, Slot, Tag, Touch};
+use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch, rehearse};
 
 /// The frequency of a newcomer; with 1, a hit weighs too much.
 const START: u8 = 2;
@@ -135,7 +135,7 @@ pub type Lfu = Greedy<false>;
 pub type Gdsf = Greedy<true>;
 
 /// What entries of [`Lfu`] and [`Gdsf`] carry: 8 bytes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct GreedyMeta {
     /// The position in the ring.
     mark: Mark,
@@ -148,7 +148,7 @@ pub struct GreedyMeta {
 
 /// What [`Lfu`] and [`Gdsf`] are: of the entries that are worth least the oldest goes. With
 /// `BY_WEIGHT` an entry is worth less the more it weighs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Greedy<const BY_WEIGHT: bool> {
     classes: Vec<Class>,
     age: u64,
@@ -158,6 +158,7 @@ pub struct Greedy<const BY_WEIGHT: bool> {
 }
 
 /// Entries of one life, oldest first.
+#[derive(Clone)]
 struct Class {
     /// The life of its entries is 2^(name + `PARTS`).
     name: u8,
@@ -290,6 +291,25 @@ impl<const BY_WEIGHT: bool> Greedy<BY_WEIGHT> {
         Some((slot, due))
     }
 
+    /// How much of its life an entry has left.
+    fn left(&self, meta: &GreedyMeta) -> u64 {
+        due(meta.class, placed_at(meta, self.age)).wrapping_sub(self.age)
+    }
+
+    /// How many entries of a class leave before one of another that has so much left, which of
+    /// those that have as much is the last if this class `goes_first`. O(log n) looks.
+    fn due_before(
+        &self,
+        class: &Class,
+        (left, goes_first): (u64, bool),
+        residents: &impl Residents<GreedyMeta>,
+    ) -> usize {
+        class.ring.partition(|slot| {
+            let theirs = residents.meta(slot).map(|meta| self.left(meta));
+            theirs.is_some_and(|theirs| theirs < left || goes_first && theirs == left)
+        })
+    }
+
     #[inline]
     fn leaves(&mut self, tag: Tag, meta: &GreedyMeta, due: u64) {
         if !self.classes.is_empty() {
@@ -419,6 +439,26 @@ impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
         }
         self.classes.shrink_to_fit();
         self.sketch.shrink(residents.len() * REMEMBERED);
+    }
+
+    /// Of other classes those that are due earlier stand before it. O(classes, log n).
+    fn place(&self, slot: Slot, residents: &impl Residents<GreedyMeta>) -> Option<Place> {
+        let meta = residents.meta(slot)?;
+        let own = self.find(meta.class).ok()?;
+        let left = self.left(meta);
+        let mut ahead = self.classes[own].ring.before(meta.mark.position(), slot)?;
+        for (index, class) in self.classes.iter().enumerate() {
+            if index != own {
+                ahead += self.due_before(class, (left, index < own), residents);
+            }
+        }
+        let mut place = Place::new("queue", ahead, residents.len());
+        place.spared = residents.hits(slot) > 0;
+        Some(place)
+    }
+
+    fn order(&self, residents: &impl Residents<GreedyMeta>) -> Option<impl Iterator<Item = Slot>> {
+        Some(rehearse(self.clone(), residents))
     }
 
     fn check(&self, residents: &mut impl Residents<GreedyMeta>) {

@@ -45,7 +45,7 @@ const EVICTED: u16 = 2 << 3;
 const FINGERPRINT: u16 = !(COUNT | WAY_OUT);
 
 /// The queue of records of each set.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct History {
     sets: Sets<SLOTS>,
 }
@@ -58,6 +58,21 @@ pub(crate) struct Past {
     pub(crate) way_out: WayOut,
     /// Records pushed since it entered, or since [`History::evicted`].
     pub(crate) age: usize,
+}
+
+impl Past {
+    #[inline]
+    fn told_by(record: u16, age: usize) -> Self {
+        Self {
+            count: u32::from(record & COUNT),
+            way_out: match record & WAY_OUT {
+                UNKNOWN => WayOut::Unknown,
+                EVICTED => WayOut::Evicted,
+                _ => WayOut::NoGhost,
+            },
+            age,
+        }
+    }
 }
 
 /// How a key left, as far as it was told.
@@ -104,15 +119,14 @@ impl History {
         let set = self.sets.set_mut(tag)?;
         let slot = set.slot(fingerprint(tag))?;
         let record = set.renew(slot, |record| raised(record, 1) & !WAY_OUT | UNKNOWN);
-        Some(Past {
-            count: u32::from(record & COUNT),
-            way_out: match record & WAY_OUT {
-                UNKNOWN => WayOut::Unknown,
-                EVICTED => WayOut::Evicted,
-                _ => WayOut::NoGhost,
-            },
-            age: slot * sets,
-        })
+        Some(Past::told_by(record, slot * sets))
+    }
+
+    /// What is known of a key, which does not enter. O(1).
+    pub(crate) fn past(&self, tag: Tag) -> Option<Past> {
+        let set = self.sets.set(tag)?;
+        let slot = set.slot(fingerprint(tag))?;
+        Some(Past::told_by(set.0[slot], slot * self.sets.len()))
     }
 
     /// Asks for what is known of a key, and does not wait for it.

@@ -6,7 +6,7 @@
 //! and the log at most 8 bytes an entry.
 
 use super::queue::Queue;
-use super::{Mark, Policy, Residents, Slot, Tag, Touch};
+use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch};
 
 /// Least recently used: the entry that was not asked for longest goes.
 ///
@@ -62,6 +62,14 @@ impl Policy for Lru {
 
     fn shrink_to_fit(&mut self, residents: &mut impl Residents<Mark>) {
         self.queue.shrink_to_fit(residents);
+    }
+
+    fn place(&self, slot: Slot, residents: &impl Residents<Mark>) -> Option<Place> {
+        self.queue.place("queue", slot, residents)
+    }
+
+    fn order(&self, _: &impl Residents<Mark>) -> Option<impl Iterator<Item = Slot>> {
+        Some(self.queue.slots())
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {

@@ -10,7 +10,7 @@
 use super::ring::{POSITION, Position};
 
 /// The meta of this crate's policies: a ring position and four flag bits in 32 bits.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Mark(u32);
 
 impl Mark {

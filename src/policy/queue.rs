@@ -7,9 +7,9 @@
 //! position. Where a queue holds all residents, items and residents are one to one.
 
 use super::ring::{Position, Ring};
-use super::{Mark, Residents, Slot};
+use super::{Mark, Place, Residents, Slot};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Queue {
     pub(super) ring: Ring,
 }
@@ -58,6 +58,22 @@ impl Queue {
         if let Some(mark) = residents.meta(slot) {
             self.ring.remove(mark.position(), slot);
         }
+    }
+
+    /// Where an entry of this queue stands, if it is called so.
+    pub(super) fn place(
+        &self,
+        name: &'static str,
+        slot: Slot,
+        residents: &impl Residents<Mark>,
+    ) -> Option<Place> {
+        let ahead = self.ring.before(residents.meta(slot)?.position(), slot)?;
+        Some(Place::new(name, ahead, self.ring.live()))
+    }
+
+    /// All its entries, the oldest first.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.ring.iter().map(|(_, slot)| slot)
     }
 
     /// Renews the slots of a queue that holds all residents.

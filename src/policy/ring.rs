@@ -35,7 +35,7 @@ pub(crate) const POSITION: u32 = (1 << 28) - 1;
 /// with as many holes: 134,217,728 less some room for the slack.
 pub(crate) const MOST_LIVE: usize = (1 << 27) - 64;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Ring {
     places: Box<[u32]>,
     front: Position,
@@ -63,12 +63,7 @@ impl Ring {
     /// Places from `front` to `back`.
     #[inline]
     fn used(&self) -> usize {
-        let (front, back) = (self.front as usize, self.back as usize);
-        if back < front {
-            back + self.places.len() - front
-        } else {
-            back - front
-        }
+        self.places_from(self.front, self.back)
     }
 
     /// Shrinks what is much too large; else closes the holes, if there are many; else
@@ -239,6 +234,74 @@ impl Ring {
         old.chain(young).filter_map(item)
     }
 
+    /// How many items are older than the one at `position`, if that names `slot`. O(1) where
+    /// there are no holes; else the places on its shorter side are counted.
+    pub(crate) fn before(&self, position: Position, slot: Slot) -> Option<usize> {
+        self.slot(position).filter(|&here| here == slot)?;
+        let older = self.places_from(self.front, position);
+        let younger = self.used() - older;
+        Some(if self.used() == self.live() {
+            older
+        } else if older <= younger {
+            self.items_in(self.front, older)
+        } else {
+            self.live() - self.items_in(position, younger)
+        })
+    }
+
+    /// Of the items, oldest first, those for which `is_before` holds, which it does up to some
+    /// item and for none behind it: how many. O(log n) looks, and counts as [`before`](Self::before).
+    pub(crate) fn partition(&self, is_before: impl Fn(Slot) -> bool) -> usize {
+        let (mut low, mut high) = (0, self.used());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let Some((at, slot)) = self.item_from(middle, high) else {
+                high = middle;
+                continue;
+            };
+            if is_before(slot) {
+                low = at + 1;
+            } else {
+                high = middle;
+            }
+        }
+        self.items_in(self.front, low)
+    }
+
+    /// The first item so many places behind the front or later, and how many: before `end`.
+    fn item_from(&self, places: usize, end: usize) -> Option<(usize, Slot)> {
+        (places..end).find_map(|at| Some((at, self.slot(self.place(at))?)))
+    }
+
+    /// The position of the place so many behind the front.
+    fn place(&self, places: usize) -> Position {
+        let (at, end) = (self.front as usize + places, self.places.len());
+        (if at < end { at } else { at - end }) as Position
+    }
+
+    /// Places from one position up to another, going round.
+    #[inline]
+    fn places_from(&self, from: Position, to: Position) -> usize {
+        let (from, to) = (from as usize, to as usize);
+        if to < from {
+            to + self.places.len() - from
+        } else {
+            to - from
+        }
+    }
+
+    /// Items in so many places from `from` on, going round. A pass over 4 bytes a place.
+    fn items_in(&self, from: Position, places: usize) -> usize {
+        if self.used() == self.live() {
+            return places;
+        }
+        let (from, end) = (from as usize, self.places.len());
+        let to = from + places;
+        let (old, young) = (from..to.min(end), 0..to.saturating_sub(end));
+        let items = |places: &[u32]| places.iter().filter(|&&bits| bits != HOLE).count();
+        items(&self.places[old]) + items(&self.places[young])
+    }
+
     /// The place behind this one.
     #[inline]
     fn behind(&self, position: Position) -> Position {
@@ -275,6 +338,8 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn done<T>(_: T) {}
 
     fn push(ring: &mut Ring, slots: std::ops::RangeInclusive<usize>) -> Vec<Position> {
         let stay = |_, from, to| panic!("{from} moved to {to}");
@@ -329,6 +394,33 @@ mod tests {
         assert_eq!(order, [(0, 15), (1, 16), (2, 18), (3, 19)]);
         assert_eq!(ring.bytes(), 4 * 5);
         ring.check();
+    }
+
+    #[test]
+    fn how_many_are_older_is_counted_whatever_left_a_hole() {
+        let (mut ring, mut dice) = (Ring::default(), 3_u64);
+        let (mut places, mut next) = (std::collections::HashMap::new(), 0);
+        for _ in 0..3_000 {
+            dice = dice.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            let any = (dice >> 40) as usize % (next + 1);
+            match dice >> 61 {
+                0 => done(ring.pop()),
+                1..3 => done(places.get(&any).map(|&at| ring.remove(at, Slot(any)))),
+                _ => {
+                    let moved = |slot: Slot, _, to| done(places.insert(slot.0, to));
+                    let at = ring.push(Slot(next), moved);
+                    places.insert(next, at);
+                    next += 1;
+                }
+            }
+            let order: Vec<(Position, Slot)> = ring.iter().collect();
+            let rank = order.iter().position(|&(_, slot)| slot.0 == any);
+            let at = places.get(&any).copied().unwrap_or(0);
+            assert_eq!(ring.before(at, Slot(any)), rank);
+            let younger = order.partition_point(|&(_, slot)| slot.0 < any);
+            assert_eq!(ring.partition(|slot| slot.0 < any), younger);
+        }
+        assert!(ring.live() > 500 && ring.used() > ring.live());
     }
 
     #[test]

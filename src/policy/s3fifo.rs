@@ -20,7 +20,7 @@
 
 use super::ghost::Ghost;
 use super::segments::{HITS, Segments};
-use super::{Mark, Policy, Residents, Slot, Tag, Touch};
+use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch, rehearse};
 
 const TO_MAIN: u32 = 2;
 
@@ -36,6 +36,7 @@ const TO_MAIN: u32 = 2;
 ///
 /// Source: J. Yang, Y. Zhang, Z. Qiu, Y. Yue, K. V. Rashmi, "FIFO Segments are
 /// All You Need for Cache Eviction", SOSP 2023.
+#[derive(Clone)]
 pub struct S3Fifo {
     segments: Segments,
     ghost: Ghost,
@@ -167,6 +168,18 @@ impl Policy for S3Fifo {
     #[inline]
     fn hit_a_ghost(&self) -> bool {
         self.to_main
+    }
+
+    fn place(&self, slot: Slot, residents: &impl Residents<Mark>) -> Option<Place> {
+        self.segments.place(slot, TO_MAIN, residents)
+    }
+
+    fn order(&self, residents: &impl Residents<Mark>) -> Option<impl Iterator<Item = Slot>> {
+        Some(rehearse(self.clone(), residents))
+    }
+
+    fn remembers(&self, tag: Tag) -> bool {
+        self.ghost.remembers(tag)
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {

@@ -8,7 +8,7 @@
 //!    2^64 (they may weigh nothing): where all weigh one, no weight is counted.
 
 use super::queue::Queue;
-use super::{Mark, Residents, Slot};
+use super::{Mark, Place, Residents, Slot};
 
 /// The flag of entries in the main segment.
 const MAIN: u32 = 1 << 28;
@@ -19,14 +19,14 @@ pub(super) const HITS: u32 = 3;
 /// An entry as a segment names it: where it lies, and its hits.
 pub(super) type Item = (Slot, u32);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Segments {
     pub(super) small: Segment<0>,
     pub(super) main: Segment<MAIN>,
 }
 
 /// One of the two; `FLAG` is what the marks of its entries say.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Segment<const FLAG: u32> {
     queue: Queue,
     excess: u64,
@@ -129,6 +129,23 @@ impl Segments {
             Some(_) => self.small.reweighed(before, after),
             None => (),
         }
+    }
+
+    /// Where an entry stands: in small it moves on if it has `to_main` hits, in main with any.
+    pub(super) fn place(
+        &self,
+        slot: Slot,
+        to_main: u32,
+        residents: &impl Residents<Mark>,
+    ) -> Option<Place> {
+        let hits = residents.hits(slot);
+        let (mut place, spares) = if residents.meta(slot)?.has(MAIN) {
+            (self.main.queue.place("main", slot, residents)?, 1)
+        } else {
+            (self.small.queue.place("small", slot, residents)?, to_main)
+        };
+        place.spared = hits >= spares;
+        Some(place)
     }
 
     /// Renews the slots of both.

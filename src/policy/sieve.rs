@@ -15,7 +15,7 @@
 
 use super::queue::{Queue, set_position};
 use super::ring::Position;
-use super::{Mark, Policy, Residents, Slot, Tag, Touch};
+use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch};
 
 /// SIEVE: survivors stay where they are, newcomers go unless hit in time.
 ///
@@ -39,6 +39,22 @@ impl Sieve {
             self.hand = self.queue.ring.after(position);
         }
         self.queue.ring.remove(position, slot);
+    }
+
+    /// All entries in the order in which the hand comes by.
+    fn in_turn(&self) -> impl Iterator<Item = Slot> {
+        let turned = self.turned();
+        let queue = || self.queue.slots();
+        queue().skip(turned).chain(queue().take(turned))
+    }
+
+    /// How many entries the hand has passed since it last began with the oldest.
+    fn turned(&self) -> usize {
+        let here = self.hand.and_then(|hand| {
+            let slot = self.queue.ring.slot(hand)?;
+            self.queue.ring.before(hand, slot)
+        });
+        here.unwrap_or(0)
     }
 }
 
@@ -104,6 +120,24 @@ impl Policy for Sieve {
         self.queue
             .ring
             .shrink_to_fit(follow(&mut self.hand, residents));
+    }
+
+    fn place(&self, slot: Slot, residents: &impl Residents<Mark>) -> Option<Place> {
+        let mut place = self.queue.place("queue", slot, residents)?;
+        let turned = self.turned() as u64;
+        place.ahead = place
+            .ahead
+            .checked_sub(turned)
+            .unwrap_or(place.ahead + place.of - turned);
+        place.spared = residents.hits(slot) > 0;
+        Some(place)
+    }
+
+    /// The hand goes round twice: those that were hit are passed over once.
+    fn order(&self, residents: &impl Residents<Mark>) -> Option<impl Iterator<Item = Slot>> {
+        let was_hit = |slot: &Slot| residents.hits(*slot) > 0;
+        let first = self.in_turn().filter(move |slot| !was_hit(slot));
+        Some(first.chain(self.in_turn().filter(was_hit)))
     }
 
     fn check(&self, residents: &mut impl Residents<Mark>) {

@@ -38,7 +38,7 @@ const COUNT: u16 = 15;
 /// Raises for each record, from one ageing to the next.
 const RAISES_AN_AGEING: usize = 10;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Sketch {
     sets: Sets<SLOTS>,
     raises: usize,

@@ -4,13 +4,13 @@
 //! them; whatever panics, the entry is charged what it weighs then, or leaves. The panic
 //! goes on after the lock.
 
-use super::{Shard, fits};
-use crate::budget::Reservation;
+use super::{Peers, Shard, fits};
 use crate::cause::Cause;
 use crate::error::Updated;
 use crate::form::{Form, extra::Extra};
 use crate::leave::Leaving;
 use crate::leave::outbox::Outbox;
+use crate::ledger::Reservation;
 use crate::policy::{Policy, Slot};
 use crate::room::{Room, Scale};
 use crate::table::Cursor;
@@ -116,7 +116,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             self.hold(need);
         } else {
             self.release(room(before - after));
-            reservation.budget().give(room(before - after));
+            reservation.ledger().give(room(before - after));
         }
         if let Some(entry) = self.table.get(slot) {
             entry.extra().set_weight(after);
@@ -159,7 +159,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         let settled = panics.run(|| {
             let stayed = weight.is_some_and(|weight| self.recharge(slot, weight, means, out));
             if !stayed {
-                self.remove(slot, Cause::Refused, means.reservation.budget(), out);
+                self.remove(slot, Cause::Refused, means.reservation.ledger(), out);
             }
             stayed
         });
@@ -177,14 +177,14 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let before = self.weight_at(slot);
-        let fits = fits(after, means.reservation.budget().capacity())
+        let fits = fits(after, means.reservation.ledger().reach())
             && (self.reweigh(
                 slot,
                 after,
-                (self.floor(), usize::MAX),
+                (self.floor(means.reservation.ledger()), usize::MAX),
                 means.reservation,
                 out,
-            ) || !self.part.alone && {
+            ) || self.part.peers != Peers::None && {
                 let weight = after - before;
                 (means.elsewhere)(Room { weight, entries: 0 }, means.reservation, out);
                 self.reweigh(slot, after, (0, usize::MAX), means.reservation, out)
@@ -200,14 +200,25 @@ impl<K, V, F: Form> Shard<K, V, F> {
         fits
     }
 
+    /// Detaches the flight of an entry's key, if it has one.
+    #[inline]
+    fn detach_at(&mut self, slot: Slot) {
+        if self.flights.are_flying() {
+            if let Some(entry) = self.table.get(slot) {
+                self.flights.detach_tag(entry.tag());
+            }
+        }
+    }
+
     /// Makes a step of a walk. Calls `keep` for each entry that it meets, until one panics:
     /// entries for which it answers `false` leave as removed, the others are charged what they
     /// weigh then. Readers wait meanwhile.
     ///
     /// The first step detaches all flights, even if `keep` answers `true` to all that it is shown.
     /// It may be about keys whose old values must not be served any more, and can't be asked of one
-    /// that is still being loaded; and what it changed must not be overwritten by a refresh that
-    /// began before.
+    /// that is still being loaded. Each step detaches those of the entries that it meets: what `keep`
+    /// changes or takes out must not be overwritten by a refresh, or a computation, that began before,
+    /// be it between two steps.
     pub(crate) fn retain(
         &mut self,
         cursor: &mut Cursor,
@@ -221,10 +232,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         let mut shard = Closed::new(self);
         for slot in shard.table.step(cursor) {
-            let budget = means.reservation.budget();
-            if shard.unless_expired(Some(slot), budget, out).is_none() {
+            let ledger = means.reservation.ledger();
+            if shard.unless_expired(Some(slot), ledger, out).is_none() {
                 continue;
             }
+            shard.detach_at(slot);
             let Some(mut still) = shard.table.still(slot) else {
                 continue;
             };
@@ -233,7 +245,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let kept = panics.run(|| keep(key, value));
             drop(still);
             if kept == Some(false) {
-                shard.remove(slot, Cause::Removed, means.reservation.budget(), out);
+                shard.remove(slot, Cause::Removed, means.reservation.ledger(), out);
                 continue;
             }
             panics.add(shard.change(slot, scale, |_, _| (), means, out).panics);

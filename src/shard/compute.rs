@@ -92,7 +92,7 @@ impl<K: Eq, V> Computation<K, V> {
                 Some(Next::Keep) | None => {}
             };
         };
-        shard.expire_some(means.reservation.budget(), out);
+        shard.expire_some(means.reservation.ledger(), out);
         self.detach(shard);
         let decide = |_: &K, value: &mut V| decide(Some(value));
         let mut changed = shard.change(slot, terms.scale, decide, means, out);
@@ -100,13 +100,13 @@ impl<K: Eq, V> Computation<K, V> {
         match next {
             Some(Next::Put(value)) => self.put(shard, value, terms, means, out),
             Some(Next::Remove) if changed.stayed => {
-                shard.remove(slot, Cause::Removed, means.reservation.budget(), out);
+                shard.remove(slot, Cause::Removed, means.reservation.ledger(), out);
                 self.came = Came::Removed;
             }
             Some(Next::Keep) if changed.stayed => {
                 if F::TIMED {
-                    let budget = means.reservation.budget();
-                    shard.renew(slot, terms.expiry, budget, out, &mut changed);
+                    let ledger = means.reservation.ledger();
+                    shard.renew(slot, terms.expiry, ledger, out, &mut changed);
                 }
                 self.came = match changed.stayed {
                     true => Came::Kept,
@@ -168,8 +168,10 @@ impl<K: Eq, V> Computation<K, V> {
     }
 
     /// Tells what left, outside the lock, then goes on with the panic or answers.
-    pub(crate) fn finish(self, mut leaving: Leaving<'_, K, V>) -> Computed<V> {
+    /// Panics of what was told meanwhile come after its own.
+    pub(crate) fn finish(self, mut leaving: Leaving<'_, K, V>, told: Panics) -> Computed<V> {
         let mut panics = self.panics;
+        panics.add(told);
         panics.drop(self.key);
         panics.drop(self.offer.pair);
         if panics.go_on() || matches!(self.came, Came::Refused) {

@@ -123,6 +123,7 @@ pub(super) fn departure<K, V, F: Form>(
     Departure {
         key,
         value,
+        weight: extra.weight(),
         cause,
         times,
     }

@@ -1,7 +1,7 @@
 //! Making room: evicting this shard's entries, for its own insert or for another shard's.
 //!
 //! ```text
-//! pay(need):     from the reservation, else from the budget, else by evicting entries of
+//! pay(need):     from the reservation, else from the ledger, else by evicting entries of
 //!                this shard; a shard that holds less than its floor asks the door instead,
 //!                which gathers room elsewhere and comes again with enough reserved
 //! ```
@@ -10,11 +10,12 @@
 //! entry that is being replaced (`keep`), and one that is not yet paid for, is no victim.
 
 use super::change::Closed;
-use super::{A_PART, A_TURN, Shard, deadline, fits};
-use crate::budget::{Budget, Reservation};
+use super::{A_PART, A_TURN, Peers, Shard, deadline, fits};
+use crate::budget::Asked;
 use crate::cause::Cause;
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::Outbox;
+use crate::ledger::{Ledger, Reservation};
 use crate::policy::{Policy, Slot};
 use crate::room::Room;
 use crate::unwind::Panics;
@@ -112,7 +113,13 @@ impl<K, V, F: Form> Shard<K, V, F> {
     ) {
         let most = most.min(1 + self.table.len() / A_PART as usize);
         let enough = need.plus(reservation.most_spare());
-        self.evict_batch(most, (enough, self.floor()), None, reservation, out);
+        self.evict_batch(
+            most,
+            (enough, self.floor(reservation.ledger())),
+            None,
+            reservation,
+            out,
+        );
     }
 
     /// Completes `evict_for` when one victim's room is not exactly what is needed.
@@ -124,14 +131,20 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> bool {
         let paid = reservation.take_all(need)
-            || self.collect(need, (self.floor(), A_TURN), None, reservation, out);
+            || self.collect(
+                need,
+                (self.floor(reservation.ledger()), A_TURN),
+                None,
+                reservation,
+                out,
+            );
         if paid {
             reservation.pay(need);
         }
         paid
     }
 
-    /// Evicts what the budget has not free, as long as this shard holds more than `floor`, and
+    /// Evicts what the ledger has not free, as long as this shard holds more than `floor`, and
     /// some `most` entries; says whether the reservation covers `need` now.
     pub(super) fn collect(
         &mut self,
@@ -201,10 +214,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Whether there is room for an entry that weighs least: reserved now, or an entry's that this
     /// shard may evict; or it is in vain to look for any elsewhere.
     pub(crate) fn has_room_for_one(&mut self, reservation: &mut Reservation<'_>) -> bool {
-        self.part.alone
+        self.part.peers == Peers::None
             || reservation.draw(self.charge(1))
-            || self.table.len() > 0 && self.may_pay(self.floor())
-            || !fits(1, reservation.budget().capacity())
+            || self.table.len() > 0 && self.may_pay(self.floor(reservation.ledger()))
+            || !fits(1, reservation.ledger().capacity())
     }
 
     /// Whether this shard may evict for room, down to `floor`. Entries may weigh 0, so with a
@@ -239,7 +252,61 @@ impl<K, V, F: Form> Shard<K, V, F> {
         false
     }
 
-    /// Lets go of at most `most` entries while the budget is over a lowered capacity: of what has
+    /// Lets go of what has expired, then evicts down to `floor`, for another cache that shares its
+    /// budget, until the reservation covers what is asked: nothing that would take its cache below the
+    /// least that it keeps. After a turn it answers `true`: there may be more.
+    ///
+    /// A policy that panics is not asked for that victim, and the panic is kept for later: it is not
+    /// one of the cache that needs the room.
+    pub(crate) fn give_room(
+        &mut self,
+        floor: u64,
+        asked: Asked,
+        reservation: &mut Reservation<'_>,
+        out: &mut Outbox<K, V>,
+        panics: &mut Panics,
+    ) -> bool {
+        let may_give = self.has_ripe() || !asked.dead && self.may_pay(floor);
+        if !may_give || reservation.weight() >= asked.weight {
+            return false;
+        }
+        let mut shard = Closed::new(self);
+        panics.run(|| shard.hear());
+        for _ in 0..A_TURN.min(asked.most) {
+            if reservation.weight() >= asked.weight || shard.table.len() == 0 {
+                return false;
+            }
+            if panics.run(|| shard.expire_one(None, reservation, out)) == Some(true) {
+                continue;
+            }
+            if asked.dead || !shard.may_pay(floor) {
+                return false;
+            }
+            let held = reservation.ledger().weight() - reservation.weight();
+            let most = held.saturating_sub(asked.least);
+            let evicted = panics.run(|| shard.evict_within(most, out));
+            let Some(room) = evicted.unwrap_or_else(|| shard.evict_unasked(out)) else {
+                return false;
+            };
+            reservation.receive(room);
+        }
+        true
+    }
+
+    /// Evicts one entry, unless the one that the policy names weighs more than `most`; its room, if
+    /// there was one.
+    fn evict_within(&mut self, most: u64, out: &mut Outbox<K, V>) -> Option<Room> {
+        let named = self.policy.victim(&mut self.table);
+        let named = named.filter(|&slot| self.table.get(slot).is_some());
+        let slot = named.or_else(|| self.other_victim(None, None))?;
+        if self.weight_at(slot) > most {
+            self.readmit(Some(slot), Some(slot));
+            return None;
+        }
+        self.unlink(slot, Cause::Evicted, out)
+    }
+
+    /// Lets go of at most `most` entries while the ledger is over a lowered capacity: of what has
     /// expired, then, while this shard is over `floor`, of others; says how many. Readers wait meanwhile.
     ///
     /// A policy that panics is not asked for that victim: the bound comes first,
@@ -248,17 +315,17 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         floor: u64,
         most: usize,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
         panics: &mut Panics,
     ) -> usize {
         let mut shard = Closed::new(self);
         panics.run(|| shard.hear());
         for gone in 0..most {
-            if !budget.is_over() {
+            if !ledger.is_over() {
                 return gone;
             }
-            let due = panics.run(|| shard.expire_one(None, &mut budget.reserve(), out));
+            let due = panics.run(|| shard.expire_one(None, &mut ledger.reserve(), out));
             if due != Some(false) {
                 continue;
             }
@@ -270,7 +337,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             let Some(room) = evicted else {
                 return gone;
             };
-            budget.give(room);
+            ledger.give(room);
         }
         most
     }
@@ -278,9 +345,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Lets go of what has expired, then takes out the entry that the policy names next, for a caller
     /// who is handed it. One that is named though it has expired leaves as such. After a turn it
     /// answers [`Victim::Later`].
-    pub(crate) fn evict_next(&mut self, budget: &Budget, out: &mut Outbox<K, V>) -> Victim {
+    pub(crate) fn evict_next(&mut self, ledger: &Ledger, out: &mut Outbox<K, V>) -> Victim {
         self.hear();
-        let mut reservation = budget.reserve();
+        let mut reservation = ledger.reserve();
         for _ in 0..A_TURN {
             if self.expire_one(None, &mut reservation, out) {
                 continue;
@@ -413,16 +480,16 @@ mod tests {
         let shelves = Arc::new(Shelves::new(1, Lanes::none()));
         let part = Part {
             share: CAPACITY,
-            alone: true,
+            peers: Peers::None,
             limits_entries: false,
         };
-        let budget = Budget::new(CAPACITY, None);
+        let ledger = Ledger::new(CAPACITY, None);
         let mut shard = Shard::new(shelves, 0, part, 0, (FOREVER, false));
         for key in 0..CAPACITY {
-            let (placed, _) = insert(&mut shard, &mut budget.reserve(), (key, 1));
+            let (placed, _) = insert(&mut shard, &mut ledger.reserve(), (key, 1));
             assert!(matches!(placed, Inserted::Stored(_)));
         }
-        let gatherer = budget.gather();
+        let gatherer = ledger.gather();
         let mut reservation = gatherer.reserve();
         let (heavy, mut turns) = ((CAPACITY, 9_000), 0);
         let need = Room {
@@ -444,7 +511,7 @@ mod tests {
         assert!(turns > 9_000 / (2 * A_TURN + 1), "{turns} turns");
         assert_eq!(shard.len(), 1_001);
         drop(reservation);
-        assert_eq!(budget.weight(), CAPACITY);
+        assert_eq!(ledger.weight(), CAPACITY);
         assert_eq!(shard.check().weight, CAPACITY);
     }
 }

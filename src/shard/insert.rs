@@ -10,13 +10,13 @@
 //! the lock, whatever panics on the way.
 
 use super::{A_TURN, Means, Shard, counted, deadline, fits};
-use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::error::Reason;
 use crate::flight::Flight;
 use crate::form::{Form, extra::Extra};
 use crate::lanes::What;
 use crate::leave::outbox::Outbox;
+use crate::ledger::{Ledger, Reservation};
 use crate::policy::MOST_LIVE;
 use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
@@ -83,26 +83,26 @@ impl<K, V, F: Form> Shard<K, V, F> {
     {
         self.policy.prefetch(offer.tag);
         self.hear();
-        self.expire_some(reservation.budget(), out);
+        self.expire_some(reservation.ledger(), out);
         if self.flights.are_flying() {
             self.detach_written(offer);
         }
         if self.table.needs_rebuild() || self.table.len() >= MOST_LIVE {
             self.prepare(reservation, out);
         }
-        let budget = reservation.budget();
+        let ledger = reservation.ledger();
         let (tag, weight) = (offer.tag, weight_of::<K, V, F>(offer));
-        let capacity = budget.capacity();
+        let capacity = ledger.capacity();
         if !fits(weight, capacity) {
-            return self.refuse(offer, Reason::TooHeavy { weight, capacity }, budget, out);
+            return self.refuse(offer, Reason::TooHeavy { weight, capacity }, ledger, out);
         }
         if self.is_lifeless(offer.life) && !offer.keeps_life {
-            return self.refuse(offer, Reason::ZeroTtl, budget, out);
+            return self.refuse(offer, Reason::ZeroTtl, ledger, out);
         }
         let (need, origin) = (self.charge(weight), self.origin(offer));
         let is = |key: &K| offer.has(key);
         let found = match self.table.slot_or_vacant(tag, is) {
-            Ok(slot) => match self.unless_expired(Some(slot), budget, out) {
+            Ok(slot) => match self.unless_expired(Some(slot), ledger, out) {
                 Some(slot) => Ok(slot),
                 None => self.table.slot_or_vacant(tag, is),
             },
@@ -157,6 +157,32 @@ impl<K, V, F: Form> Shard<K, V, F> {
             self.flights.remove(tag, flight);
         }
         placed
+    }
+
+    /// Refuses an offer for which there is no room, as [`insert_for`](Self::insert_for) does one
+    /// that is too heavy.
+    #[cold]
+    pub(crate) fn refuse_for(
+        &mut self,
+        flight: Option<&Arc<Flight<K, V>>>,
+        offer: &mut Offer<K, V>,
+        reason: Reason,
+        ledger: &Ledger,
+        out: &mut Outbox<K, V>,
+    ) -> Inserted
+    where
+        K: Eq,
+    {
+        let tag = offer.tag;
+        if flight.is_some_and(|flight| !self.flights.has(tag, flight)) {
+            self.flights.loads().unstored();
+            return Inserted::Present;
+        }
+        let refused = self.refuse(offer, reason, ledger, out);
+        if let Some(flight) = flight {
+            self.flights.remove(tag, flight);
+        }
+        refused
     }
 
     /// Detaches the flight of a key that is written by another call, unless that call only
@@ -235,7 +261,13 @@ impl<K, V, F: Form> Shard<K, V, F> {
         out: &mut Outbox<K, V>,
     ) -> Inserted {
         let before = self.weight_at(slot);
-        if !self.reweigh(slot, weight, (self.floor(), A_TURN), reservation, out) {
+        if !self.reweigh(
+            slot,
+            weight,
+            (self.floor(reservation.ledger()), A_TURN),
+            reservation,
+            out,
+        ) {
             return Inserted::NeedsRoom(Room {
                 weight: weight - before,
                 entries: 0,
@@ -260,7 +292,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
                 Self::stamp_deadlines(still.extra(), life, now, to_idle);
                 still.extra().set_origin(origin);
                 drop(still);
-                out.put(key, old, Cause::Replaced, times);
+                out.put(key, old, before, Cause::Replaced, times);
             }
             self.schedule(slot);
         }
@@ -278,26 +310,26 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         offer: &mut Offer<K, V>,
         reason: Reason,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) -> Inserted
     where
         K: Eq,
     {
         let slot = self.table.slot(offer.tag, |key| offer.has(key));
-        let slot = self.unless_expired(slot, budget, out);
+        let slot = self.unless_expired(slot, ledger, out);
         if slot.is_some() && offer.only_if_absent {
             return Inserted::Present;
         }
         if let Some(slot) = slot {
-            self.remove(slot, Cause::Replaced, budget, out);
+            self.remove(slot, Cause::Replaced, ledger, out);
         }
         let Some((key, value)) = offer.pair.take() else {
             return Inserted::Present;
         };
         let cause = match reason {
             Reason::ZeroTtl => Cause::Expired,
-            Reason::TooHeavy { .. } | Reason::NoRoom => Cause::Refused,
+            Reason::TooHeavy { .. } | Reason::NoRoom | Reason::Withheld { .. } => Cause::Refused,
         };
         let origin = self.origin(offer);
         self.refuse_pair((key, value), origin, cause, out);
@@ -316,7 +348,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if let Some(flows) = self.flows() {
             flows.refused(origin, cause);
         }
-        out.keep(key, value, cause, Times::of_refused(cause));
+        out.keep(key, value, 0, cause, Times::of_refused(cause));
     }
 
     /// Puts an offer in without letting go of the lock, whatever that takes: room of its own
@@ -334,6 +366,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
             Inserted::NeedsRoom(need) => need,
             placed => return placed,
         };
+        if offer.weight > means.reservation.ledger().reach() {
+            let ledger = means.reservation.ledger();
+            return self.refuse(offer, Reason::NoRoom, ledger, out);
+        }
         (means.elsewhere)(need, means.reservation, out);
         if !means.reservation.take_all(need) {
             let replaced = self.slot(offer.tag, |key| offer.has(key));
@@ -341,7 +377,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
         match self.insert(offer, means.reservation, out) {
             Inserted::NeedsRoom(_) => {
-                self.refuse(offer, Reason::NoRoom, means.reservation.budget(), out)
+                self.refuse(offer, Reason::NoRoom, means.reservation.ledger(), out)
             }
             placed => placed,
         }
@@ -371,7 +407,9 @@ impl<K, V, F: Form> Unpaid<'_, K, V, F> {
         let shard = &mut *self.shard;
         let free = reservation.covers(need) || shard.expire_for(need, reservation, out);
         // What has expired goes first, also where that takes more than a turn.
-        if !free && (!shard.may_pay(shard.floor()) || F::TIMED && shard.has_ripe()) {
+        if !free
+            && (!shard.may_pay(shard.floor(reservation.ledger())) || F::TIMED && shard.has_ripe())
+        {
             return Inserted::NeedsRoom(need);
         }
         shard.announce(tag, need.weight);

@@ -1,10 +1,10 @@
 //! Entries of a scope: found by a tag and the scope's number, without their key.
 
 use super::Shard;
-use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::Outbox;
+use crate::ledger::Ledger;
 use crate::policy::{Slot, Tag};
 
 impl<K, V, F: Form> Shard<K, V, F> {
@@ -19,12 +19,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         tag: Tag,
         scope: u32,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) -> bool {
         let slot = self.slot_of_scope(tag, scope);
         if let Some(slot) = slot {
-            self.remove(slot, Cause::ScopeEnded, budget, out);
+            self.remove(slot, Cause::ScopeEnded, ledger, out);
         }
         slot.is_some()
     }

@@ -27,12 +27,12 @@ use super::deadline::{
 };
 use super::wheel::{Bucket, NOWHERE, Wheel, beat_after, beat_of, moment_of};
 use super::{A_TURN, Changed, Shard};
-use crate::budget::{Budget, Reservation};
 use crate::cause::{Cause, Times};
 use crate::clock::{Moment, NEVER, deadline, tick_of};
 use crate::expiry::{Expiry, grain};
 use crate::form::{Form, extra::Extra};
 use crate::leave::outbox::{Departure, Outbox};
+use crate::ledger::{Ledger, Reservation};
 use crate::policy::{Policy, Slot, Tag};
 use crate::room::Room;
 use crate::stats::{Ages, Lateness, Origin};
@@ -112,11 +112,11 @@ impl<K, V, F: Form> Shard<K, V, F> {
     pub(super) fn unless_expired(
         &mut self,
         slot: Option<Slot>,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) -> Option<Slot> {
         if F::TIMED && self.is_expired(self.table.get(slot?)?) {
-            self.remove(slot?, Cause::Expired, budget, out);
+            self.remove(slot?, Cause::Expired, ledger, out);
             return None;
         }
         slot
@@ -277,7 +277,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         slot: Slot,
         expiry: &Expiry<K, V>,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
         changed: &mut Changed<R>,
     ) {
@@ -292,7 +292,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         if let Some(life) = asked.flatten() {
             changed
                 .panics
-                .run(|| self.set_life(slot, life, budget, out));
+                .run(|| self.set_life(slot, life, ledger, out));
         }
         changed.stayed = self.table.get(slot).is_some();
     }
@@ -302,14 +302,14 @@ impl<K, V, F: Form> Shard<K, V, F> {
         &mut self,
         slot: Slot,
         life: u64,
-        budget: &Budget,
+        ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) {
         if life == 0 {
             self.expire_now(slot);
             // Should the policy panic, the wheel must know where to find the entry.
             self.schedule(slot);
-            self.remove(slot, Cause::Expired, budget, out);
+            self.remove(slot, Cause::Expired, ledger, out);
         } else {
             self.set_deadline_in(slot, life);
             self.schedule(slot);
@@ -478,18 +478,18 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     /// Takes a few ripe items off the wheel, before a write does its own work.
     #[inline]
-    pub(crate) fn expire_some(&mut self, budget: &Budget, out: &mut Outbox<K, V>) {
+    pub(crate) fn expire_some(&mut self, ledger: &Ledger, out: &mut Outbox<K, V>) {
         if F::TIMED && self.has_ripe() {
             let mut units = A_FEW;
-            // The reservation gives the room back to the budget.
-            let mut reservation = budget.reserve();
+            // The reservation gives the room back to the ledger.
+            let mut reservation = ledger.reserve();
             while self.expire_ripe(&mut units, None, &mut reservation, out) {}
         }
     }
 
     /// Takes at most `most` ripe items off the wheel; readers wait meanwhile. A panic of the
     /// policy ends the sweep.
-    pub(crate) fn sweep(&mut self, most: usize, budget: &Budget, out: &mut Outbox<K, V>) -> Work {
+    pub(crate) fn sweep(&mut self, most: usize, ledger: &Ledger, out: &mut Outbox<K, V>) -> Work {
         let mut work = Work {
             units: 0,
             expired: 0,
@@ -500,7 +500,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             return work;
         }
         let mut shard = Closed::new(self);
-        let mut reservation = budget.reserve();
+        let mut reservation = ledger.reserve();
         let expired = &mut work.expired;
         let swept = work.panics.run(|| {
             while shard.expire_ripe(&mut units, None, &mut reservation, out) {
@@ -652,7 +652,7 @@ impl Tally {
 #[cfg(test)]
 #[cfg(not(brimful_loom))]
 mod tests {
-    use super::super::{Inserted, Offer, Part};
+    use super::super::{Inserted, Offer, Part, Peers};
     use super::*;
     use crate::clock::FOREVER;
     use crate::form::Timed;
@@ -664,7 +664,7 @@ mod tests {
     /// A shard alone, and all that a door brings along.
     struct Alone {
         shard: Shard<u64, u64, Timed<Fifo>>,
-        budget: Budget,
+        ledger: Ledger,
         out: Outbox<u64, u64>,
     }
 
@@ -673,12 +673,12 @@ mod tests {
             let shelves = Arc::new(Shelves::new(1, Lanes::none()));
             let part = Part {
                 share: 1 << 20,
-                alone: true,
+                peers: Peers::None,
                 limits_entries: false,
             };
             Self {
                 shard: Shard::new(shelves, 0, part, 0, (FOREVER, false)),
-                budget: Budget::new(1 << 20, None),
+                ledger: Ledger::new(1 << 20, None),
                 out: Outbox::new(true),
             }
         }
@@ -695,7 +695,7 @@ mod tests {
                 origin: Origin::default(),
                 line: None,
             };
-            let mut reservation = self.budget.reserve();
+            let mut reservation = self.ledger.reserve();
             let placed = self
                 .shard
                 .insert(&mut offer, &mut reservation, &mut self.out);
@@ -705,8 +705,8 @@ mod tests {
         fn remove(&mut self, key: u64) {
             let is = |found: &u64| *found == key;
             let slot = self.shard.slot(Tag::of(key), is).unwrap();
-            let (budget, out) = (&self.budget, &mut self.out);
-            self.shard.remove(slot, Cause::Removed, budget, out);
+            let (ledger, out) = (&self.ledger, &mut self.out);
+            self.shard.remove(slot, Cause::Removed, ledger, out);
         }
 
         fn items(&self) -> usize {

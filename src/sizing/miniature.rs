@@ -3,12 +3,12 @@
 //! Two keys of one tag are one to it: of the few thousand that it holds, some one in 30,000.
 
 use super::{FEW, Model};
-use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::form::Form;
 use crate::lanes::{Event, Lanes};
 use crate::leave::outbox::Outbox;
-use crate::shard::{Inserted, Offer, Part, Shard};
+use crate::ledger::Ledger;
+use crate::shard::{Inserted, Offer, Part, Peers, Shard};
 use crate::stats::Origin;
 use crate::sync::Arc;
 use crate::table::Shelves;
@@ -16,7 +16,7 @@ use crate::unwind::Panics;
 
 pub(super) struct Miniature<F: Form> {
     shard: Shard<(), (), F>,
-    budget: Budget,
+    ledger: Ledger,
 }
 
 impl<F: Form> Miniature<F> {
@@ -27,13 +27,13 @@ impl<F: Form> Miniature<F> {
         let limit = limit.map(|limit| Model::part(limit, halves, halvings));
         let part = Part {
             share,
-            alone: true,
+            peers: Peers::None,
             limits_entries: limit.is_some(),
         };
         let shelves = Arc::new(Shelves::new(1, Lanes::none()));
         Self {
             shard: Shard::new(shelves, 0, part, model.seed, (model.to_idle, false)),
-            budget: Budget::alone(share, limit),
+            ledger: Ledger::alone(share, limit),
         }
     }
 
@@ -57,7 +57,7 @@ impl<F: Form> Miniature<F> {
             origin: Origin::default(),
             line: None,
         };
-        let (out, mut reservation) = (&mut Outbox::new(true), self.budget.reserve());
+        let (out, mut reservation) = (&mut Outbox::new(true), self.ledger.reserve());
         // A heavy one may take turns, each of which evicts.
         while let Inserted::NeedsRoom(_) = self.shard.insert(&mut offer, &mut reservation, out) {}
     }
@@ -66,7 +66,7 @@ impl<F: Form> Miniature<F> {
         self.shard.advance_clock(event.now);
         if let Some(slot) = self.shard.slot(event.tag, |()| true) {
             let out = &mut Outbox::new(true);
-            self.shard.remove(slot, Cause::Removed, &self.budget, out);
+            self.shard.remove(slot, Cause::Removed, &self.ledger, out);
         }
     }
 
@@ -74,17 +74,17 @@ impl<F: Form> Miniature<F> {
     /// is done.
     pub(super) fn resizes(&mut self, capacity: u64) {
         let mut panics = Panics::none();
-        let (budget, out) = (&self.budget, &mut Outbox::new(true));
-        budget.set_capacity(capacity);
+        let (ledger, out) = (&self.ledger, &mut Outbox::new(true));
+        ledger.set_capacity(capacity);
         self.shard.set_share(capacity, &mut panics);
         self.shard
-            .evict_over_capacity(0, usize::MAX, budget, out, &mut panics);
+            .evict_over_capacity(0, usize::MAX, ledger, out, &mut panics);
         panics.resume();
     }
 
     /// How many entries it will hold when it is full, if that can be told.
     pub(super) fn likely_full(&self) -> Option<u64> {
-        let (capacity, len) = (self.budget.capacity(), self.shard.len());
+        let (capacity, len) = (self.ledger.capacity(), self.shard.len());
         if !F::WEIGHED {
             return Some(capacity);
         }
@@ -96,7 +96,7 @@ impl<F: Form> Miniature<F> {
     /// Proves the invariants of its shard from scratch.
     #[cfg(test)]
     pub(super) fn check(&mut self) {
-        assert_eq!(self.shard.check().weight, self.budget.weight());
-        assert!(self.budget.weight() <= self.budget.capacity());
+        assert_eq!(self.shard.check().weight, self.ledger.weight());
+        assert!(self.ledger.weight() <= self.ledger.capacity());
     }
 }

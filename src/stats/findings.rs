@@ -48,6 +48,15 @@ pub enum Finding {
         /// How long the oldest has been open.
         oldest: Option<Duration>,
     },
+    /// Values that were let go are held elsewhere, and more and more of them.
+    Lingering {
+        /// How many now.
+        values: u64,
+        /// Which part of the capacity they would take.
+        weight: f64,
+        /// How long ago the first of them was let go.
+        oldest: Option<Duration>,
+    },
     /// Loads fail.
     LoadsFail {
         /// How many failed.
@@ -116,6 +125,24 @@ impl fmt::Display for Finding {
                      `mem::forget`, a task that waits for ever",
                 )
             }
+            Self::Lingering {
+                values,
+                weight,
+                oldest,
+            } => {
+                let (values, weight) = (Grouped(values), Percent(weight));
+                write!(
+                    f,
+                    "lingering: {values} values that were let go are held elsewhere, {weight} of the capacity \
+                     beside it"
+                )?;
+                if let Some(oldest) = oldest {
+                    write!(f, ", the first for {oldest:.1?}")?;
+                }
+                f.write_str(
+                    ". Look for what keeps clones of them: `lingering(10)` lists the oldest",
+                )
+            }
             Self::LoadsFail { failed, part } => write!(
                 f,
                 "loads fail: {} did, {} of all. Look at what they load from",
@@ -160,6 +187,7 @@ impl Growth {
     /// | [`TooSmall`](Finding::TooSmall) | 1,000 misses, and more than a fifth of them of keys evicted a moment ago |
     /// | [`TooLarge`](Finding::TooLarge) | 1,000 look-ups, never an eviction, and less than a quarter of the capacity used |
     /// | [`ScopesForgotten`](Finding::ScopesForgotten) | 100 more open scopes, and twice as many as before |
+    /// | [`Lingering`](Finding::Lingering) | more values linger than before, and they weigh a tenth of the capacity |
     /// | [`LoadsFail`](Finding::LoadsFail) | 10 loads failed, and a tenth of all |
     /// | [`StaleForEver`](Finding::StaleForEver) | values are refreshed, 10 loads failed and no refresh brought a value |
     /// | [`Refuses`](Finding::Refuses) | 10 refusals, and a hundredth of the inserts |
@@ -183,6 +211,7 @@ impl Growth {
             Self::too_small,
             Self::too_large,
             Self::scopes_forgotten,
+            Self::lingering,
             Self::loads_fail,
             Self::stale_for_ever,
             Self::refuses,
@@ -226,6 +255,17 @@ impl Growth {
         found.then_some(Finding::ScopesForgotten {
             open,
             before,
+            oldest: after.oldest,
+        })
+    }
+
+    fn lingering(&self) -> Option<Finding> {
+        let (before, after) = (self.before().lingering()?, self.after().lingering()?);
+        let weight = part(after.weight, self.after().capacity());
+        let found = after.values > before.values && weight >= 0.1;
+        found.then_some(Finding::Lingering {
+            values: after.values,
+            weight,
             oldest: after.oldest,
         })
     }

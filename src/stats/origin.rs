@@ -26,6 +26,15 @@ pub(crate) struct Origin {
 /// A line of code.
 pub(crate) type Line = &'static Location<'static>;
 
+/// What a loading call knows of where its value comes from.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Caller {
+    /// The number of the scope that the value ends with, or 0.
+    pub(crate) scope: u32,
+    /// The line of code, if that is recorded.
+    pub(crate) line: Option<Line>,
+}
+
 /// What came of one class, or from one line of code, and what of that is still there: part of
 /// a [`Snapshot`](crate::Snapshot).
 ///
@@ -132,6 +141,13 @@ impl Flows {
         // At most as many as there are lines in the program, some of them several times.
         self.numbers.insert(place, number as u16);
         number as u16
+    }
+
+    /// The line that stored an entry of this origin, if that is known. The last one that has a
+    /// number stands for all that came later.
+    pub(crate) fn line_of(&self, origin: Origin) -> Option<Line> {
+        let index = usize::from(origin.line).checked_sub(1)?;
+        Some(self.lines.get(index)?.0)
     }
 
     /// The flows that an entry of this origin counts for.

@@ -1,7 +1,7 @@
 //! `Survey`: what is in a cache, by classes that the caller thinks up; `Grown`: what has changed
 //! between two of them.
 //!
-//! Invariant: the shares of a survey, and those that were folded into `others`, add up to what the
+//! Invariant: the portions of a survey, and those that were folded into `others`, add up to what the
 //! walk met.
 
 use super::figure::{Grouped, Signed};
@@ -30,15 +30,15 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Debug)]
 #[must_use]
 pub struct Survey<C> {
-    classes: BTreeMap<C, Share>,
-    others: Share,
+    classes: BTreeMap<C, Portion>,
+    others: Portion,
     taken: u64,
 }
 
 /// The entries of one class in a [`Survey`].
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct Share {
+pub struct Portion {
     /// How many there are.
     pub entries: u64,
     /// What they weigh, in the cache's unit.
@@ -49,7 +49,7 @@ pub struct Share {
     pub oldest: Option<Duration>,
 }
 
-impl Share {
+impl Portion {
     pub(crate) fn add(&mut self, other: Self) {
         self.entries += other.entries;
         self.weight = self.weight.saturating_add(other.weight);
@@ -62,44 +62,44 @@ impl<C: Ord> Survey<C> {
     pub(crate) fn new(taken: u64) -> Self {
         Self {
             classes: BTreeMap::new(),
-            others: Share::default(),
+            others: Portion::default(),
             taken,
         }
     }
 
-    pub(crate) fn add(&mut self, class: C, share: Share) {
-        self.classes.entry(class).or_default().add(share);
+    pub(crate) fn add(&mut self, class: C, portion: Portion) {
+        self.classes.entry(class).or_default().add(portion);
     }
 
-    /// The share of one class: of none, if there is no entry of it.
+    /// The portion of one class: of none, if there is no entry of it.
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
     /// cache.extend([(1, "a"), (2, "b"), (4, "c")]);
     /// let survey = cache.survey(|n, _| n % 2);
-    /// assert_eq!((survey.share(&0).entries, survey.share(&7).entries), (2, 0));
+    /// assert_eq!((survey.of(&0).entries, survey.of(&7).entries), (2, 0));
     /// ```
-    pub fn share(&self, class: &C) -> Share {
+    pub fn of(&self, class: &C) -> Portion {
         self.classes.get(class).copied().unwrap_or_default()
     }
 
-    /// All classes with their shares, the heaviest first; without those that
+    /// All classes with their portions, the heaviest first; without those that
     /// [`top`](Survey::top) has folded together.
     ///
     /// ```
     /// let cache = brimful::Cache::new(100);
     /// cache.extend([(1, "a"), (2, "b"), (4, "c")]);
     /// let survey = cache.survey(|n, _| n % 2);
-    /// let entries: Vec<_> = survey.iter().map(|(class, share)| (*class, share.entries)).collect();
+    /// let entries: Vec<_> = survey.iter().map(|(class, portion)| (*class, portion.entries)).collect();
     /// assert_eq!(entries, [(0, 2), (1, 1)]);
     /// ```
-    pub fn iter(&self) -> impl Iterator<Item = (&C, Share)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&C, Portion)> {
         let mut classes: Vec<_> = self
             .classes
             .iter()
-            .map(|(class, &share)| (class, share))
+            .map(|(class, &portion)| (class, portion))
             .collect();
-        classes.sort_by_key(|(_, share)| std::cmp::Reverse((share.weight, share.entries)));
+        classes.sort_by_key(|(_, portion)| std::cmp::Reverse((portion.weight, portion.entries)));
         classes.into_iter()
     }
 
@@ -110,9 +110,11 @@ impl<C: Ord> Survey<C> {
     /// cache.extend([(1, "a"), (2, "b"), (4, "c")]);
     /// assert_eq!(cache.survey(|n, _| n % 2).total().entries, 3);
     /// ```
-    pub fn total(&self) -> Share {
+    pub fn total(&self) -> Portion {
         let mut total = self.others;
-        self.classes.values().for_each(|&share| total.add(share));
+        self.classes
+            .values()
+            .for_each(|&portion| total.add(portion));
         total
     }
 
@@ -126,11 +128,13 @@ impl<C: Ord> Survey<C> {
     /// assert_eq!((survey.iter().count(), survey.total().entries), (10, 100));
     /// ```
     pub fn top(mut self, most: usize) -> Self {
-        let mut shares: Vec<_> = self.classes.into_iter().collect();
-        shares.sort_by_key(|(_, share)| std::cmp::Reverse((share.weight, share.entries)));
-        let folded = shares.split_off(most.min(shares.len()));
-        folded.iter().for_each(|&(_, share)| self.others.add(share));
-        self.classes = shares.into_iter().collect();
+        let mut portions: Vec<_> = self.classes.into_iter().collect();
+        portions.sort_by_key(|(_, portion)| std::cmp::Reverse((portion.weight, portion.entries)));
+        let folded = portions.split_off(most.min(portions.len()));
+        folded
+            .iter()
+            .for_each(|&(_, portion)| self.others.add(portion));
+        self.classes = portions.into_iter().collect();
         self
     }
 }
@@ -143,23 +147,23 @@ impl<C: Ord + fmt::Display> fmt::Display for Survey<C> {
             "{:>15}{:>12}{:>12}  class",
             "weight", "entries", "never hit"
         )?;
-        let mut line = |share: Share, class: &dyn fmt::Display| {
-            let Share {
+        let mut line = |portion: Portion, class: &dyn fmt::Display| {
+            let Portion {
                 entries,
                 weight,
                 unhit,
                 ..
-            } = share;
+            } = portion;
             let (weight, entries, unhit) = (Grouped(weight), Grouped(entries), Grouped(unhit));
             write!(f, "{weight:>15}{entries:>12}{unhit:>12}  {class}")?;
-            match share.oldest {
+            match portion.oldest {
                 Some(age) => writeln!(f, ", oldest {age:.1?}"),
                 None => writeln!(f),
             }
         };
         self.iter()
-            .try_for_each(|(class, share)| line(share, class))?;
-        if self.others != Share::default() {
+            .try_for_each(|(class, portion)| line(portion, class))?;
+        if self.others != Portion::default() {
             line(self.others, &"(others)")?;
         }
         line(self.total(), &"in all")
@@ -204,7 +208,7 @@ impl<C: Ord + Clone> Sub for &Survey<C> {
     type Output = Grown<C>;
 
     fn sub(self, earlier: &Survey<C>) -> Grown<C> {
-        let change = |after: Share, before: Share| {
+        let change = |after: Portion, before: Portion| {
             let difference = |after, before| i128::from(after) - i128::from(before);
             let weight = difference(after.weight, before.weight);
             (weight, difference(after.entries, before.entries))
@@ -215,7 +219,7 @@ impl<C: Ord + Clone> Sub for &Survey<C> {
             .filter(|class| !self.classes.contains_key(class));
         let all = self.classes.keys().chain(gone);
         let changes = all.map(|class| {
-            let (weight, entries) = change(self.share(class), earlier.share(class));
+            let (weight, entries) = change(self.of(class), earlier.of(class));
             (class.clone(), weight, entries)
         });
         let mut classes: Vec<_> = changes

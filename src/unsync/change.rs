@@ -8,6 +8,7 @@ use crate::leave::Leaving;
 use crate::policy::Slot;
 use crate::shard::{Computation, Means, Terms, Victim};
 use crate::table::Cursor;
+use crate::unwind::Panics;
 use hashbrown::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -89,7 +90,7 @@ where
         self.advance_clock();
         let Self { shard, door, .. } = self;
         let mut leaving = door.leave.open_for_victims();
-        while let Victim::Later = shard.evict_next(&door.budget, leaving.outbox()) {}
+        while let Victim::Later = shard.evict_next(&door.ledger, leaving.outbox()) {}
         let left = leaving.hand_over(Cause::Evicted)?;
         Some((left.key, left.value))
     }
@@ -105,13 +106,13 @@ where
         self.advance_clock();
         let tag = self.hash(key).tag();
         let is = |found: &K| key.equivalent(found);
-        let budget = &self.door.budget;
+        let ledger = &self.door.ledger;
         let mut leaving = self.door.leave.open();
         let out = leaving.outbox();
-        if let Some(slot) = self.shard.slot_to_write(tag, is, budget, out) {
+        if let Some(slot) = self.shard.slot_to_write(tag, is, ledger, out) {
             let entry = self.shard.entry(slot)?;
             if condition(entry.key(), entry.value()) {
-                self.shard.remove(slot, Cause::Removed, budget, out);
+                self.shard.remove(slot, Cause::Removed, ledger, out);
             }
         }
         Some(leaving)
@@ -192,7 +193,7 @@ where
         let mut leaving = door.leave.open();
         let out = leaving.outbox();
         let mut means = Means {
-            reservation: &mut door.budget.reserve(),
+            reservation: &mut door.ledger.reserve(),
             elsewhere: &mut |_, _, _| (),
         };
         let terms = Terms {
@@ -201,22 +202,22 @@ where
             tracking: &door.tracking,
         };
         computation.run(shard, slot, decide, &terms, &mut means, out);
-        computation.finish(leaving)
+        computation.finish(leaving, Panics::none())
     }
 
     pub(super) fn change<R>(&mut self, slot: Slot, change: impl FnOnce(&mut V) -> R) -> Updated<R> {
         let Self { shard, door, .. } = self;
         let mut leaving = door.leave.open();
         let out = leaving.outbox();
-        shard.expire_some(&door.budget, out);
+        shard.expire_some(&door.ledger, out);
         let change = |_: &K, value: &mut V| change(value);
         let mut means = Means {
-            reservation: &mut door.budget.reserve(),
+            reservation: &mut door.ledger.reserve(),
             elsewhere: &mut |_, _, _| (),
         };
         let mut changed = shard.change(slot, &door.scale, change, &mut means, out);
         if F::TIMED && changed.stayed {
-            shard.renew(slot, &door.expiry, &door.budget, out, &mut changed);
+            shard.renew(slot, &door.expiry, &door.ledger, out, &mut changed);
         }
         changed.finish(leaving)
     }
@@ -247,7 +248,7 @@ where
         let Self { shard, door, .. } = self;
         door.leave.in_one_batch(|out, panics| {
             let mut means = Means {
-                reservation: &mut door.budget.reserve(),
+                reservation: &mut door.ledger.reserve(),
                 elsewhere: &mut |_, _, _| (),
             };
             let mut cursor = Cursor::START;

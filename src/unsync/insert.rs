@@ -71,7 +71,7 @@ where
         self.advance_clock();
         self.make_place(offer.tag);
         let mut leaving = self.door.leave.open();
-        let mut reservation = self.door.budget.reserve();
+        let mut reservation = self.door.ledger.reserve();
         self.shard.insert(offer, &mut reservation, leaving.outbox());
         drop(reservation);
         leaving
@@ -96,7 +96,7 @@ where
         self.make_place(offer.tag);
         let mut leaving = self.door.leave.open();
         let placed = {
-            let mut reservation = self.door.budget.reserve();
+            let mut reservation = self.door.ledger.reserve();
             self.shard.insert(offer, &mut reservation, leaving.outbox())
         };
         let stored = match placed {

@@ -73,7 +73,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let mut tally = Tally::default();
         let taken = self
             .shard
-            .empty(Cause::Removed, &self.door.budget, batches.panics());
+            .empty(Cause::Removed, &self.door.ledger, batches.panics());
         let taken = batches.take_all(tally.noting(taken), Cause::Removed);
         self.shard.recount(&tally, Cause::Removed);
         batches.end_with(taken)

@@ -14,7 +14,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// let mut cache = brimful::unsync::Cache::new(100);
     /// cache.extend([(1, "a"), (2, "b"), (4, "c")]);
     /// let survey = cache.survey(|n, _| n % 2);
-    /// assert_eq!(survey.share(&0).entries, 2);
+    /// assert_eq!(survey.of(&0).entries, 2);
     /// ```
     #[doc(alias = "heap_profile")]
     pub fn survey<C: Ord>(&mut self, mut class: impl FnMut(&K, &V) -> C) -> Survey<C> {
@@ -25,7 +25,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         while !cursor.is_at_end() {
             self.shard.look_over(&mut cursor, &mut class, &mut met);
             met.drain(..)
-                .for_each(|(class, share)| survey.add(class, share));
+                .for_each(|(class, portion)| survey.add(class, portion));
         }
         survey
     }

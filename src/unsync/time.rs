@@ -129,9 +129,9 @@ where
         let is = |found: &K| key.equivalent(found);
         let Self { shard, door, .. } = self;
         door.leave.in_one_batch(|out, _| {
-            let slot = shard.slot_to_write(tag, is, &door.budget, out);
+            let slot = shard.slot_to_write(tag, is, &door.ledger, out);
             if let Some(slot) = slot {
-                shard.set_life(slot, nanos(ttl), &door.budget, out);
+                shard.set_life(slot, nanos(ttl), &door.ledger, out);
             }
             slot.is_some()
         })
@@ -265,7 +265,7 @@ impl<K, V, F: Expiring, S> Cache<K, V, F, S> {
         self.advance_clock();
         let Self { shard, door, .. } = self;
         let expired = door.leave.in_one_batch(|out, panics| {
-            let work = shard.sweep(limit, &door.budget, out);
+            let work = shard.sweep(limit, &door.ledger, out);
             panics.add(work.panics);
             work.expired
         });

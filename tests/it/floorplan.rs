@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "processor", "room", "unit", "cause", "error"],
     &[
-        "reentry", "hash", "key", "budget", "stats", "clock", "unwind",
+        "reentry", "hash", "key", "ledger", "stats", "clock", "unwind",
     ],
-    &["expiry", "policy", "leave", "flight", "lanes"],
-    &["form"],
+    &[
+        "expiry", "policy", "leave", "flight", "lanes", "held", "budget",
+    ],
+    &["form", "explain"],
     &["table"],
     &["shard", "capacity"],
     &["sizing"],

@@ -12,17 +12,27 @@ mod world;
 mod adversary;
 #[cfg(not(brimful_full))]
 mod batch;
+#[cfg(not(brimful_full))]
+mod begin;
 mod bound;
+#[cfg(not(brimful_full))]
+mod budgets;
 #[cfg(not(brimful_full))]
 mod causes;
 #[cfg(not(brimful_full))]
 mod compute;
+#[cfg(not(brimful_full))]
+mod compute_async;
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod expiry;
+#[cfg(not(brimful_full))]
+mod explain;
 #[cfg(not(brimful_full))]
 mod faults;
 #[cfg(not(brimful_full))]
 mod floorplan;
+#[cfg(not(brimful_full))]
+mod held;
 #[cfg(not(brimful_full))]
 mod load;
 #[cfg(not(brimful_full))]
@@ -30,6 +40,8 @@ mod load_cost;
 mod load_model;
 #[cfg(not(brimful_full))]
 mod locked;
+#[cfg(not(brimful_full))]
+mod optional;
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod own_policy;
 mod panics;

@@ -347,10 +347,10 @@ fn classes_count_what_is_there_whatever_happens() {
     }
     let inserts: u64 = stats.classes().map(|(_, flow)| flow.inserts()).sum();
     assert_eq!(inserts, stats.inserts());
-    // Four lines store something: two inserts, a compute and a scope; a load has none.
+    // Five lines store something: two inserts, a load, a compute and a scope.
     assert_eq!(
         stats.callers().count(),
-        4,
+        5,
         "{:?}",
         stats.callers().collect::<Vec<_>>()
     );
@@ -385,4 +385,61 @@ fn an_unsync_cache_counts_by_class_and_by_line() {
     assert_eq!(stats.class("odd").unwrap().inserts(), 4);
     assert!(stats.callers().all(|(line, _)| line.file() == file!()));
     cache.check();
+}
+
+#[test]
+fn what_a_scope_loads_ends_with_it_and_what_it_finds_does_not() {
+    let cache = Cache::<u32, u32, _>::builder(Entries(100))
+        .record_callers()
+        .build()
+        .unwrap();
+    cache.insert(1, 1);
+    let scope = cache.scope();
+    assert_eq!(scope.get_or_insert_with(&1, || unreachable!()), 1);
+    assert_eq!(scope.get_or_insert_with(&2, || 2), 2);
+    assert_eq!(
+        scope
+            .load(&3)
+            .with(|| Err::<u32, _>("no route"))
+            .unwrap_err()
+            .into_failed(),
+        Some("no route")
+    );
+    let loaded = scope.load(&4).future(async { Ok::<_, ()>(4) });
+    assert_eq!(pollster::block_on(loaded), Ok(4));
+    match scope.load(&5).begin().unwrap() {
+        brimful::Begun::Lead(lead) => assert_eq!(lead.insert(5), 5),
+        brimful::Begun::Value(_) => unreachable!(),
+    }
+    assert_eq!(scoped(&cache.stats()), (1, 3));
+    assert_eq!(cache.stats().callers().count(), 4);
+    drop(scope);
+    assert_eq!(cache.keys().collect::<Vec<_>>(), [1]);
+    cache.check();
+}
+
+/// A scope's load that another call's write detaches is not stored, and so does not leave.
+#[test]
+fn a_load_of_a_scope_that_is_overtaken_stores_nothing() {
+    let cache = cache(100);
+    let scope = cache.scope();
+    let loaded = scope.get_or_insert_with(&1, || {
+        cache.insert(1, 9);
+        1
+    });
+    drop(scope);
+    assert_eq!((loaded, cache.get(&1)), (1, Some(9)));
+}
+
+/// Two requests share one load; it ends with the one that ran it.
+#[test]
+fn one_load_for_two_scopes_ends_with_its_leader() {
+    let cache = cache(100);
+    let (one, two) = (cache.scope(), cache.scope());
+    assert_eq!(one.get_or_insert_with(&1, || 7), 7);
+    assert_eq!(two.get_or_insert_with(&1, || unreachable!()), 7);
+    drop(two);
+    assert_eq!(cache.get(&1), Some(7));
+    drop(one);
+    assert!(cache.is_empty());
 }

@@ -31,7 +31,7 @@ fn a_survey_adds_up_and_clones_and_touches_nothing() {
     cache.view(&3, |_, _| ());
     let before = cache.stats();
     let survey = cache.survey(|key, _| key % 3);
-    let (zero, one) = (survey.share(&0), survey.share(&1));
+    let (zero, one) = (survey.of(&0), survey.of(&1));
     assert_eq!(
         (zero.entries, zero.weight, zero.unhit),
         (34, (0..100).step_by(3).sum::<u64>() + 1, 33)
@@ -65,8 +65,8 @@ fn a_survey_leaves_out_what_has_expired_and_knows_the_oldest() {
     cache.insert(2, 2);
     clock.advance(Duration::from_secs(3));
     let survey = cache.survey(parity);
-    assert_eq!(survey.share(&"odd").oldest, Some(Duration::from_secs(7)));
-    assert_eq!(survey.share(&"even").oldest, Some(Duration::from_secs(3)));
+    assert_eq!(survey.of(&"odd").oldest, Some(Duration::from_secs(7)));
+    assert_eq!(survey.of(&"even").oldest, Some(Duration::from_secs(3)));
     clock.advance(Duration::from_secs(4));
     assert_eq!((cache.len(), cache.survey(parity).total().entries), (2, 1));
 }
@@ -144,7 +144,7 @@ fn an_unsync_cache_is_surveyed_too() {
         asked.set(asked.get() + 1);
         parity(key, value)
     });
-    assert_eq!((asked.get(), survey.share(&"odd").entries), (100, 50));
+    assert_eq!((asked.get(), survey.of(&"odd").entries), (100, 50));
 }
 
 #[test]

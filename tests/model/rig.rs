@@ -457,9 +457,22 @@ impl Rig {
     }
 
     pub(crate) fn evict(&mut self) {
+        let foretold = self.next_of_one_shard();
         let got = self.once(|door| door.evict());
+        if let Some(id) = foretold {
+            assert_eq!(got.map(|seen| seen.0), Some(id), "the coldest");
+        }
         let expected = self.hear().evict_next();
         assert_eq!(got, expected.map(|item| (item.id, item.stamp, item.value)));
+    }
+
+    /// The coldest, where there is one shard and no time by which another leaves first.
+    fn next_of_one_shard(&self) -> Option<u32> {
+        let mut line = Vec::new();
+        if self.config.shards.unwrap_or(1) == 1 && self.config.lives.is_none() {
+            self.door.coldest(&mut |key| line.push(key.id.0));
+        }
+        line.first().copied()
     }
 
     pub(crate) fn extend(&mut self, key: u16, n: u16, m: u16) {
@@ -616,11 +629,33 @@ impl Rig {
         for &(id, ..) in &expected {
             self.compare_entry(id);
         }
+        self.compare_fates();
         for (shard, pile) in self.model.piles.iter().enumerate() {
             let stats = self.door.shard_stats(shard);
             assert_eq!(stats.len(), pile.items.len() as u64, "len of shard {shard}");
             assert_eq!(u128::from(stats.weight()), pile.weight());
         }
+    }
+
+    /// What is explained of each key, and that the order is one of all that live.
+    fn compare_fates(&self) {
+        for id in 0..self.config.keys {
+            let (fate, live) = (self.door.explain(&Id(id)), self.model.live(id));
+            assert_eq!(fate.is_resident(), live.is_some(), "{id}: {fate}");
+            let Some((told, live)) = fate.resident().zip(live) else {
+                continue;
+            };
+            let weight = if self.config.weighed { live.weight } else { 1 };
+            assert_eq!(told.weight, weight, "weight of {id}");
+            if self.config.lives.is_some() {
+                let ends = told.ends.unwrap_or(Duration::MAX);
+                assert_eq!(Some(ends), self.model.ttl(id), "ttl of {id}");
+            }
+        }
+        let mut line = Vec::new();
+        self.door.coldest(&mut |key| line.push(key.id.0));
+        let live = self.model.entries().into_iter().map(|(id, ..)| id);
+        assert_eq!(sorted(line), sorted(live.collect()));
     }
 
     fn compare_entry(&self, id: u32) {

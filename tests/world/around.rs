@@ -1,6 +1,6 @@
 //! A policy of the crate with something of the test's around each of its calls.
 
-use brimful::policy::{Policy, Residents, Slot, Tag, Touch};
+use brimful::policy::{Place, Policy, Residents, Slot, Tag, Touch};
 use std::marker::PhantomData;
 
 /// What happens around the calls of a policy, each known by its name.
@@ -58,6 +58,15 @@ impl<P: Policy, A: Aside> Policy for Around<P, A> {
     }
     fn hit_a_ghost(&self) -> bool {
         around::<A, _>("hit_a_ghost", || self.0.hit_a_ghost())
+    }
+    fn place(&self, slot: Slot, residents: &impl Residents<P::Meta>) -> Option<Place> {
+        around::<A, _>("place", || self.0.place(slot, residents))
+    }
+    fn order(&self, residents: &impl Residents<P::Meta>) -> Option<impl Iterator<Item = Slot>> {
+        around::<A, _>("order", || self.0.order(residents))
+    }
+    fn remembers(&self, tag: Tag) -> bool {
+        around::<A, _>("remembers", || self.0.remembers(tag))
     }
     fn check(&self, residents: &mut impl Residents<P::Meta>) {
         if A::is_sound() {

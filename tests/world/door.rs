@@ -7,8 +7,8 @@
 use super::counted::{Id, Key, Spread, Val, hear, weigh};
 use brimful::policy::Policy;
 use brimful::{
-    Builder, Cache, Computed, Entries, Expiring, Form, Next, Refused, Snapshot, Swept, ToKey, Unit,
-    Updated, Weighed, Weight, unsync,
+    Builder, Cache, Computed, Entries, Expiring, Fate, Form, Next, Refused, Snapshot, Swept, ToKey,
+    Unit, Updated, Weighed, Weight, unsync,
 };
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
@@ -83,6 +83,9 @@ pub(crate) trait Door<K, V, Q = K> {
     fn capacity(&self) -> u64;
     fn stats(&self) -> Snapshot;
     fn check(&mut self);
+    fn explain(&self, key: &Q) -> Fate;
+    /// All keys in the order in which they leave.
+    fn coldest(&self, look: &mut dyn FnMut(&K));
     fn shard_of(&self, key: &Q) -> usize;
     fn shard_stats(&self, shard: usize) -> Snapshot;
 
@@ -332,6 +335,9 @@ macro_rules! doors {
             fn check(&mut self) {
                 self.cache.check();
             }
+            fn explain(&self, key: &Q) -> Fate {
+                self.cache.explain(key)
+            }
             fn into_entries(self: Box<Self>, take: usize, to: &mut Vec<(K, V)>) {
                 to.extend(self.cache.into_iter().take(take));
             }
@@ -443,6 +449,9 @@ doors! { Cache:
     fn for_each(&self, look: Look<'_, K, V>) {
         self.cache.for_each(look);
     }
+    fn coldest(&self, look: &mut dyn FnMut(&K)) {
+        self.cache.coldest(usize::MAX).iter().for_each(look);
+    }
     fn shard_of(&self, key: &Q) -> usize {
         self.cache.shard_of(key)
     }
@@ -516,6 +525,9 @@ doors! { unsync::Cache:
     }
     fn values(&self, take: usize, to: &mut Vec<V>) {
         to.extend(self.cache.values().take(take).cloned());
+    }
+    fn coldest(&self, look: &mut dyn FnMut(&K)) {
+        self.cache.coldest(usize::MAX).into_iter().for_each(look);
     }
     fn for_each(&self, look: Look<'_, K, V>) {
         self.cache.iter().for_each(|(key, value)| look(key, value));

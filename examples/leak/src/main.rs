@@ -4,15 +4,18 @@
 //! with code to add and code to read and none to remove. It was found by comparing two heap profiles
 //! taken hours apart.
 //!
-//! Here two copies of that service handle the same stream of unique request ids, one with
-//! `Mutex<HashMap>`, one with `brimful::Cache`, each in a process of its own. Look at three things:
-//! the plot (the map climbs, brimful fills up and is flat), the slope in bytes per request over the
-//! second half of the run, and what grew between two looks at the statistics, as the engineer did it.
+//! Here four copies of that service handle the same stream of unique request ids, each in a process of
+//! its own: with `Mutex<HashMap>`; with a `brimful::Cache`; with one whose entries leave with their
+//! request; and with one whose values an audit trail keeps. Look at four things: the plot (the
+//! map climbs), the slope in bytes per request over the second half of the run, what grew between two
+//! looks at the statistics, as the engineer did it, and what each answers who is asked: who removes
+//! an entry, and when? Then a bug is planted in another cache, and two snapshots name it.
 //!
 //! Options: `--requests N`, `--capacity N`, `--svg PATH`. `service.rs` is the service, `running.rs`
-//! follows the two copies, `curve.rs` has the arithmetic and the plot.
+//! follows the copies, `planted.rs` is the second act, `curve.rs` has the arithmetic and the plot.
 
 mod curve;
+mod planted;
 mod running;
 mod service;
 
@@ -25,7 +28,9 @@ use std::time::Instant;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use report::chart::{Axis, BLUE, Chart, Series, SeriesLabelPosition, VERMILION, plain};
+use report::chart::{
+    Axis, BLUE, Chart, GREEN, ORANGE, Series, SeriesLabelPosition, VERMILION, plain,
+};
 use report::grouped;
 
 use curve::{Curve, MIB, Sample};
@@ -37,7 +42,7 @@ const WIDTH: u32 = 72;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Replays a leak: one service with a map that only grows, one with brimful, and the memory of both.
+/// Replays a leak: a service with a map that only grows, the same with brimful, and their memory.
 #[derive(Parser)]
 #[command(name = "leak")]
 struct Args {
@@ -45,7 +50,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(20_000..=20_000_000))]
     requests: u64,
 
-    /// Entries that brimful may hold
+    /// Entries that each cache may hold
     #[arg(long, value_name = "N", default_value = "5000")]
     capacity: NonZeroUsize,
 
@@ -53,7 +58,7 @@ struct Args {
     #[arg(long, value_name = "PATH")]
     svg: Option<PathBuf>,
 
-    /// Be one of the two copies (the program starts itself with this)
+    /// Be one of the copies (the program starts itself with this)
     #[arg(long, hide = true)]
     service: Option<Store>,
 }
@@ -74,7 +79,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Starts both copies, follows them, and reports.
+/// Starts the copies, follows them, and reports.
 fn compare(args: &Args) -> Outcome<()> {
     service::resident().ok_or(service::NO_RESIDENT)?;
     let started = Instant::now();
@@ -92,7 +97,7 @@ fn report(args: &Args, copies: &[Running], seconds: f64) -> Outcome<()> {
         out,
         "\nResident memory in MiB over {requests} requests, {seconds:.1} s"
     )?;
-    writeln!(out, "(brimful holds {capacity} entries)\n")?;
+    writeln!(out, "(each cache holds {capacity} entries at most)\n")?;
     print_plot(&mut out, &curves, &requests)?;
     writeln!(
         out,
@@ -106,12 +111,13 @@ fn report(args: &Args, copies: &[Running], seconds: f64) -> Outcome<()> {
         out,
         "\nTwo looks at the statistics, after {half} and after {requests} requests:"
     )?;
-    print_growth(&mut out, copies)?;
-    writeln!(out, "\nWho removes an entry, and when? map: nobody, never.")?;
-    writeln!(
-        out,
-        "brimful: the cache itself, when it is full to the brim."
-    )?;
+    print_lines(&mut out, copies, |copy| &copy.diff)?;
+    writeln!(out, "\nWho removes an entry, and when?")?;
+    print_lines(&mut out, copies, |copy| &copy.answer)?;
+    writeln!(out, "\nA bug, planted: {}", planted::BUG)?;
+    for line in planted::found() {
+        writeln!(out, "  {line}")?;
+    }
     out.flush()?;
     let default = || report::default_path("leak.svg");
     let path = args.svg.clone().unwrap_or_else(default);
@@ -126,10 +132,15 @@ fn print_plot(out: &mut impl Write, curves: &[Curve], requests: &str) -> io::Res
     writeln!(out, "{:>11}{:>width$}", 0, format!("{requests} requests"))
 }
 
-fn print_growth(out: &mut impl Write, copies: &[Running]) -> io::Result<()> {
+/// What each copy had to say, beside its name.
+fn print_lines(
+    out: &mut impl Write,
+    copies: &[Running],
+    said: impl Fn(&Running) -> &Vec<String>,
+) -> io::Result<()> {
     for copy in copies {
         let mut name = copy.store.name();
-        for line in &copy.diff {
+        for line in said(copy) {
             writeln!(out, "  {name:>8}  {line}")?;
             name = "";
         }
@@ -186,15 +197,19 @@ fn picture(args: &Args, curves: &[Curve]) -> Chart {
     x.to = args.requests as f64;
     x.ticks.retain(|&tick| tick <= x.to);
     Chart {
-        title: "A map that only grows, and a cache that cannot".to_string(),
+        title: "A map that only grows, and caches that cannot".to_string(),
         subtitle: format!(
-            "the same service twice, {} unique request ids; brimful holds {} entries",
+            "the same service, {} unique request ids; each cache holds {} entries at most",
             grouped(args.requests),
             grouped(args.capacity.get() as u64)
         ),
         x,
         y: Axis::from_zero("resident memory in MiB", max, plain),
-        series: curves.iter().zip([VERMILION, BLUE]).map(line).collect(),
+        series: curves
+            .iter()
+            .zip([VERMILION, BLUE, GREEN, ORANGE])
+            .map(line)
+            .collect(),
         dots: false,
         legend: SeriesLabelPosition::UpperLeft,
     }

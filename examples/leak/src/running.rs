@@ -1,4 +1,4 @@
-//! The two copies of the service as child processes: this program, started again with `--service`, so
+//! The copies of the service as child processes: this program, started again with `--service`, so
 //! that each curve is the true resident memory of one copy.
 
 use std::error::Error;
@@ -21,14 +21,16 @@ pub(crate) struct Running {
     pub samples: Vec<Sample>,
     /// The difference of two looks at its statistics, line by line.
     pub diff: Vec<String>,
+    /// Who removes an entry of it, and when.
+    pub answer: Vec<String>,
     process: Child,
 }
 
-/// Runs both copies side by side to their ends and shows how far they are.
+/// Runs all copies side by side to their ends and shows how far they are.
 pub(crate) fn follow(requests: u64, capacity: usize) -> Outcome<Vec<Running>> {
     let (sender, receiver) = mpsc::channel();
     let mut copies = Vec::new();
-    for (index, store) in Store::BOTH.into_iter().enumerate() {
+    for (index, store) in Store::ALL.into_iter().enumerate() {
         let mut copy = Running::start(store, requests, capacity)?;
         let lines = copy
             .process
@@ -71,6 +73,7 @@ impl Running {
             store,
             samples: Vec::new(),
             diff: Vec::new(),
+            answer: Vec::new(),
             process,
         })
     }
@@ -79,6 +82,7 @@ impl Running {
         match line.split_once(' ') {
             Some(("sample", text)) => self.samples.push(text.parse()?),
             Some(("diff", text)) => self.diff.push(text.to_string()),
+            Some(("answer", text)) => self.answer.push(text.to_string()),
             _ => return Err(format!("the {} copy said `{line}`", self.store.name()).into()),
         }
         Ok(())
@@ -129,7 +133,7 @@ impl Progress {
             let bar = all.add(ProgressBar::new(requests).with_style(style.clone()));
             bar.with_prefix(store.name())
         };
-        Self::Bars(Store::BOTH.map(bar).into())
+        Self::Bars(Store::ALL.map(bar).into())
     }
 
     fn show(&mut self, copies: &[Running]) -> io::Result<()> {
@@ -156,7 +160,7 @@ fn move_on(bar: &ProgressBar, copy: &Running) {
     }
 }
 
-/// A line for each tenth of the run, from `tenth` on, that both copies have behind them.
+/// A line for each tenth of the run, from `tenth` on, that all copies have behind them.
 fn print_tenths(tenth: &mut u64, copies: &[Running]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     while let Some(samples) = copies

@@ -1,14 +1,16 @@
-//! The service of the story, once with the map that leaked for months and once with brimful. Each
-//! copy runs in a process of its own, so that its resident memory is its own, and tells what it
-//! sees, line by line, on standard output.
+//! The service of the story, four times: with the map that leaked for months, with a cache, with
+//! entries that leave with their request, and with values that somebody else holds. Each copy runs in
+//! a process of its own, so that its resident memory is its own, and tells what it sees, line by
+//! line, on standard output.
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
-use brimful::Cache;
+use brimful::{Cache, Cause, Entries, Held, Tracked};
 use clap::ValueEnum;
+use report::grouped;
 
 use crate::curve::Sample;
 
@@ -22,19 +24,27 @@ pub(crate) const SAMPLES: u64 = 200;
 /// What a copy of the service keeps its contexts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Store {
+    /// What leaked: nothing takes an entry out.
     Map,
-    Brimful,
+    /// A cache, which is full to the brim and evicts.
+    Cache,
+    /// A cache whose entries leave with the request that brought them.
+    Scope,
+    /// A cache whose values an audit trail holds after they have left: the subtler trap.
+    Held,
 }
 
 impl Store {
-    /// Both, in the order in which they are shown.
-    pub(crate) const BOTH: [Self; 2] = [Self::Map, Self::Brimful];
+    /// All, in the order in which they are shown.
+    pub(crate) const ALL: [Self; 4] = [Self::Map, Self::Cache, Self::Scope, Self::Held];
 
     /// The word for it, also on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Map => "map",
-            Self::Brimful => "brimful",
+            Self::Cache => "cache",
+            Self::Scope => "scope",
+            Self::Held => "held",
         }
     }
 }
@@ -46,25 +56,28 @@ struct Context {
     headers: Vec<u8>,
 }
 
-/// Where the contexts are kept: code to add, code to read, and none to remove.
+impl Context {
+    /// What the access log takes of it.
+    fn logged(&self) -> usize {
+        self.user.len() + self.route.len() + self.headers.len()
+    }
+}
+
+/// Where the contexts are kept while requests are handled.
 trait Contexts {
-    fn add(&self, id: String, context: Context);
-    fn read<R>(&self, id: &str, look: impl FnOnce(&Context) -> R) -> Option<R>;
+    /// One request: the way in notes its context under its id, the way out reads it for the access
+    /// log.
+    fn handle(&self, id: String, context: Context) -> usize;
+
     fn entries(&self) -> usize;
 }
 
 impl Contexts for Mutex<HashMap<String, Context>> {
-    fn add(&self, id: String, context: Context) {
-        self.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, context);
-    }
-
-    fn read<R>(&self, id: &str, look: impl FnOnce(&Context) -> R) -> Option<R> {
-        self.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .map(look)
+    /// Code to add, code to read, and none to remove.
+    fn handle(&self, id: String, context: Context) -> usize {
+        let lock = || self.lock().unwrap_or_else(PoisonError::into_inner);
+        lock().insert(id.clone(), context);
+        lock().get(&id).map_or(0, Context::logged)
     }
 
     fn entries(&self) -> usize {
@@ -73,12 +86,10 @@ impl Contexts for Mutex<HashMap<String, Context>> {
 }
 
 impl Contexts for Cache<String, Context> {
-    fn add(&self, id: String, context: Context) {
-        self.insert(id, context);
-    }
-
-    fn read<R>(&self, id: &str, look: impl FnOnce(&Context) -> R) -> Option<R> {
-        self.view(id, |_, context| look(context))
+    /// The same code: the cache removes.
+    fn handle(&self, id: String, context: Context) -> usize {
+        self.insert(id.clone(), context);
+        self.view(&id, |_, context| context.logged()).unwrap_or(0)
     }
 
     fn entries(&self) -> usize {
@@ -86,19 +97,58 @@ impl Contexts for Cache<String, Context> {
     }
 }
 
-/// Handles one request: the way in notes its context under its id, the way out reads it for the
-/// access log.
+impl Contexts for Cache<String, Context, Tracked> {
+    /// One line more, and the entry leaves at the end of this function, whichever way that ends.
+    fn handle(&self, id: String, context: Context) -> usize {
+        let scope = self.scope();
+        scope.insert(id.clone(), context);
+        self.view(&id, |_, context| context.logged()).unwrap_or(0)
+    }
+
+    fn entries(&self) -> usize {
+        self.len()
+    }
+}
+
+/// A cache, and an audit trail that keeps each tenth context for ever.
+struct Audited {
+    contexts: Cache<String, Held<Context>>,
+    trail: Mutex<Vec<Held<Context>>>,
+}
+
+impl Contexts for Audited {
+    fn handle(&self, id: String, context: Context) -> usize {
+        self.contexts.insert(id.clone(), Held::new(context));
+        let Some(context) = self.contexts.get(&id) else {
+            return 0;
+        };
+        let logged = context.logged();
+        if id.ends_with(['0', '1']) {
+            let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
+            trail.push(context);
+        }
+        logged
+    }
+
+    fn entries(&self) -> usize {
+        self.contexts.len()
+    }
+}
+
+/// The id of a request.
+fn id(number: u64) -> String {
+    format!("{:016x}{:016x}", scatter(number), scatter(!number))
+}
+
+/// Handles one request.
 fn handle(contexts: &impl Contexts, number: u64) -> usize {
-    let id = format!("{:016x}{:016x}", scatter(number), scatter(!number));
     let draw = scatter(number ^ 0x5eed);
     let context = Context {
         user: format!("user-{}@example.org", draw % 100_000),
         route: format!("/shops/{}/orders/{}", draw % 977, draw % 1_000_003),
         headers: vec![b'h'; 64 + (draw >> 32) as usize % 256],
     };
-    contexts.add(id.clone(), context);
-    let logged = contexts.read(&id, |c| c.user.len() + c.route.len() + c.headers.len());
-    logged.unwrap_or(0)
+    contexts.handle(id(number), context)
 }
 
 /// A bijection on `u64` that looks random (the finisher of splitmix64), so that request ids are
@@ -116,20 +166,79 @@ pub(crate) fn resident() -> Option<u64> {
 }
 
 /// Runs one copy to its end. Its lines: `sample N N N` for each sample, then `diff TEXT` for the
-/// difference between two looks at its statistics, halfway and at the end.
+/// difference between two looks at its statistics, halfway and at the end, then `answer TEXT`: who
+/// removes an entry of it, and when, as far as it can be asked.
 pub(crate) fn run(store: Store, requests: u64, capacity: usize) -> Result<(), Box<dyn Error>> {
+    let builder = || Entries(capacity);
     match store {
         Store::Map => {
             let map = Mutex::new(HashMap::new());
             let before = serve(&map, requests, || map.entries())?;
-            tell_diff(map_diff(before, map.entries()))
+            tell_all("diff", map_diff(before, map.entries()))?;
+            tell_all(
+                "answer",
+                format!("{} entries, and no call to ask", map.entries()),
+            )
         }
-        Store::Brimful => {
-            let cache = Cache::<String, Context>::new(capacity);
+        Store::Cache => {
+            let cache: Cache<String, Context> = Cache::builder(builder()).named("cache").build()?;
             let before = serve(&cache, requests, || cache.stats())?;
-            tell_diff(&cache.stats() - &before)
+            tell_all("diff", &cache.stats() - &before)?;
+            tell_all("answer", causes(|cause| cache.stats().departures(cause)))?;
+            tell_all(
+                "answer",
+                format!("the last: {}", cache.explain(&id(requests - 1))),
+            )
+        }
+        Store::Scope => {
+            let cache: Cache<String, Context, Tracked> =
+                Cache::builder(builder()).named("scope").tracked().build()?;
+            let before = serve(&cache, requests, || cache.stats())?;
+            tell_all("diff", &cache.stats() - &before)?;
+            tell_all("answer", causes(|cause| cache.stats().departures(cause)))?;
+            let scopes = cache.stats().scopes().unwrap_or_default();
+            let (open, entries) = (scopes.open, scopes.entries);
+            tell_all(
+                "answer",
+                format!("{open} scopes are open, with {entries} entries"),
+            )
+        }
+        Store::Held => {
+            let audited = Audited {
+                contexts: Cache::builder(builder())
+                    .named("held")
+                    .lingering()
+                    .build()?,
+                trail: Mutex::new(Vec::new()),
+            };
+            let cache = &audited.contexts;
+            let before = serve(&audited, requests, || cache.stats())?;
+            let growth = &cache.stats() - &before;
+            tell_all("diff", &growth)?;
+            tell_all("answer", causes(|cause| cache.stats().departures(cause)))?;
+            for finding in growth.findings() {
+                tell_all("answer", finding)?;
+            }
+            for oldest in cache.lingering(1) {
+                let (cause, since, holders) = (oldest.cause, oldest.since, oldest.holders);
+                tell_all(
+                    "answer",
+                    format!("the oldest: {cause} {since:.1?} ago, held by {holders}"),
+                )?;
+            }
+            Ok(())
         }
     }
+}
+
+/// What has removed entries so far.
+fn causes(departures: impl Fn(Cause) -> u64) -> String {
+    let counted = Cause::ALL.map(|cause| (cause, departures(cause)));
+    let some = counted.into_iter().filter(|&(_, entries)| entries > 0);
+    let texts: Vec<String> = some
+        .map(|(cause, entries)| format!("{} {cause}", grouped(entries)))
+        .collect();
+    texts.join(", ")
 }
 
 /// What a map has for statistics: how many entries there are. The rest follows from the code, where
@@ -180,9 +289,9 @@ fn tell(what: &str, text: impl std::fmt::Display) -> io::Result<()> {
     out.flush()
 }
 
-fn tell_diff(diff: impl std::fmt::Display) -> Result<(), Box<dyn Error>> {
-    for line in diff.to_string().lines() {
-        tell("diff", line)?;
+fn tell_all(what: &str, text: impl std::fmt::Display) -> Result<(), Box<dyn Error>> {
+    for line in text.to_string().lines() {
+        tell(what, line)?;
     }
     Ok(())
 }
@@ -192,12 +301,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_map_keeps_every_request_and_the_cache_no_more_than_its_capacity() {
+    fn the_map_keeps_every_request_and_the_caches_do_not() {
         let map = Mutex::new(HashMap::new());
         let cache = Cache::<String, Context>::new(50);
+        let scoped: Cache<String, Context, Tracked> =
+            Cache::builder(Entries(50)).tracked().build().unwrap();
+        let audited = Audited {
+            contexts: Cache::builder(Entries(50)).lingering().build().unwrap(),
+            trail: Mutex::new(Vec::new()),
+        };
         for number in 0..1_000 {
-            assert_eq!(handle(&map, number), handle(&cache, number));
+            let logged = handle(&map, number);
+            assert_eq!(handle(&cache, number), logged);
+            assert_eq!(handle(&scoped, number), logged);
+            assert_eq!(handle(&audited, number), logged);
         }
         assert_eq!((map.entries(), cache.entries()), (1_000, 50));
+        assert_eq!((scoped.entries(), audited.entries()), (0, 50));
+        let trail = audited.trail.lock().unwrap().len() as u64;
+        let lingering = audited.contexts.stats().lingering().unwrap().values;
+        assert!(trail > 50 && lingering <= trail && lingering + 50 >= trail);
+        let words = causes(|cause| scoped.stats().departures(cause));
+        assert_eq!(words, "1,000 scope ended");
     }
 }

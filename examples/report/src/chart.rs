@@ -23,6 +23,12 @@ pub const VERMILION: RGBColor = RGBColor(213, 94, 0);
 /// See [`VERMILION`].
 pub const BLUE: RGBColor = RGBColor(0, 114, 178);
 
+/// Of the same set.
+pub const GREEN: RGBColor = RGBColor(0, 158, 115);
+
+/// Of the same set.
+pub const ORANGE: RGBColor = RGBColor(230, 159, 0);
+
 /// One axis.
 #[derive(Clone, Debug)]
 pub struct Axis {

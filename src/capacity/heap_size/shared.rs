@@ -1,6 +1,7 @@
 //! Blocks with two counters before the value. Each holder tells the whole block.
 
 use super::HeapSize;
+use crate::held::Held;
 use std::alloc::Layout;
 use std::{rc, sync};
 
@@ -35,4 +36,11 @@ macro_rules! shared {
 shared! {
     sync::Arc<T>, sync::Weak<T>;
     rc::Rc<T>, rc::Weak<T>;
+}
+
+/// Each holder tells the whole block; a place on a ledger is not counted.
+impl<T: HeapSize> HeapSize for Held<T> {
+    fn heap_size(&self) -> usize {
+        block(Self::SHARED) + (**self).heap_size()
+    }
 }

@@ -20,7 +20,9 @@
 //! three threads. Models of lives are in
 //! `time.rs`. Covers faults 21, 23, 25, 27, 30, 38, 49, 50, 52, 66 to 71 of `tests/FAULTS.md`.
 
+mod budgets;
 mod compute;
+mod explain;
 mod refresh;
 mod time;
 

@@ -435,7 +435,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// of the cache at one key in 64. A hit on a key that is not sampled costs a
     /// multiplication and a comparison more; one that is sampled leaves a note in
     /// its thread's own line, takes no lock that it would have to wait for, and
-    /// hands the notes on after each 15.
+    /// hands them on after some 13.
     ///
     /// ```
     /// use brimful::{Cache, Entries, Sampled};

@@ -3,10 +3,11 @@
 //! ```text
 //! a hit or a miss without the lock: an event in the thread's own ring; where that has hardly a place,
 //!                                   all that is there goes to the gauge first, if nobody is at it
-//! a call that takes a lock:         the same, before it takes that
+//! a call that takes a lock:         the same, before it takes that, but it waits for the gauge
 //! ```
 //!
-//! The gauge's lock is taken last, and a hit does not wait for it.
+//! So only threads that hit again and again, and write nothing, lose events. Who is at the gauge waits
+//! for no other lock; a hit does not wait for it.
 
 use super::Cache;
 use crate::clock::FOREVER;
@@ -38,13 +39,15 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     fn leave_word(&self, hashed: Hashed, found: Option<&Entry<K, V, F>>) {
         let samples = &self.shelves.lanes.samples;
         if samples.are_scarce() {
-            self.tell_gauge();
+            if let Some(mut gauge) = self.gauge.as_ref().and_then(|gauge| gauge.try_lock()) {
+                self.play(&mut gauge, Samples::take_own);
+            }
         }
         samples.note(Shard::look_up_event(hashed.tag(), found, self.now()));
     }
 
-    /// Takes what this thread has noted to the gauge, if there is hardly a place for more, and
-    /// nobody else is there. To be called before a lock is taken for this key.
+    /// Takes what this thread has noted to the gauge, if there is hardly a place for more; waits
+    /// for whoever is there. To be called before a shard's lock is taken for this key.
     #[inline(always)]
     pub(super) fn make_place(&self, hashed: Hashed) {
         if F::SAMPLED && self.shelves.lanes.samples.picks(hashed.tag()) {
@@ -54,14 +57,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
 
     #[inline(never)]
     fn tell_gauge_if_scarce(&self) {
-        if self.shelves.lanes.samples.are_scarce() {
-            self.tell_gauge();
-        }
-    }
-
-    fn tell_gauge(&self) {
-        if let Some(mut gauge) = self.gauge.as_ref().and_then(|gauge| gauge.try_lock()) {
-            self.play(&mut gauge, Samples::take_own);
+        if let (Some(gauge), true) = (&self.gauge, self.shelves.lanes.samples.are_scarce()) {
+            self.play(&mut gauge.lock(), Samples::take_own);
         }
     }
 

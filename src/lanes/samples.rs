@@ -5,8 +5,8 @@
 //! in a ring of its own thread, and goes on; whoever counts takes events out later. Nothing here
 //! knows what is counted.
 //!
-//! A ring that is full takes no more: the event is lost, and that is counted. Its thread asks for a
-//! place beforehand, where it holds no lock.
+//! A ring that is full takes no more: the event is lost, and that is counted. Its thread sees to
+//! places beforehand, where it holds no lock.
 //!
 //! Invariants
 //! 1. A ring is written by one thread at a time, the one that has its number (or the one that has

@@ -310,3 +310,38 @@ fn a_hit_that_is_noted_and_an_insert_that_evicts() {
     });
     println!("noted: {} executions", executions.load(Relaxed));
 }
+
+/// What a reader notes of a sampled key is told once and whole, to who counts at that moment or to
+/// the next one.
+#[test]
+fn a_look_up_that_is_noted_and_one_who_counts() {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&executions);
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 100_000;
+    builder.preemption_bound = Some(2);
+    builder.check(move || {
+        counted.fetch_add(1, Relaxed);
+        let builder = Cache::builder(Entries(2)).policy::<Fifo>().shards(1);
+        let cache = builder.hasher(Fixed::default()).sizing().build().unwrap();
+        cache.insert(1, 1);
+        assert!(cache.get(&0).is_none());
+        let cache = Arc::new(cache);
+        let reader = {
+            let cache = Arc::clone(&cache);
+            thread::spawn(move || (0..2).for_each(|_| assert_eq!(cache.get(&1), Some(1))))
+        };
+        let sizing = cache.sizing();
+        assert!((1..=3).contains(&sizing.sampled()), "{sizing}");
+        reader.join().unwrap();
+        let sizing = cache.sizing();
+        assert_eq!((sizing.sampled(), sizing.lost()), (3, 0));
+        // Each miniature has hit what the cache has.
+        assert!(
+            sizing.iter().all(|(_, ratio)| ratio == 2.0 / 3.0),
+            "{sizing}"
+        );
+        cache.check();
+    });
+    println!("counted: {} executions", executions.load(Relaxed));
+}

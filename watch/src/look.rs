@@ -201,14 +201,13 @@ impl Seen {
         let Some((before, now)) = &self.inside.surveys else {
             return Vec::new();
         };
-        let of = |share: brimful::Share| (share.entries, share.weight);
+        let of = |portion: brimful::Portion| (portion.entries, portion.weight);
         let mut classes: Vec<_> = now
             .iter()
             .map(|(class, share)| (class, of(share)))
             .collect();
         let rest = classes.split_off(SHOWN.min(classes.len()));
-        let row =
-            |(class, now): (&String, _)| Row::new(class.clone(), of(before.share(class)), now);
+        let row = |(class, now): (&String, _)| Row::new(class.clone(), of(before.of(class)), now);
         let mut rows = Row::grown_most_first(classes.into_iter().map(row).collect());
         if !rest.is_empty() {
             rows.push(others(

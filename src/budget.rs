@@ -68,6 +68,9 @@ const A_BATCH: usize = 256;
 /// the others hold above their floors; if that is not enough either it is refused, with
 /// [`Reason::Withheld`](crate::Reason::Withheld).
 ///
+/// A member that pays for itself inserts as a cache alone does. One that others pay for asks all
+/// of them for what has expired first: O(shards of all members) for such an insert, one lock at a time.
+///
 /// So a member that is idle keeps what it holds up to its fair share. If it should not, give its
 /// entries a [time to idle](crate::Builder::time_to_idle): what has expired goes first.
 ///

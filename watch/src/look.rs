@@ -201,11 +201,7 @@ impl Seen {
         let Some((before, now)) = &self.inside.surveys else {
             return Vec::new();
         };
-<<<<<<< HEAD
         let of = |portion: Portion| (portion.entries, portion.weight);
-=======
-        let of = |portion: brimful::Portion| (portion.entries, portion.weight);
->>>>>>> budget
         let mut classes: Vec<_> = now
             .iter()
             .map(|(class, share)| (class, of(share)))

@@ -558,8 +558,9 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         self.formed()
     }
 
-    /// Sets a rule that each read of an entry asks (`get`, `view`, `get_or_insert_with`
-    /// and the `or_…` calls of `entry`, when they find it): `Some` gives it a new time to
+    /// Sets a rule that each read of an entry asks (`get`, `view`, `get_many`, all loading calls and
+    /// guards, `compute_async`, and the `or_…` calls of `entry`, when they find it; not `peek`, nor what
+    /// changes values in place: `update`, `compute`, `and_modify`): `Some` gives it a new time to
     /// live from now, whatever gave it the old one; `None` leaves it as it is. With zero the
     /// entry ends with this read.
     ///

@@ -34,6 +34,9 @@ pub struct Entries(pub usize);
 /// later does no harm. A weight of 0 is charged as 1, unless the builder names
 /// an entry limit.
 ///
+/// A weigher that is a closure names the types of both its arguments: with `|_, text: &String|` the
+/// compiler says that `FnOnce` is not general enough.
+///
 /// ```
 /// use brimful::{Cache, Units, Weighed, Weight};
 ///

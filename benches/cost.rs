@@ -11,7 +11,7 @@
 //! with lives the reading of the system's clock, which `clock` counts alone.
 
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
-use brimful::{Aged, Cache, Cause, Entries, Form, Timed, Weight};
+use brimful::{Aged, Cache, Cause, Entries, Form, Sampled, Timed, Weight};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,12 +22,14 @@ fn capacity() -> u64 {
     CAPACITY.load(Ordering::Relaxed)
 }
 
-const OPERATIONS: [&str; 12] = [
+const OPERATIONS: [&str; 14] = [
     "hit",
     "loading",
     "load",
     "miss",
     "insert",
+    "sized-hit",
+    "sized-insert",
     "replace",
     "weighted",
     "timed-hit",
@@ -117,6 +119,33 @@ fn miss<P: Policy>(count: u64) {
 
 fn insert<P: Policy>(count: u64) {
     let cache = plain::<P>();
+    cache.extend((0..3 * capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
+    for _ in 0..count {
+        cache.insert(black_box(keys.next() | 1 << 63), 1);
+    }
+    assert_eq!(cache.len() as u64, capacity());
+}
+
+/// A cache that samples one key in 64.
+fn sized<P: Policy>() -> Cache<u64, u64, Sampled<P>> {
+    let builder = Cache::builder(Entries(capacity() as usize)).policy::<P>();
+    builder.sizing().build().expect("a plain configuration")
+}
+
+fn sized_hit<P: Policy>(count: u64) {
+    let cache = sized::<P>();
+    cache.extend((0..capacity()).map(|key| (key, key)));
+    let mut keys = Keys::new();
+    let mut found = 0_u64;
+    for _ in 0..count {
+        found += u64::from(cache.get(&black_box(keys.resident())).is_some());
+    }
+    assert!(found > count / 10 * 9, "{found} hits of {count}");
+}
+
+fn sized_insert<P: Policy>(count: u64) {
+    let cache = sized::<P>();
     cache.extend((0..3 * capacity()).map(|key| (key, key)));
     let mut keys = Keys::new();
     for _ in 0..count {
@@ -220,6 +249,8 @@ fn run<P: Policy>(operation: &str, count: u64) {
         "load" => load::<P>(count),
         "miss" => miss::<P>(count),
         "insert" => insert::<P>(count),
+        "sized-hit" => sized_hit::<P>(count),
+        "sized-insert" => sized_insert::<P>(count),
         "replace" => replace::<P>(count),
         "weighted" => weighted::<P>(count),
         "timed-hit" => timed_hit::<P>(count),

@@ -35,6 +35,8 @@ mod explain;
 
 mod scope;
 
+mod sizing;
+
 mod gather;
 mod seat;
 mod sweeper;
@@ -66,6 +68,7 @@ use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
 use crate::shard::{Part, Peers, Shard, Tally};
+use crate::sizing::Gauge;
 use crate::stats::{Lingerer, Origin, Snapshot};
 use crate::sync::cells::LOCKLESS;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, processors};
@@ -177,6 +180,8 @@ pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     membership: Option<Membership>,
     /// Of scopes, where entries may end with one.
     register: Option<Box<scope::Register>>,
+    /// What other capacities would hit, where a sample of the keys is watched.
+    gauge: Option<Box<Mutex<Gauge<F>>>>,
 }
 
 type Shards<K, V, F> = Arc<[CachePadded<K, V, F>]>;
@@ -187,10 +192,15 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         S: BuildHasher,
     {
         let share = share(door.ledger.capacity(), shards);
-        let lanes = match LOCKLESS {
+        let mut lanes = match LOCKLESS {
             true => lanes(shards, F::Policy::TOUCH == Touch::Order),
             false => Lanes::none(),
         };
+        if F::SAMPLED {
+            lanes = lanes.sampled(threads());
+        }
+        let gauge = || Box::new(Mutex::new(Gauge::new(door.model(), &lanes.samples)));
+        let gauge = F::SAMPLED.then(gauge);
         let shelves = Arc::new(Shelves::new(shards, lanes));
         let peers = match shards {
             _ if door.ledger.is_under() => Peers::Caches,
@@ -219,6 +229,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             bells: sweeper::Bells::none(),
             membership: None,
             register: F::TRACKED.then(|| Box::new(scope::Register::new())),
+            gauge,
         }
     }
 
@@ -425,6 +436,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let share = share(self.fair(), self.shards.len());
         let now = self.now();
         while batches.run(|out, panics| self.work_off(share, now, out, panics)) {}
+        if F::SAMPLED {
+            self.resize_gauge(capacity);
+        }
         batches.end();
     }
 
@@ -502,6 +516,9 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         let mut batches = self.door.leave.batches();
         for shard in self.shards.iter() {
             self.let_all_go(shard, now, Cause::Cleared, &mut batches);
+        }
+        if F::SAMPLED {
+            self.clear_gauge();
         }
         batches.end();
     }
@@ -743,10 +760,14 @@ fn lock_at<K, V, F: Form>(
 /// are processors, and some for those that wait for other things. In a small cache they lie
 /// side by side, to keep it small. Hits are noted where they change the order.
 fn lanes(shards: usize, notes: bool) -> Lanes {
+    Lanes::new(threads(), u32::from(shards > 1), notes)
+}
+
+/// How many threads are likely to read at the same time.
+fn threads() -> usize {
     const FEWEST: usize = if cfg!(brimful_loom) { 4 } else { 16 };
     const MOST: usize = 128;
-    let threads = (2 * processors()).next_power_of_two().clamp(FEWEST, MOST);
-    Lanes::new(threads, u32::from(shards > 1), notes)
+    (2 * processors()).next_power_of_two().clamp(FEWEST, MOST)
 }
 
 /// The weight that entries use.
@@ -780,6 +801,7 @@ where
     #[track_caller]
     fn shard(&self, hashed: Hashed) -> &CachePadded<K, V, F> {
         self.may_be_called();
+        self.make_place(hashed);
         &self.shards[hashed.shard(self.shards.len())]
     }
 

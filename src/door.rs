@@ -26,6 +26,7 @@ use crate::ledger::Ledger;
 use crate::policy::Policy;
 use crate::room::{Room, Scale};
 use crate::shard::{Inserted, Offer, Shard};
+use crate::sizing::Model;
 use crate::stats::{Origin, Snapshot, Tracks};
 use crate::sync::Arc;
 use crate::unit::Unit;
@@ -60,6 +61,19 @@ impl<K, V, F: Form, S: BuildHasher> Door<K, V, F, S> {
     /// A shard's seed: of its policy's random choices.
     pub(crate) fn seed(&self, shard: usize) -> u64 {
         self.hasher.hash_one(shard)
+    }
+}
+
+/// What is simulated of it.
+impl<K, V, F: Form, S: BuildHasher> Door<K, V, F, S> {
+    /// What a gauge has to know of the cache.
+    pub(crate) fn model(&self) -> Model {
+        Model {
+            capacity: self.ledger.capacity(),
+            entry_limit: self.entry_limit.map(|limit| limit as u64),
+            seed: self.seed(0),
+            to_idle: self.expiry.to_idle,
+        }
     }
 }
 

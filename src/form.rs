@@ -12,8 +12,8 @@ use crate::stats::Origin;
 use crate::unit::{Entries, Unit, Units};
 use std::marker::PhantomData;
 
-/// What the entries of a cache carry: a policy, or [`Timed`], [`Aged`], [`Tracked`] or [`Weighed`]
-/// around one.
+/// What the entries of a cache carry: a policy, or [`Timed`], [`Aged`], [`Tracked`], [`Sampled`] or
+/// [`Weighed`] around one.
 ///
 /// | form | an entry carries, beside what its policy keeps | bytes | chosen by |
 /// |---|---|---|---|
@@ -21,6 +21,7 @@ use std::marker::PhantomData;
 /// | [`Timed<P>`](Timed) | its deadline | 8 | [`time_to_live`](crate::Builder::time_to_live), [`ttl_with`](crate::Builder::ttl_with) |
 /// | [`Aged<P>`](Aged) | its deadline, its idle deadline, the birth of its value | 24 | [`time_to_idle`](crate::Builder::time_to_idle), [`refresh_after`](crate::Builder::refresh_after) |
 /// | [`Tracked<F>`](Tracked), `F` one of these | its class, the line that stored it, its scope | 8 more | [`tracked`](crate::Builder::tracked), [`classes`](crate::Builder::classes), [`record_callers`](crate::Builder::record_callers) |
+/// | [`Sampled<F>`](Sampled), `F` one of these | nothing, but a sample of them is watched | 0 | [`sizing`](crate::Builder::sizing) |
 /// | [`Weighed<F>`](Weighed), `F` one of these | its weight | 8 more | [`Weight`](crate::Weight), [`Bytes`](crate::Bytes) |
 ///
 /// The builder follows from its calls, in any order, so a form is written out only where the
@@ -81,6 +82,9 @@ pub trait Form: Sized + sealed::Sealed {
     /// This form with an origin in each entry.
     type Tracked: Tracking<Unit = Self::Unit>;
 
+    /// This form with a sample of its keys watched.
+    type Sampled: Sampling<Unit = Self::Unit>;
+
     #[doc(hidden)]
     type Extra: extra::Extra;
 
@@ -99,6 +103,10 @@ pub trait Form: Sized + sealed::Sealed {
     /// Whether entries know where they come from.
     #[doc(hidden)]
     const TRACKED: bool = <Self::Extra as extra::Extra>::TRACKED;
+
+    /// Whether a sample of the keys is watched.
+    #[doc(hidden)]
+    const SAMPLED: bool = false;
 }
 
 /// A form whose entries have deadlines: only caches of such a form have the methods of time.
@@ -106,6 +114,10 @@ pub trait Expiring: Form {}
 
 /// A form whose entries know where they come from: only caches of such a form have scopes.
 pub trait Tracking: Form {}
+
+/// A form with a sample of its keys watched: only caches of such a form tell their
+/// [sizing](crate::Cache::sizing).
+pub trait Sampling: Form {}
 
 /// A form whose entries have a deadline: 8 bytes more each, and some 5 in the timer wheel
 /// that finds them again.
@@ -123,6 +135,12 @@ pub struct Aged<P: Policy = Duel>(PhantomData<fn() -> P>);
 /// Weights go outside: `Weighed<Tracked<F>>`.
 pub struct Tracked<F: Form = Duel>(PhantomData<fn() -> F>);
 
+/// A form with a sample of its keys watched, so that the cache can tell [what other
+/// capacities](crate::Cache::sizing) would hit. Entries carry nothing for it.
+///
+/// Weights go outside, origins inside: `Weighed<Sampled<Tracked<F>>>`.
+pub struct Sampled<F: Form = Duel>(PhantomData<fn() -> F>);
+
 /// A form whose entries have a weight of their own: 8 bytes more each than `F`.
 pub struct Weighed<F: Form = Duel>(PhantomData<fn() -> F>);
 
@@ -134,6 +152,7 @@ impl<P: Policy> Form for P {
     type Timed = Timed<P>;
     type Aged = Aged<P>;
     type Tracked = Tracked<P>;
+    type Sampled = Sampled<P>;
     type Extra = ();
 }
 
@@ -145,6 +164,7 @@ impl<P: Policy> Form for Timed<P> {
     type Timed = Self;
     type Aged = Aged<P>;
     type Tracked = Tracked<Self>;
+    type Sampled = Sampled<Self>;
     type Extra = extra::Deadline;
 }
 
@@ -156,6 +176,7 @@ impl<P: Policy> Form for Aged<P> {
     type Timed = Self;
     type Aged = Self;
     type Tracked = Tracked<Self>;
+    type Sampled = Sampled<Self>;
     type Extra = extra::Age;
 }
 
@@ -167,7 +188,22 @@ impl<F: Form> Form for Tracked<F> {
     type Timed = Tracked<F::Timed>;
     type Aged = Tracked<F::Aged>;
     type Tracked = Self;
+    type Sampled = Sampled<Self>;
     type Extra = extra::Traced<F::Extra>;
+    const SAMPLED: bool = F::SAMPLED;
+}
+
+impl<F: Form> Form for Sampled<F> {
+    type Policy = F::Policy;
+    type Meta = F::Meta;
+    type Unit = F::Unit;
+    type With<Q: Policy> = Sampled<F::With<Q>>;
+    type Timed = Sampled<F::Timed>;
+    type Aged = Sampled<F::Aged>;
+    type Tracked = Sampled<F::Tracked>;
+    type Sampled = Self;
+    type Extra = F::Extra;
+    const SAMPLED: bool = true;
 }
 
 impl<F: Form> Form for Weighed<F> {
@@ -178,16 +214,24 @@ impl<F: Form> Form for Weighed<F> {
     type Timed = Weighed<F::Timed>;
     type Aged = Weighed<F::Aged>;
     type Tracked = Weighed<F::Tracked>;
+    type Sampled = Weighed<F::Sampled>;
     type Extra = extra::Weighty<F::Extra>;
+    const SAMPLED: bool = F::SAMPLED;
 }
 
 impl<P: Policy> Expiring for Timed<P> {}
 impl<P: Policy> Expiring for Aged<P> {}
 impl<F: Expiring> Expiring for Tracked<F> {}
+impl<F: Expiring> Expiring for Sampled<F> {}
 impl<F: Expiring> Expiring for Weighed<F> {}
 
 impl<F: Form> Tracking for Tracked<F> {}
+impl<F: Tracking> Tracking for Sampled<F> {}
 impl<F: Tracking> Tracking for Weighed<F> {}
+
+impl<F: Form> Sampling for Sampled<F> {}
+impl<F: Sampling> Sampling for Tracked<F> {}
+impl<F: Sampling> Sampling for Weighed<F> {}
 
 macro_rules! named {
     ($($form:ident: $bound:ident),*) => {$(
@@ -198,10 +242,10 @@ macro_rules! named {
         }
     )*};
 }
-named!(Timed: Policy, Aged: Policy, Tracked: Form, Weighed: Form);
+named!(Timed: Policy, Aged: Policy, Tracked: Form, Sampled: Form, Weighed: Form);
 
 mod sealed {
-    use super::{Aged, Form, Policy, Timed, Tracked, Weighed};
+    use super::{Aged, Form, Policy, Sampled, Timed, Tracked, Weighed};
 
     #[allow(unnameable_types, reason = "sealed: nobody else may implement it")]
     pub trait Sealed {}
@@ -209,6 +253,7 @@ mod sealed {
     impl<P: Policy> Sealed for Timed<P> {}
     impl<P: Policy> Sealed for Aged<P> {}
     impl<F: Form> Sealed for Tracked<F> {}
+    impl<F: Form> Sealed for Sampled<F> {}
     impl<F: Form> Sealed for Weighed<F> {}
 }
 

@@ -25,6 +25,8 @@
 //! Where hits change a policy's order, a lane also has a line for each shard, in which its thread
 //! notes them (`recent`).
 //!
+//! Where keys are sampled, each thread also has a ring of what befell those it saw (`samples`).
+//!
 //! Invariants
 //! 1. A lane is written by one thread at a time: the one that has its number.
 //! 2. A holder waits for one stay of each lane that named its shard when it looked, and for
@@ -39,6 +41,9 @@
 
 mod number;
 mod recent;
+mod samples;
+
+pub(crate) use samples::{Event, Samples, What};
 
 use crate::reentry;
 use crate::sync::cells::{
@@ -78,6 +83,8 @@ pub(crate) struct Lanes {
     apart: u32,
     /// Whether hits are noted, for a policy whose order they change.
     notes: bool,
+    /// What befell a sample of the keys.
+    pub(crate) samples: Samples,
 }
 
 /// One line, which one thread writes.
@@ -115,7 +122,14 @@ impl Lanes {
             user: AtomicUsize::new(0),
             apart,
             notes,
+            samples: Samples::none(),
         }
+    }
+
+    /// These lanes, with samples of so many threads.
+    pub(crate) fn sampled(mut self, threads: usize) -> Self {
+        self.samples = Samples::of(threads);
+        self
     }
 
     /// Whether nobody reads without a lock.

@@ -72,6 +72,7 @@ mod processor;
 mod reentry;
 mod room;
 mod shard;
+mod sizing;
 mod stats;
 mod sync;
 mod table;
@@ -92,11 +93,12 @@ pub use clock::{Clock, ManualClock};
 pub use error::{BudgetError, BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
 pub use explain::{Fate, Hits, Loading, Resident};
-pub use form::{Aged, Expiring, Form, Timed, Tracked, Tracking, Weighed};
+pub use form::{Aged, Expiring, Form, Sampled, Sampling, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use held::Held;
 pub use key::ToKey;
+pub use sizing::Sizing;
 pub use stats::{
     Ages, Figure, Finding, Flow, Grown, Growth, Kind, Lingerer, Lingering, Portion, Scopes,
     Snapshot, Survey,

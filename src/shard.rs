@@ -13,6 +13,7 @@
 //! | `change` | changes in place, of values and of what they are charged |
 //! | `compute` | one decision about one key: keep, change, put or take out |
 //! | `explain` | what becomes of one key; who leaves in which order |
+//! | `sample` | word of what befalls sampled keys |
 //! | `scope` | entries that end with a scope |
 //! | `deadline` | what an entry's fields say about its time |
 //! | `timer` | expiration: deadlines and the timer wheel |
@@ -34,6 +35,7 @@ mod deadline;
 mod evict;
 mod explain;
 mod insert;
+mod sample;
 mod scope;
 mod timer;
 mod wheel;
@@ -49,6 +51,7 @@ use crate::cause::{Cause, Times};
 use crate::clock::Moment;
 use crate::flight::Flights;
 use crate::form::{Form, extra::Extra};
+use crate::lanes::{Samples, What};
 use crate::leave::outbox::{Departure, Outbox};
 use crate::ledger::Ledger;
 use crate::policy::{Policy, Slot, Tag, Touch};
@@ -141,6 +144,12 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     pub(crate) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// What befell a sample of the keys.
+    #[inline]
+    pub(crate) fn samples(&self) -> &Samples {
+        self.table.samples()
     }
 
     /// How many entries have left for this cause.
@@ -247,7 +256,9 @@ impl<K, V, F: Form> Shard<K, V, F> {
     /// Finds a key, touches its entry and counts the hit or the miss.
     #[inline]
     pub(crate) fn look_up(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        let Some(slot) = self.slot(tag, is) else {
+        let found = self.slot(tag, is);
+        self.sample_look_up(tag, found);
+        let Some(slot) = found else {
             self.counts.missed();
             return None;
         };
@@ -355,6 +366,10 @@ impl<K, V, F: Form> Shard<K, V, F> {
         ledger: &Ledger,
         out: &mut Outbox<K, V>,
     ) {
+        let entry = self.table.get(slot).filter(|_| F::SAMPLED);
+        if let (Some(entry), true) = (entry, cause != Cause::Expired) {
+            self.sample(What::Removed, entry.tag(), 0, 0);
+        }
         self.policy.forget(slot, &mut self.table);
         if let Some(room) = self.unlink(slot, cause, out) {
             ledger.give(room);

@@ -71,6 +71,7 @@ pub(crate) use cursor::Cursor;
 pub(crate) use shelf::{Shelves, Visit};
 
 use crate::form::{Form, extra::Extra};
+use crate::lanes::Samples;
 use crate::policy::{Residents, Slot};
 use crate::sync::Arc;
 use crate::sync::cells::AtomicUsize;
@@ -251,6 +252,12 @@ impl<K, V, F: Form> Table<K, V, F> {
     #[inline]
     pub(crate) fn take_note(&self, at: &mut usize) -> Option<Slot> {
         self.shelves.lanes.take_note(self.place(), at).map(Slot)
+    }
+
+    /// What befell a sample of the keys.
+    #[inline]
+    pub(crate) fn samples(&self) -> &Samples {
+        &self.shelves.lanes.samples
     }
 
     /// Tells readers, and is told by them, the latest time.

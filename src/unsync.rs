@@ -30,6 +30,8 @@ mod time;
 
 mod explain;
 
+mod sizing;
+
 pub use change::RefMut;
 pub use entry::Entry;
 pub use iter::{Drain, IntoIter, Iter, Keys, Values};
@@ -43,6 +45,7 @@ use crate::held::Held;
 use crate::lanes::Lanes;
 use crate::policy::Duel;
 use crate::shard::{Part, Peers, Shard, Tally};
+use crate::sizing::Gauge;
 use crate::stats::{Lingerer, Snapshot};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::table::Shelves;
@@ -82,6 +85,8 @@ pub struct Cache<K, V, F: Form = Duel, S = RandomState> {
     /// The latest time that a read by `&self` was told, of a clock that may go back: such a
     /// read can't tell the shard.
     heard: AtomicU64,
+    /// What other capacities would hit, where a sample of the keys is watched.
+    gauge: Option<Box<Gauge<F>>>,
 }
 
 impl<K, V, F: Form, S> Cache<K, V, F, S> {
@@ -95,11 +100,17 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             peers: Peers::None,
             limits_entries: door.entry_limit.is_some(),
         };
-        let shelves = Arc::new(Shelves::new(1, Lanes::none()));
+        let lanes = match F::SAMPLED {
+            true => Lanes::none().sampled(1),
+            false => Lanes::none(),
+        };
+        let gauge = F::SAMPLED.then(|| Box::new(Gauge::new(door.model(), &lanes.samples)));
+        let shelves = Arc::new(Shelves::new(1, lanes));
         Self {
             shard: Shard::new(shelves, 0, part, door.seed(0), time),
             door,
             heard: AtomicU64::new(0),
+            gauge,
         }
     }
 
@@ -238,6 +249,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             self.shard
                 .evict_over_capacity(0, usize::MAX, ledger, out, panics);
         });
+        let counted = self.shard.samples().counts();
+        self.at_gauge(|gauge, samples| gauge.resize(capacity, samples, counted));
     }
 
     /// Takes every entry out, with cause [`Cleared`](Cause::Cleared), or
@@ -264,6 +277,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
         batches.discard_all(tally.noting(taken));
         self.shard.recount(&tally, Cause::Cleared);
         batches.end();
+        self.at_gauge(|gauge, samples| gauge.clear(samples));
     }
 
     /// Gives unused memory of the table back to the allocator. O(entries).

@@ -324,7 +324,7 @@ where
                     return Some(entry.value().clone());
                 }
                 (Look::Absent, _) => {
-                    visit.stay.missed();
+                    self.missed(hashed, &visit);
                     return None;
                 }
                 (Look::Here(_) | Look::Unclear, _) => (),

@@ -61,7 +61,7 @@ where
                     return Some(read(entry.key(), entry.value()));
                 }
                 (Look::Absent, _) => {
-                    visit.stay.missed();
+                    self.missed(hashed, &visit);
                     return None;
                 }
                 (Look::Unclear, _) => (),
@@ -167,6 +167,7 @@ where
         Shard::<K, V, F>::mark(entry);
         Shard::<K, V, F>::put_off(entry.extra(), now, self.door.expiry.to_idle);
         visit.stay.hit();
+        self.sample(hashed, Some(entry));
         if F::Policy::TOUCH == Touch::Order {
             self.note(hashed, entry, visit);
         }

@@ -340,7 +340,7 @@ where
     /// ```
     /// use brimful::{Cache, Entries};
     ///
-    /// let cache = Cache::builder(Entries(100)).tracked().build()?;
+    /// let cache = Cache::<String, &str>::builder(Entries(100)).tracked().build()?;
     /// {
     ///     let request = cache.scope();
     ///     assert_eq!(request.get_or_insert_with("user", || "ann"), "ann");

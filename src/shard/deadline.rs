@@ -69,6 +69,14 @@ pub(super) fn time_left<X: Extra>(extra: &X, now: Moment) -> u64 {
     }
 }
 
+/// How long a value still has at `now`, in nanoseconds, used or not.
+pub(super) fn life_left<X: Extra>(extra: &X, now: Moment) -> u64 {
+    match deadline_in(extra.deadline()) {
+        NEVER => FOREVER,
+        deadline => deadline.saturating_sub(now),
+    }
+}
+
 /// How long a value was to live when it was stored, in nanoseconds, if its deadline was not moved.
 pub(super) fn life_of<X: Extra>(extra: &X) -> u64 {
     match deadline_in(extra.deadline()) {

@@ -14,6 +14,7 @@ use crate::cause::{Cause, Times};
 use crate::error::Reason;
 use crate::flight::Flight;
 use crate::form::{Form, extra::Extra};
+use crate::lanes::What;
 use crate::leave::outbox::Outbox;
 use crate::ledger::{Ledger, Reservation};
 use crate::policy::MOST_LIVE;
@@ -228,6 +229,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         self.counts.entered(counted::<F>(paid.weight));
         self.count_in(slot, paid.weight);
         self.set_deadlines(slot, life);
+        self.sample(What::Stored, tag, paid.weight, life);
         self.policy.admit(slot, tag, &mut self.table);
     }
 
@@ -295,6 +297,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             self.schedule(slot);
         }
         self.count_in(slot, weight);
+        self.sample(What::Replaced, offer.tag, weight, offer.life);
         self.reordered(slot, before, weight);
         self.touch(slot);
         Inserted::Stored(slot)

@@ -69,6 +69,7 @@ where
     #[inline]
     fn insert_and_leave(&mut self, offer: &mut Offer<K, V>) -> Leaving<'_, K, V> {
         self.advance_clock();
+        self.make_place(offer.tag);
         let mut leaving = self.door.leave.open();
         let mut reservation = self.door.ledger.reserve();
         self.shard.insert(offer, &mut reservation, leaving.outbox());
@@ -92,6 +93,7 @@ where
         offer: &mut Offer<K, V>,
     ) -> Result<(Slot, Option<V>), Refused<K, V>> {
         self.advance_clock();
+        self.make_place(offer.tag);
         let mut leaving = self.door.leave.open();
         let placed = {
             let mut reservation = self.door.ledger.reserve();

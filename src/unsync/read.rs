@@ -133,6 +133,7 @@ where
     #[inline]
     pub(super) fn look_up_tag(&mut self, tag: Tag, is: impl FnMut(&K) -> bool) -> Option<Slot> {
         self.advance_clock();
+        self.make_place(tag);
         self.shard.look_up(tag, is)
     }
 

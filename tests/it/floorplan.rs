@@ -21,6 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["form", "explain"],
     &["table"],
     &["shard", "capacity"],
+    &["sizing"],
     &["door"],
     &["cache", "unsync"],
     &["builder"],

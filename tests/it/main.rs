@@ -52,6 +52,7 @@ mod reentry;
 mod refresh;
 #[cfg(not(brimful_full))]
 mod scope;
+mod sizing;
 #[cfg(not(brimful_full))]
 mod survey;
 #[cfg(not(brimful_full))]

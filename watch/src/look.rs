@@ -2,7 +2,7 @@
 //! alone.
 
 use crate::past::Compared;
-use brimful::{Finding, Flow, Growth, Lingerer, Snapshot, Survey};
+use brimful::{Finding, Flow, Growth, Lingerer, Portion, Snapshot, Survey};
 use std::cmp::Reverse;
 use std::fmt;
 
@@ -201,7 +201,7 @@ impl Seen {
         let Some((before, now)) = &self.inside.surveys else {
             return Vec::new();
         };
-        let of = |portion: brimful::Portion| (portion.entries, portion.weight);
+        let of = |portion: Portion| (portion.entries, portion.weight);
         let mut classes: Vec<_> = now
             .iter()
             .map(|(class, share)| (class, of(share)))

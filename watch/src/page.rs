@@ -49,9 +49,11 @@ fn write(page: &mut String, look: &Look, query: &Query) -> fmt::Result {
 }
 
 fn header(page: &mut String, look: &Look, query: &Query) -> fmt::Result {
-    let caches = look.seen.len();
     let total = look.total();
-    write!(page, "<header><h1>{caches} caches</h1>\n<p>")?;
+    match look.seen.len() {
+        1 => page.push_str("<header><h1>1 cache</h1>\n<p>"),
+        caches => write!(page, "<header><h1>{caches} caches</h1>\n<p>")?,
+    }
     write!(page, "{} entries", Grouped(total.len()))?;
     if let Some(ratio) = total.hit_ratio() {
         write!(page, ", hit ratio {}", percent(ratio))?;

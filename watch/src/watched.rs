@@ -22,9 +22,9 @@ use std::sync::{Arc, Weak};
 /// let watched = Watched::new(&orders)
 ///     .named("orders")
 ///     .survey(|key, _| key.split(':').next().unwrap_or_default().to_owned())
-///     .explain(|orders, key| format!("weighs {:?}", orders.weight_of(key)));
+///     .explain(|orders, key| orders.explain(key).to_string());
 /// registry.watch(watched);
-/// assert!(registry.page("cache=orders&explain=user:7").contains("weighs None"));
+/// assert!(registry.page("cache=orders&explain=user:7").contains("<pre>never seen"));
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 #[must_use = "it is watched once it is given to a registry"]
@@ -109,8 +109,8 @@ impl<K, V, F: Form, S> Watched<K, V, F, S> {
         self
     }
 
-    /// Answers what somebody types into the page: what a key is, who holds it, when it ends. The
-    /// answer is shown as it is, line by line; it may hold any text.
+    /// Answers what somebody types into the page: by [`Cache::explain`], whether a key is there, and
+    /// who removes it, and when; or anything else. The answer is shown as it is, line by line; it may hold any text.
     ///
     /// The closure is handed the cache. One that owned an `Arc` of it would keep it alive. It runs
     /// outside of all locks, on the thread that asked for the page, and a panic of it reaches that.
@@ -122,9 +122,9 @@ impl<K, V, F: Form, S> Watched<K, V, F, S> {
     ///
     /// let (registry, users) = (Registry::new(), Arc::new(Cache::<String, u64>::new(100)));
     /// let watched = Watched::new(&users).named("users");
-    /// registry.watch(watched.explain(|users, name| format!("{:?}", users.peek(name))));
+    /// registry.watch(watched.explain(|users, name| users.explain(name).to_string()));
     /// users.insert("ann".to_owned(), 7);
-    /// assert!(registry.page("cache=users&explain=ann").contains("<pre>Some(7)</pre>"));
+    /// assert!(registry.page("cache=users&explain=ann").contains("<pre>resident in "));
     /// ```
     pub fn explain(
         mut self,

@@ -79,12 +79,8 @@ impl Service {
         });
         service.fill();
         registry.watch(&service.pages);
-        registry.watch(
-            Watched::new(&service.rows).explain(|rows, key| match rows.peek(key) {
-                Some(row) => format!("{key} is there: {row}"),
-                None => format!("{key} is not there"),
-            }),
-        );
+        let rows = Watched::new(&service.rows);
+        registry.watch(rows.explain(|rows, key| rows.explain(key).to_string()));
         registry.watch(Watched::new(&service.images).lingering());
         registry.watch(&service.work);
         Ok(service)

@@ -310,3 +310,48 @@ fn a_hit_that_is_noted_and_an_insert_that_evicts() {
     });
     println!("noted: {} executions", executions.load(Relaxed));
 }
+
+/// What a reader notes of a sampled key is told once and whole, to who counts at that moment or to
+/// the next one.
+#[test]
+fn a_look_up_that_is_noted_and_one_who_counts() {
+    // As in `explore`: in the first schedule either of the two goes first.
+    let executions = [false, true].map(count_while_it_is_noted);
+    println!("counted: {executions:?} executions, by who goes first");
+    assert!(executions.iter().sum::<usize>() > 2);
+}
+
+fn count_while_it_is_noted(counter_first: bool) -> usize {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&executions);
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 100_000;
+    builder.preemption_bound = Some(2);
+    builder.check(move || {
+        counted.fetch_add(1, Relaxed);
+        let builder = Cache::builder(Entries(2)).policy::<Fifo>().shards(1);
+        let cache = builder.hasher(Fixed::default()).sizing().build().unwrap();
+        cache.insert(1, 1);
+        assert!(cache.get(&0).is_none());
+        let cache = Arc::new(cache);
+        let counter = {
+            let cache = Arc::clone(&cache);
+            thread::spawn(move || cache.sizing().sampled())
+        };
+        if counter_first {
+            yield_now();
+        }
+        (0..2).for_each(|_| assert_eq!(cache.get(&1), Some(1)));
+        let seen = counter.join().unwrap();
+        assert!((1..=3).contains(&seen), "{seen}");
+        let sizing = cache.sizing();
+        assert_eq!((sizing.sampled(), sizing.lost()), (3, 0));
+        // Each miniature has hit what the cache has.
+        assert!(
+            sizing.iter().all(|(_, ratio)| ratio == 2.0 / 3.0),
+            "{sizing}"
+        );
+        cache.check();
+    });
+    executions.load(Relaxed)
+}

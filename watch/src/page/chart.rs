@@ -1,6 +1,6 @@
 //! The drawings: small charts of what the last looks saw, as SVG.
 
-use super::text::{Grouped, Seconds, Text, percent, rate};
+use super::text::{Grouped, Seconds, Text, per_second, percent};
 use crate::look::Seen;
 use crate::past::Point;
 use std::fmt::{self, Write};
@@ -64,13 +64,13 @@ impl Chart {
     /// Inserts and evictions.
     pub(super) fn flow(seen: &Seen) -> Self {
         let line = |name, colour, count: fn(&Point) -> u64| {
-            let per_second = |(at, seconds, from, to): (f64, f64, &Point, &Point)| {
+            let flowed = |(at, seconds, from, to): (f64, f64, &Point, &Point)| {
                 (at, (count(to) - count(from)) as f64 / seconds)
             };
-            let values: Vec<At> = steps(&seen.compared.points).map(per_second).collect();
+            let values: Vec<At> = steps(&seen.compared.points).map(flowed).collect();
             let now = values
                 .last()
-                .map_or("–".to_owned(), |&(_, now)| rate(now as u64, 1.0));
+                .map_or("–".to_owned(), |&(_, now)| per_second(now));
             Line {
                 name,
                 colour,
@@ -86,7 +86,7 @@ impl Chart {
         Self {
             title: "in and out",
             top,
-            top_is: format!("{}/s", rate(top as u64, 1.0)),
+            top_is: format!("{}/s", per_second(top)),
             lines,
         }
     }
@@ -124,7 +124,9 @@ impl Chart {
     }
 
     pub(super) fn write(&self, page: &mut String) -> fmt::Result {
-        write!(page, "<figure><figcaption>{}", self.title)?;
+        let one = self.lines.len() == 1;
+        let title = if one { self.title } else { "" };
+        write!(page, "<figure><figcaption>{title}")?;
         for Line {
             name, colour, now, ..
         } in &self.lines

@@ -79,9 +79,15 @@ pub(super) fn percent(part: f64) -> String {
 
 /// So many in this time; in no time there is no rate.
 pub(super) fn rate(counted: u64, seconds: f64) -> String {
-    let rate = counted as f64 / seconds;
+    match seconds > 0.0 {
+        true => per_second(counted as f64 / seconds),
+        false => "–".to_owned(),
+    }
+}
+
+/// So many in a second.
+pub(super) fn per_second(rate: f64) -> String {
     match rate {
-        _ if seconds <= 0.0 => "–".to_owned(),
         0.0 => "0".to_owned(),
         ..10.0 => format!("{rate:.1}"),
         _ => Grouped(rate as u64).to_string(),

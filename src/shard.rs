@@ -183,16 +183,19 @@ impl<K, V, F: Form> Shard<K, V, F> {
     #[inline]
     fn floor(&self, ledger: &Ledger) -> u64 {
         let Part { share, peers, .. } = self.part;
+        let floor = share - share / 4;
         match peers {
+            Peers::Shards => floor,
             Peers::None => 0,
             Peers::Caches if self.asks_others(ledger) => u64::MAX,
-            Peers::Shards | Peers::Caches => share - share / 4,
+            Peers::Caches => floor,
         }
     }
 
     /// Whether other caches are to be asked for room: before this one has what is fair, and for
     /// what has expired there now and then.
     #[cold]
+    #[inline(never)]
     fn asks_others(&self, ledger: &Ledger) -> bool {
         ledger.is_modest() || self.counts.departed(Cause::Evicted) % A_WHILE == 0
     }

@@ -109,6 +109,22 @@ where
         (refuse(offer, withheld, out), others)
     }
 
+    /// [`gather`](Self::gather) for a call that has nothing to do before others are told.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn gather_and_tell(
+        &self,
+        hashed: Hashed,
+        offer: &mut Offer<K, V>,
+        need: Room,
+        now: Moment,
+        out: &mut Outbox<K, V>,
+    ) -> Inserted {
+        let (placed, others) = self.gather(hashed, offer, None, need, now, out);
+        others.end().resume();
+        placed
+    }
+
     /// The way to the other caches of a budget, if this one shares it; `None` if this thread must
     /// not gather. Called without any lock.
     pub(super) fn others(&self) -> Option<Others> {

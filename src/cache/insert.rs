@@ -142,11 +142,7 @@ where
             shard.insert(offer, &mut reservation, out)
         };
         match placed {
-            Inserted::NeedsRoom(need) => {
-                let (placed, others) = self.gather(hashed, offer, None, need, now, out);
-                others.end().resume();
-                placed
-            }
+            Inserted::NeedsRoom(need) => self.gather_and_tell(hashed, offer, need, now, out),
             placed => placed,
         }
     }

@@ -95,7 +95,7 @@ fn an_insert_and_the_drop_of_a_member() {
             2,
             "told once"
         );
-        all_settled(&budget, &[second.clone()]);
+        all_settled(&budget, std::slice::from_ref(&second));
         assert_eq!((budget.used(), budget.members().len()), (2, 1));
     });
     assert_eq!(told.len(), 1);

@@ -45,7 +45,7 @@ impl<K, V, F: Sampling, S> Cache<K, V, F, S> {
     ///
     /// let mut cache = Cache::builder(Entries(100)).sizing().build_unsync()?;
     /// for n in 0..10_000 {
-    ///     cache.get_or_insert_with(n % 180, || n)?;
+    ///     cache.get_or_insert_with(&(n % 180), || n)?;
     /// }
     /// assert!(cache.sizing().at(2) > Some(0.9));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

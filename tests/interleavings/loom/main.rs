@@ -180,7 +180,11 @@ const UNBOUNDED: Option<usize> = None;
 const THREE: Option<usize> = Some(if cfg!(brimful_full) { 4 } else { 3 });
 
 /// That of a model of half a million schedules; with `--cfg brimful_full` all of them.
-const FOUR: Option<usize> = if cfg!(brimful_full) { UNBOUNDED } else { Some(4) };
+const FOUR: Option<usize> = if cfg!(brimful_full) {
+    UNBOUNDED
+} else {
+    Some(4)
+};
 
 /// Runs every schedule of `model`, prints how many that were, and returns what
 /// came out of them, each outcome once.

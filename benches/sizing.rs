@@ -170,9 +170,11 @@ fn summary(policy: &str, cells: &[Cell]) -> String {
     text
 }
 
-/// The folder's traces, or some made here.
-fn traces(folder: Option<&str>) -> Vec<(String, Trace)> {
-    let Some(folder) = folder else { return made() };
+/// The folder's traces, or some made here, of so many requests.
+fn traces(folder: Option<&str>, requests: u64) -> Vec<(String, Trace)> {
+    let Some(folder) = folder else {
+        return made(requests);
+    };
     let mut paths: Vec<_> = fs::read_dir(folder)
         .expect("a folder")
         .map(|entry| entry.expect("an entry").path())
@@ -195,7 +197,7 @@ fn traces(folder: Option<&str>) -> Vec<(String, Trace)> {
 }
 
 /// Keys of which the low are the more popular; the same with scans; a loop.
-fn made() -> Vec<(String, Trace)> {
+fn made(requests: u64) -> Vec<(String, Trace)> {
     const KEYS: u64 = 40_000;
     let mut state = 1_u64;
     let mut popular = || {
@@ -205,7 +207,7 @@ fn made() -> Vec<(String, Trace)> {
     };
     let mut make = |name: &str, key: &mut dyn FnMut(u64, u64) -> u64| {
         let mut recorder = Recorder::new(true);
-        for n in 0..400_000 {
+        for n in 0..requests {
             let key = key(n, popular());
             let size = 1 + key.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 1_000;
             recorder.push(&key.to_le_bytes(), size);
@@ -225,7 +227,9 @@ fn main() {
     let folder = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     let folder = folder.filter(|folder| fs::metadata(folder).is_ok_and(|found| found.is_dir()));
     let only = std::env::var("BRIMFUL_POLICY").ok();
-    let traces = traces(folder.as_deref());
+    // `--test` asks whether it works, no more.
+    let is_test = std::env::args().any(|arg| arg == "--test");
+    let traces = traces(folder.as_deref(), if is_test { 4_000 } else { 400_000 });
     let mut worst: Option<Cell> = None;
     for (policy, run) in POLICIES
         .iter()

@@ -7,7 +7,7 @@
 mod world;
 
 // The gate's optimised form (`--cfg brimful_full`) compiles what it runs: three of them, and in its
-// slice `counts` (`--cfg brimful_counts`) four more.
+// slices `counts` and `loads` (`--cfg brimful_counts`) five more.
 #[cfg(any(not(brimful_full), brimful_counts))]
 mod adversary;
 #[cfg(not(brimful_full))]
@@ -37,6 +37,7 @@ mod held;
 mod load;
 #[cfg(not(brimful_full))]
 mod load_cost;
+#[cfg(any(not(brimful_full), brimful_counts))]
 mod load_model;
 #[cfg(not(brimful_full))]
 mod locked;
@@ -52,6 +53,7 @@ mod reentry;
 mod refresh;
 #[cfg(not(brimful_full))]
 mod scope;
+#[cfg(not(brimful_full))]
 mod sizing;
 #[cfg(not(brimful_full))]
 mod survey;

@@ -193,7 +193,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     {
         let share = share(door.ledger.capacity(), shards);
         let mut lanes = match LOCKLESS {
-            true => lanes(shards, F::Policy::TOUCH == Touch::Order),
+            true => lanes(shards, F::Policy::TOUCH != Touch::Mark),
             false => Lanes::none(),
         };
         if F::SAMPLED {

@@ -73,6 +73,7 @@ mod ring;
 mod s3fifo;
 mod segments;
 mod sets;
+mod shadows;
 mod sieve;
 mod sketch;
 mod slot;
@@ -98,6 +99,10 @@ pub enum Touch {
     /// The entry's count of hits, up to [`Policy::HITS`], and nothing else: a hit costs what
     /// finding the entry costs.
     Mark,
+    /// The count, and a hit on an entry that the policy [watches](Residents::watch) is told by
+    /// [`Policy::touch`], as with [`Touch::Order`]. A hit on another costs no more than with
+    /// [`Touch::Mark`]. For policies that count to 3 hits at most.
+    Watch,
     /// The order as well, by [`Policy::touch`]. Where threads share a cache it is called when a lock
     /// is next taken, for one hit after another of each thread; hits of several threads at once may
     /// be told in another order, and some not at all.
@@ -128,6 +133,11 @@ pub trait Residents<M> {
 
     /// Sets that count, as where an entry that was hit is given another round.
     fn set_hits(&mut self, slot: Slot, hits: u32);
+
+    /// Watches an entry from now on until it leaves, where the policy's touch is [`Touch::Watch`].
+    /// By default nothing.
+    #[inline]
+    fn watch(&mut self, _slot: Slot) {}
 
     /// The weight of an entry: 1 where entries have none of their own, 0 if
     /// they have but that slot is empty.
@@ -194,11 +204,18 @@ pub trait Policy: Sized {
     #[inline]
     fn prefetch(&self, _tag: Tag) {}
 
+    /// Whether hits that were noted are to be told before this key is announced, where the touch is
+    /// [`Touch::Watch`].
+    #[inline]
+    fn watches(&self, _tag: Tag) -> bool {
+        false
+    }
+
     /// The entry in `slot` is new, and one of `residents` already: it enters the order. Its meta
     /// is the default; that of an entry admitted again is as it was.
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>);
 
-    /// A hit: called if `TOUCH` is [`Touch::Order`].
+    /// A hit: called if `TOUCH` is [`Touch::Order`], or [`Touch::Watch`] and the entry is watched.
     #[inline]
     fn touch(&mut self, _slot: Slot, _residents: &mut impl Residents<Self::Meta>) {}
 

@@ -292,12 +292,14 @@ impl<K, V, F: Form> Shard<K, V, F> {
 
     #[inline]
     pub(crate) fn touch(&mut self, slot: Slot) {
-        if let Some(entry) = self.table.get(slot) {
-            Self::mark(entry);
-        }
-        if F::Policy::TOUCH == Touch::Order {
-            self.hear();
-            self.policy.touch(slot, &mut self.table);
+        let watched = self.table.get(slot).is_some_and(Self::mark);
+        match F::Policy::TOUCH {
+            Touch::Mark => {}
+            Touch::Watch if !watched => {}
+            Touch::Watch | Touch::Order => {
+                self.hear_hits();
+                self.policy.touch(slot, &mut self.table);
+            }
         }
     }
 
@@ -311,7 +313,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     #[inline(never)]
-    fn hear_hits(&mut self) {
+    pub(crate) fn hear_hits(&mut self) {
         let mut at = 0;
         while let Some(slot) = self.table.take_note(&mut at) {
             // It may have left since.
@@ -321,10 +323,19 @@ impl<K, V, F: Form> Shard<K, V, F> {
         }
     }
 
-    /// What a hit leaves on an entry.
+    /// As [`hear`](Self::hear), before a key is announced that may be one of those that are watched.
     #[inline]
-    pub(crate) fn mark(entry: &Entry<K, V, F>) {
-        entry.label.hit(F::Policy::HITS);
+    pub(crate) fn hear_before(&mut self, tag: Tag) {
+        if F::Policy::TOUCH == Touch::Watch && self.policy.watches(tag) {
+            self.hear_hits();
+        }
+        self.hear();
+    }
+
+    /// What a hit leaves on an entry; whether that is watched.
+    #[inline]
+    pub(crate) fn mark(entry: &Entry<K, V, F>) -> bool {
+        entry.label.hit(F::Policy::HITS)
     }
 
     fn weight_at(&self, slot: Slot) -> u64 {

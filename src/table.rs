@@ -72,7 +72,7 @@ pub(crate) use shelf::{Shelves, Visit};
 
 use crate::form::{Form, extra::Extra};
 use crate::lanes::Samples;
-use crate::policy::{Residents, Slot};
+use crate::policy::{Policy, Residents, Slot};
 use crate::sync::Arc;
 use crate::sync::cells::AtomicUsize;
 use crate::tag::Tag;
@@ -319,7 +319,8 @@ impl<K, V, F: Form> Table<K, V, F> {
     #[inline]
     pub(crate) fn paid(&mut self, tag: Tag) {
         let Slot(slot) = std::mem::replace(&mut self.unpaid, NONE);
-        self.cells.show(slot, Label::new(tag).word());
+        self.cells
+            .show(slot, Label::new(tag, F::Policy::HITS).word());
         self.live += 1;
     }
 
@@ -606,13 +607,21 @@ impl<K, V, F: Form> Residents<F::Meta> for Table<K, V, F> {
 
     #[inline]
     fn hits(&self, slot: Slot) -> u32 {
-        self.get(slot).map_or(0, |entry| entry.label.hits())
+        self.get(slot)
+            .map_or(0, |entry| entry.label.hits(F::Policy::HITS))
     }
 
     #[inline]
     fn set_hits(&mut self, slot: Slot, hits: u32) {
         if let Some(entry) = self.get(slot) {
-            entry.label.set_hits(hits);
+            entry.label.set_hits(hits, F::Policy::HITS);
+        }
+    }
+
+    #[inline]
+    fn watch(&mut self, slot: Slot) {
+        if let Some(entry) = self.get(slot) {
+            entry.label.watch(F::Policy::HITS);
         }
     }
 

@@ -16,12 +16,15 @@
 //! as many shards as it chooses, and through `unsync::Cache`. In every cell the crate's LRU in one
 //! shard must equal an independent one to the request; if not, this program fails.
 //!
+//! Then the patterns of `patterns`, of 1,000 and of 10,000 entries.
+//!
 //! Hashes are seeded, so a run can be repeated; `--seed` draws others. The number of shards depends
 //! on the cores of the machine.
 
 mod bounds;
 mod cell;
 mod check;
+mod patterns;
 mod policies;
 mod record;
 mod reference;
@@ -64,11 +67,15 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
+    /// The patterns alone
+    #[arg(long)]
+    patterns: bool,
+
     /// Cargo adds it; no meaning here
     #[arg(long, hide = true)]
     bench: bool,
 
-    /// For benches that measure time; no meaning here
+    /// Cargo adds it to try benches out: small patterns alone
     #[arg(long, hide = true)]
     test: bool,
 }
@@ -89,6 +96,19 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
             "hit_ratio: no folder {}, so a filter for other benches",
             filter.display()
         )?;
+        return Ok(());
+    }
+    let capacities: &[u64] = if args.test {
+        &[1_000]
+    } else {
+        &[1_000, 10_000]
+    };
+    writeln!(
+        io::stdout(),
+        "{}",
+        patterns::table(capacities, Hashing(args.seed))?
+    )?;
+    if args.patterns {
         return Ok(());
     }
     let (sources, targets) = source::open(args.folder.as_deref())?;

@@ -50,14 +50,14 @@ fn ask(recorder: &mut Recorder, key: u64) {
 }
 
 /// Keys of which the n-th is asked for with a probability like 1 / n^exponent.
-struct Zipf {
+pub(crate) struct Zipf {
     /// For each key the sum of its and all earlier weights.
     sums: Vec<f64>,
     state: u64,
 }
 
 impl Zipf {
-    fn new(keys: u64, exponent: f64) -> Self {
+    pub(crate) fn new(keys: u64, exponent: f64) -> Self {
         let weights = (1..=keys).map(|n| (n as f64).powf(-exponent));
         let sums = weights.scan(0.0, |sum, weight| {
             *sum += weight;
@@ -69,7 +69,7 @@ impl Zipf {
         }
     }
 
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.state = self
             .state
             .wrapping_mul(0x5851_F42D_4C95_7F2D)

@@ -164,12 +164,14 @@ where
         visit: &Visit<'_, K, V, F>,
         now: Moment,
     ) {
-        Shard::<K, V, F>::mark(entry);
+        let watched = Shard::<K, V, F>::mark(entry);
         Shard::<K, V, F>::put_off(entry.extra(), now, self.door.expiry.to_idle);
         visit.stay.hit();
         self.sample(hashed, Some(entry));
-        if F::Policy::TOUCH == Touch::Order {
-            self.note(hashed, entry, visit);
+        match F::Policy::TOUCH {
+            Touch::Mark => {}
+            Touch::Watch if !watched => {}
+            Touch::Watch | Touch::Order => self.note(hashed, entry, visit),
         }
     }
 
@@ -184,7 +186,7 @@ where
         // The lock is not waited for: its holder may be waiting for this visit to end.
         if let Some(mut locked) = self.shards[shard].try_lock() {
             let _mark = Mark::set_in_debug();
-            locked.hear();
+            locked.hear_hits();
             visit.stay.note(shard, slot);
         }
     }

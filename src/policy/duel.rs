@@ -75,6 +75,7 @@
 
 use super::history::{History, Past, WayOut};
 use super::segments::{HITS, Item, Segments};
+use super::shadows::{Request, Shadows, picks};
 use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch, rehearse};
 
 /// One, in the parts that `border` and `from_main` count.
@@ -98,6 +99,15 @@ const MARGIN: u32 = 1;
 const PROMOTE: u32 = 2;
 /// The most entries that one eviction moves.
 const ROUNDS: u32 = 128;
+
+/// The border of a shard that turns to recency, at least.
+const BY_RECENCY: u64 = ALL / 10 * 9;
+/// The least that the border may be while it goes by recency.
+const LEAST_BY_RECENCY: u64 = ALL / 2;
+/// How many of small's oldest a miss moves on after a shard has turned back.
+const MOVES: u32 = 4;
+/// A shard of fewer entries has no shadows.
+const LEAST_SHADOWED: usize = 100;
 
 /// The most victims that are taken for those of admissions to come.
 const AHEAD: u32 = 32;
@@ -160,6 +170,15 @@ pub struct Duel {
     asked: u32,
     /// What the key last announced is to this shard.
     comes: Comes,
+    /// Whether the shard goes by recency now, and what the border was before.
+    recency: Option<u64>,
+    /// Whether it has turned back, and small is still beyond the border.
+    turns_back: bool,
+    shadows: Option<Box<Shadows>>,
+    /// Keys below this are of the shadows' sample.
+    limit: u32,
+    /// How many residents are of the sample.
+    sampled: usize,
 }
 
 /// A key on its way in.
@@ -243,7 +262,12 @@ impl Duel {
                 self.border = self.border.saturating_add(self.step(weight)).min(ALL);
             }
             Comes::BackToSmall => {
-                self.border = self.border.saturating_sub(self.step(weight)).max(LEAST);
+                let least = if self.recency.is_some() {
+                    LEAST_BY_RECENCY
+                } else {
+                    LEAST
+                };
+                self.border = self.border.saturating_sub(self.step(weight)).max(least);
             }
             Comes::Known | Comes::New => {}
         }
@@ -273,9 +297,13 @@ impl Duel {
     #[inline(never)]
     fn overflow(&mut self, residents: &mut impl Residents<Mark>) {
         let times = if self.filled { 2 } else { 1 };
-        if !self.is_beyond(times) {
-            return;
+        if self.is_beyond(times) {
+            self.move_on(residents);
         }
+    }
+
+    /// Moves small's oldest on into main.
+    fn move_on(&mut self, residents: &mut impl Residents<Mark>) {
         if let Some((slot, hits)) = self.segments.small.pop(residents) {
             if hits > 0 {
                 self.raise(slot, hits, residents);
@@ -290,9 +318,17 @@ impl Duel {
     #[inline(never)]
     fn miss_anew(&mut self, tag: Tag, weight: u64) {
         self.fit(known(self.segments.live() + 1));
+        self.miss(tag, weight);
+    }
+
+    #[inline(always)]
+    fn miss(&mut self, tag: Tag, weight: u64) {
         self.comes = Comes::New;
         if !self.history.enter_new(tag) {
             self.comes_again(tag, weight);
+        }
+        if self.samples(tag) {
+            self.requested(tag, false);
         }
     }
 
@@ -308,6 +344,77 @@ impl Duel {
         };
         self.history.fit(keys + spare);
         self.survey();
+        let entries = if self.filled {
+            self.segments.live()
+        } else {
+            self.residents_when_full()
+        };
+        self.fit_shadows(entries);
+    }
+
+    /// Has shadows that are right for so many entries, or none.
+    fn fit_shadows(&mut self, entries: usize) {
+        if entries < LEAST_SHADOWED {
+            (self.shadows, self.limit, self.sampled) = (None, 0, 0);
+            return;
+        }
+        let before = self.limit;
+        let shadows = self
+            .shadows
+            .get_or_insert_with(|| Box::new(Shadows::new(entries)));
+        shadows.fit(entries);
+        self.limit = shadows.limit();
+        // As near as can be told without a look at all entries.
+        let before = before.leading_zeros();
+        let halvings = self.limit.leading_zeros();
+        self.sampled =
+            self.sampled << before.saturating_sub(halvings) >> halvings.saturating_sub(before);
+    }
+
+    /// Whether a key is of the shadows' sample.
+    #[inline]
+    fn samples(&self, tag: Tag) -> bool {
+        picks(tag, self.limit)
+    }
+
+    /// A sampled key is requested: the shadows say whether to turn.
+    #[cold]
+    #[inline(never)]
+    fn requested(&mut self, tag: Tag, hit: bool) {
+        let live = self.segments.live();
+        let whole = if self.filled {
+            live
+        } else {
+            self.residents_when_full()
+        };
+        let request = Request {
+            tag,
+            hit,
+            whole,
+            filled: self.filled,
+            by_recency: self.recency.is_some(),
+            live,
+        };
+        let Some(shadows) = &mut self.shadows else {
+            return;
+        };
+        if shadows.request(request, self.sampled, &mut self.history) {
+            self.turn();
+        }
+    }
+
+    /// Turns to recency, or back to where the border was.
+    fn turn(&mut self) {
+        match self.recency.take() {
+            Some(before) => (self.border, self.turns_back) = (before, true),
+            None => self.turn_to_recency(self.border),
+        }
+    }
+
+    fn turn_to_recency(&mut self, before: u64) {
+        self.recency = Some(before);
+        self.border = self.border.max(BY_RECENCY);
+        self.turns_back = false;
     }
 
     /// How many entries the share of the shard has room for, if they weigh what the
@@ -337,6 +444,32 @@ impl Duel {
     fn fill(&mut self) {
         self.filled = true;
         self.survey();
+        self.fit_shadows(self.segments.live());
+        let shadows = self.shadows.as_ref();
+        if shadows.is_some_and(|shadows| shadows.begins_by_recency()) {
+            self.turn_to_recency(FIRST);
+        }
+    }
+
+    /// An entry leaves.
+    #[inline]
+    fn sampled_left(&mut self, tag: Tag) {
+        if self.samples(tag) {
+            self.sampled = self.sampled.saturating_sub(1);
+        }
+    }
+
+    /// After a shard has turned back, small shrinks step by step.
+    #[cold]
+    #[inline(never)]
+    fn go_back(&mut self, residents: &mut impl Residents<Mark>) {
+        for _ in 0..MOVES {
+            if !self.is_beyond(1) {
+                self.turns_back = false;
+                return;
+            }
+            self.move_on(residents);
+        }
     }
 
     /// Adds to what the history knows of the entry in `slot`; says how much that is.
@@ -398,6 +531,15 @@ impl Duel {
         residents: &mut impl Residents<Mark>,
     ) -> Option<Slot> {
         let known = self.raise(slot, hits, residents);
+        if self.recency.is_some() && *rounds > 0 {
+            if hits < PROMOTE {
+                self.paid(false);
+                return Some(slot);
+            }
+            *rounds -= 1;
+            self.segments.small.push(slot, 1, residents);
+            return None;
+        }
         if hits >= PROMOTE && *rounds > 0 {
             *rounds -= 1;
             self.segments.main.push(slot, 0, residents);
@@ -432,7 +574,7 @@ impl Duel {
 
 impl Policy for Duel {
     type Meta = Mark;
-    const TOUCH: Touch = Touch::Mark;
+    const TOUCH: Touch = Touch::Watch;
     const HITS: u32 = HITS;
     const GHOSTS: bool = true;
 
@@ -448,6 +590,22 @@ impl Policy for Duel {
             filled: false,
             asked: 0,
             comes: Comes::New,
+            recency: None,
+            turns_back: false,
+            shadows: None,
+            limit: 0,
+            sampled: 0,
+        }
+    }
+
+    #[inline]
+    fn watches(&self, tag: Tag) -> bool {
+        self.samples(tag)
+    }
+
+    fn touch(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
+        if let Some(tag) = residents.tag(slot).filter(|&tag| self.samples(tag)) {
+            self.requested(tag, true);
         }
     }
 
@@ -462,14 +620,18 @@ impl Policy for Duel {
         if residents > self.most || residents < self.fewest {
             return self.miss_anew(tag, weight);
         }
-        self.comes = Comes::New;
-        if !self.history.enter_new(tag) {
-            self.comes_again(tag, weight);
-        }
+        self.miss(tag, weight);
     }
 
     #[inline]
-    fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<Mark>) {
+    fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
+        if self.turns_back {
+            self.go_back(residents);
+        }
+        if self.samples(tag) {
+            self.sampled += 1;
+            residents.watch(slot);
+        }
         let asked = self.asked > 0;
         self.asked -= u32::from(asked);
         match std::mem::replace(&mut self.comes, Comes::New) {
@@ -493,6 +655,10 @@ impl Policy for Duel {
     fn forget(&mut self, slot: Slot, residents: &mut impl Residents<Mark>) {
         if let Some(tag) = residents.tag(slot) {
             self.history.removed(tag);
+            self.sampled_left(tag);
+            if let Some(shadows) = self.shadows.as_mut().filter(|_| picks(tag, self.limit)) {
+                shadows.remove(tag);
+            }
         }
         self.segments.remove(slot, residents);
     }
@@ -511,11 +677,14 @@ impl Policy for Duel {
             let (small, main) = (self.segments.small.live(), self.segments.main.live());
             if main == 0 || small > 0 && self.is_beyond_of(self.segments.weight(), 1) {
                 if let Some(victim) = self.small_pays(&mut rounds, residents) {
+                    self.sampled_left(residents.tag(victim)?);
                     return Some(victim);
                 }
             } else {
                 self.next_of_main(&mut rounds, residents)?;
-                return self.main_pays(residents);
+                let victim = self.main_pays(residents)?;
+                self.sampled_left(residents.tag(victim)?);
+                return Some(victim);
             }
         }
         None

@@ -60,7 +60,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
             weight: extra.weight(),
             hits: Hits {
                 ever: entry.label.was_hit(),
-                counted: entry.label.hits(),
+                counted: entry.label.hits(F::Policy::HITS),
                 most: F::Policy::HITS,
             },
             age: F::AGED.then(|| duration(now.saturating_sub(extra.birth()))),

@@ -82,7 +82,7 @@ impl<K, V, F: Form> Shard<K, V, F> {
         K: Eq,
     {
         self.policy.prefetch(offer.tag);
-        self.hear();
+        self.hear_before(offer.tag);
         self.expire_some(reservation.ledger(), out);
         if self.flights.are_flying() {
             self.detach_written(offer);

@@ -25,6 +25,7 @@
 use super::group::{BUSY, EMPTY, Group, Seen, WAYS};
 use super::label::Label;
 use crate::form::Form;
+use crate::policy::Policy;
 use crate::processor;
 use crate::sync::cells::{
     AtomicU32,
@@ -52,7 +53,7 @@ impl<K, V, F: Form> Owned<K, V, F> {
     #[inline]
     pub(crate) fn new(tag: Tag, extra: F::Extra, key: K, value: V) -> Self {
         Self {
-            label: Label::new(tag),
+            label: Label::new(tag, F::Policy::HITS),
             meta: F::Meta::default(),
             extra,
             key,

@@ -46,6 +46,7 @@ use std::time::Duration;
 pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     limits: Limits<K, V>,
     entry_limit: Option<usize>,
+    admits_heavy: bool,
     shards: Option<usize>,
     listener: Option<Listener<K, V>>,
     discard: Option<Discard<K, V>>,
@@ -66,6 +67,7 @@ impl<K, V, F: Form> Builder<K, V, F> {
         Self {
             limits: capacity.limits(),
             entry_limit: None,
+            admits_heavy: false,
             shards: None,
             listener: None,
             discard: None,
@@ -102,6 +104,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         Builder {
             limits: self.limits,
             entry_limit: self.entry_limit,
+            admits_heavy: self.admits_heavy,
             shards: self.shards,
             listener: self.listener,
             discard: self.discard,
@@ -130,6 +133,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         Builder {
             limits: self.limits,
             entry_limit: self.entry_limit,
+            admits_heavy: self.admits_heavy,
             shards: self.shards,
             listener: self.listener,
             discard: self.discard,
@@ -326,6 +330,39 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     #[doc(alias = "max_entries")]
     pub fn entry_limit(mut self, entries: usize) -> Self {
         self.entry_limit = Some(entries);
+        self
+    }
+
+    /// Lets every newcomer in that is no heavier than the whole capacity.
+    ///
+    /// Without this call a policy that knows how often keys are asked for ([`Duel`], the default, and
+    /// [`Gdsf`](crate::policy::Gdsf)) lets a newcomer in for which others would have to leave only if it
+    /// weighs at most 64 times what an entry of its shard weighs in the mean, or twice that if it is
+    /// asked for the second time of late, and so on up to the seventh, from which on it is let in in any case. It
+    /// is [`Refused`](Cause::Refused) else, with [`Reason::Heavy`](crate::Reason::Heavy): one that is asked
+    /// for once would take the room of thousands. A shard of fewer than 8 entries lets all in.
+    ///
+    /// ```
+    /// use brimful::{Cache, Reason, Weight};
+    ///
+    /// let weigh = |_: &u32, weight: &u64| *weight;
+    /// let builder = || Cache::builder(Weight(1_000, weigh)).shards(1);
+    /// let (cache, lenient) = (builder().build()?, builder().admit_heavy().build()?);
+    /// for cache in [&cache, &lenient] {
+    ///     cache.extend((0..1_000).map(|key| (key, 1)));
+    /// }
+    /// let refused = cache.try_insert(7_000, 500).unwrap_err();
+    /// assert_eq!(refused.reason, Reason::Heavy { weight: 500, most: 64 });
+    /// assert!(lenient.try_insert(7_000, 500).is_ok());
+    /// // Who asks again and again is let in.
+    /// assert!((0..7).any(|_| cache.try_insert(7_000, 500).is_ok()));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn admit_heavy(mut self) -> Self
+    where
+        F: Form<Unit = Units>,
+    {
+        self.admits_heavy = true;
         self
     }
 
@@ -868,6 +905,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             name: self.name,
             unit,
             entry_limit: self.entry_limit,
+            admits_heavy: self.admits_heavy,
             hasher: self.hasher,
             form: PhantomData,
         }

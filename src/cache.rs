@@ -213,6 +213,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
                 share,
                 peers,
                 limits_entries: door.entry_limit.is_some(),
+                admits_heavy: door.admits_heavy,
             };
             let shelves = Arc::clone(&shelves);
             let shard = Shard::new(shelves, index, part, door.seed(index), time);

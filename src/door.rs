@@ -49,6 +49,8 @@ pub(crate) struct Door<K, V, F, S> {
     /// What the capacity counts.
     pub(crate) unit: &'static str,
     pub(crate) entry_limit: Option<usize>,
+    /// Whether newcomers are let in however heavy they are.
+    pub(crate) admits_heavy: bool,
     pub(crate) form: PhantomData<fn() -> F>,
 }
 
@@ -71,6 +73,7 @@ impl<K, V, F: Form, S: BuildHasher> Door<K, V, F, S> {
         Model {
             capacity: self.ledger.capacity(),
             entry_limit: self.entry_limit.map(|limit| limit as u64),
+            admits_heavy: self.admits_heavy,
             seed: self.seed(0),
             to_idle: self.expiry.to_idle,
         }

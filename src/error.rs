@@ -193,6 +193,14 @@ pub enum Reason {
         /// The capacity at that moment, in the same unit.
         capacity: u64,
     },
+    /// Others would have had to leave for it, and it is far heavier than they are and was not asked for
+    /// often enough of late; see [`admit_heavy`](crate::Builder::admit_heavy).
+    Heavy {
+        /// What the entry weighs, in the cache's unit.
+        weight: u64,
+        /// The most that one asked for as often could have weighed at that moment.
+        most: u64,
+    },
     /// Its time to live is zero (explicit, by the rule, or as the builder was told), or its
     /// time to idle is.
     ZeroTtl,
@@ -220,6 +228,11 @@ impl fmt::Display for Reason {
             Self::TooHeavy { weight, capacity } => write!(
                 f,
                 "an entry of weight {weight} is heavier than the whole capacity of {capacity}"
+            ),
+            Self::Heavy { weight, most } => write!(
+                f,
+                "an entry of weight {weight} would take the place of many: asked for as seldom, one of at \
+                 most {most} is let in"
             ),
             Self::ZeroTtl => f.write_str("its time to live is zero"),
             Self::NoRoom => f.write_str("other threads held all room for entries of theirs"),

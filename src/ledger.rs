@@ -329,7 +329,7 @@ impl Ledger {
     }
 
     /// Whether so much is free now.
-    fn has(&self, room: Room) -> bool {
+    pub(crate) fn has(&self, room: Room) -> bool {
         let (entries, above) = (self.entries.as_ref(), self.above());
         self.weight.free() >= room.weight
             && entries.is_none_or(|pool| pool.free() >= room.entries)

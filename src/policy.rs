@@ -211,6 +211,14 @@ pub trait Policy: Sized {
         false
     }
 
+    /// How often the key that was announced last was asked for of late, this time included; so that
+    /// of newcomers that are far heavier than the residents only those are let in that are
+    /// [asked for again](crate::Builder::admit_heavy). By default `None`: all are let in.
+    #[inline]
+    fn asked(&mut self, _tag: Tag) -> Option<u32> {
+        None
+    }
+
     /// The entry in `slot` is new, and one of `residents` already: it enters the order. Its meta
     /// is the default; that of an entry admitted again is as it was.
     fn admit(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Self::Meta>);

@@ -82,6 +82,8 @@ pub(crate) struct Part {
     pub(crate) peers: Peers,
     /// Whether entries are limited beside their weight.
     pub(crate) limits_entries: bool,
+    /// Whether newcomers are let in however heavy they are.
+    pub(crate) admits_heavy: bool,
 }
 
 /// Who else may have room for a shard.

@@ -69,6 +69,7 @@ const WINDOW: u64 = 1 << 16;
 pub(crate) struct Model {
     pub(crate) capacity: u64,
     pub(crate) entry_limit: Option<u64>,
+    pub(crate) admits_heavy: bool,
     pub(crate) seed: u64,
     pub(crate) to_idle: u64,
 }
@@ -317,6 +318,7 @@ mod tests {
         Model {
             capacity,
             entry_limit: None,
+            admits_heavy: false,
             seed: 1,
             to_idle: FOREVER,
         }

@@ -99,6 +99,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             share: door.ledger.capacity(),
             peers: Peers::None,
             limits_entries: door.entry_limit.is_some(),
+            admits_heavy: door.admits_heavy,
         };
         let lanes = match F::SAMPLED {
             true => Lanes::none().sampled(1),

@@ -97,7 +97,11 @@ const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         name: "a loop of 1.1 C",
-        keys: |capacity| (0..100 * capacity).map(|at| at % (capacity * 11 / 10)).collect(),
+        keys: |capacity| {
+            (0..100 * capacity)
+                .map(|at| at % (capacity * 11 / 10))
+                .collect()
+        },
         counts: all,
         is_of_seven: false,
     },

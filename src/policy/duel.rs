@@ -162,23 +162,21 @@ pub struct Duel {
     /// What part of late evictions main has paid.
     from_main: u64,
     /// For so many residents the history is as it should be.
-    fewest: usize,
-    most: usize,
+    fewest: u32,
+    most: u32,
     /// Whether a victim was ever asked for.
     filled: bool,
     /// For how many admissions to come victims were asked for: a shard may evict ahead.
     asked: u32,
     /// What the key last announced is to this shard.
     comes: Comes,
-    /// Whether the shard goes by recency now, and what the border was before.
-    recency: Option<u64>,
+    /// Whether the shard goes by recency now.
+    by_recency: bool,
     /// Whether it has turned back, and small is still beyond the border.
     turns_back: bool,
     shadows: Option<Box<Shadows>>,
     /// Keys below this are of the shadows' sample.
     limit: u32,
-    /// How many residents are of the sample.
-    sampled: usize,
 }
 
 /// A key on its way in.
@@ -262,7 +260,7 @@ impl Duel {
                 self.border = self.border.saturating_add(self.step(weight)).min(ALL);
             }
             Comes::BackToSmall => {
-                let least = if self.recency.is_some() {
+                let least = if self.by_recency {
                     LEAST_BY_RECENCY
                 } else {
                     LEAST
@@ -355,20 +353,14 @@ impl Duel {
     /// Has shadows that are right for so many entries, or none.
     fn fit_shadows(&mut self, entries: usize) {
         if entries < LEAST_SHADOWED {
-            (self.shadows, self.limit, self.sampled) = (None, 0, 0);
+            (self.shadows, self.limit, self.by_recency) = (None, 0, false);
             return;
         }
-        let before = self.limit;
         let shadows = self
             .shadows
             .get_or_insert_with(|| Box::new(Shadows::new(entries)));
         shadows.fit(entries);
         self.limit = shadows.limit();
-        // As near as can be told without a look at all entries.
-        let before = before.leading_zeros();
-        let halvings = self.limit.leading_zeros();
-        self.sampled =
-            self.sampled << before.saturating_sub(halvings) >> halvings.saturating_sub(before);
     }
 
     /// Whether a key is of the shadows' sample.
@@ -392,29 +384,30 @@ impl Duel {
             hit,
             whole,
             filled: self.filled,
-            by_recency: self.recency.is_some(),
+            by_recency: self.by_recency,
             live,
         };
         let Some(shadows) = &mut self.shadows else {
             return;
         };
-        if shadows.request(request, self.sampled, &mut self.history) {
+        if shadows.request(request, &mut self.history) {
             self.turn();
         }
     }
 
     /// Turns to recency, or back to where the border was.
     fn turn(&mut self) {
-        match self.recency.take() {
-            Some(before) => (self.border, self.turns_back) = (before, true),
-            None => self.turn_to_recency(self.border),
+        let Some(shadows) = &mut self.shadows else {
+            return;
+        };
+        if self.by_recency {
+            self.border = shadows.before;
+        } else {
+            shadows.before = self.border;
+            self.border = self.border.max(BY_RECENCY);
         }
-    }
-
-    fn turn_to_recency(&mut self, before: u64) {
-        self.recency = Some(before);
-        self.border = self.border.max(BY_RECENCY);
-        self.turns_back = false;
+        self.turns_back = self.by_recency;
+        self.by_recency = !self.by_recency;
     }
 
     /// How many entries the share of the shard has room for, if they weigh what the
@@ -429,12 +422,12 @@ impl Duel {
     /// shard was full, more than four times too large.
     fn survey(&mut self) {
         let places = self.history.slots();
-        self.most = (4 * places + 3) / KNOWN;
+        let number = |residents: usize| u32::try_from(residents).unwrap_or(u32::MAX);
+        self.most = number((4 * places + 3) / KNOWN);
         let least = places.saturating_sub(SLACK).div_ceil(4);
-        self.fewest = if self.filled {
-            (4 * least).div_ceil(KNOWN)
-        } else {
-            0
+        self.fewest = match self.filled {
+            true => number((4 * least).div_ceil(KNOWN)),
+            false => 0,
         };
     }
 
@@ -447,7 +440,19 @@ impl Duel {
         self.fit_shadows(self.segments.live());
         let shadows = self.shadows.as_ref();
         if shadows.is_some_and(|shadows| shadows.begins_by_recency()) {
-            self.turn_to_recency(FIRST);
+            self.border = FIRST;
+            self.turn();
+        }
+    }
+
+    /// An entry comes.
+    #[inline]
+    fn sampled_came(&mut self, slot: Slot, tag: Tag, residents: &mut impl Residents<Mark>) {
+        if self.samples(tag) {
+            residents.watch(slot);
+            if let Some(shadows) = &mut self.shadows {
+                shadows.came();
+            }
         }
     }
 
@@ -455,7 +460,9 @@ impl Duel {
     #[inline]
     fn sampled_left(&mut self, tag: Tag) {
         if self.samples(tag) {
-            self.sampled = self.sampled.saturating_sub(1);
+            if let Some(shadows) = &mut self.shadows {
+                shadows.left();
+            }
         }
     }
 
@@ -531,7 +538,7 @@ impl Duel {
         residents: &mut impl Residents<Mark>,
     ) -> Option<Slot> {
         let known = self.raise(slot, hits, residents);
-        if self.recency.is_some() && *rounds > 0 {
+        if self.by_recency && *rounds > 0 {
             if hits < PROMOTE {
                 self.paid(false);
                 return Some(slot);
@@ -590,12 +597,15 @@ impl Policy for Duel {
             filled: false,
             asked: 0,
             comes: Comes::New,
-            recency: None,
+            by_recency: false,
             turns_back: false,
             shadows: None,
             limit: 0,
-            sampled: 0,
         }
+    }
+
+    fn asked(&mut self, tag: Tag) -> Option<u32> {
+        Some(self.history.count(tag))
     }
 
     #[inline]
@@ -616,7 +626,7 @@ impl Policy for Duel {
 
     #[inline]
     fn announce(&mut self, tag: Tag, weight: u64) {
-        let residents = self.segments.live() + 1;
+        let residents = self.segments.live() as u32 + 1;
         if residents > self.most || residents < self.fewest {
             return self.miss_anew(tag, weight);
         }
@@ -628,10 +638,7 @@ impl Policy for Duel {
         if self.turns_back {
             self.go_back(residents);
         }
-        if self.samples(tag) {
-            self.sampled += 1;
-            residents.watch(slot);
-        }
+        self.sampled_came(slot, tag, residents);
         let asked = self.asked > 0;
         self.asked -= u32::from(asked);
         match std::mem::replace(&mut self.comes, Comes::New) {
@@ -730,10 +737,14 @@ impl Policy for Duel {
         assert!(self.from_main <= ALL, "{}", self.from_main);
         let places = self.history.slots();
         let fits = |n| known(n) <= places && (!self.filled || known(n) * 4 + SLACK >= places);
-        assert!(fits(self.most) && !fits(self.most + 1), "{}", self.most);
-        assert!(fits(self.fewest), "{}", self.fewest);
         assert!(
-            self.fewest == 0 || !fits(self.fewest - 1),
+            fits(self.most as usize) && !fits(self.most as usize + 1),
+            "{}",
+            self.most
+        );
+        assert!(fits(self.fewest as usize), "{}", self.fewest);
+        assert!(
+            self.fewest == 0 || !fits(self.fewest as usize - 1),
             "{}",
             self.fewest
         );

@@ -372,6 +372,10 @@ impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
         self.sketch.raise(tag, 1);
     }
 
+    fn asked(&mut self, _: Tag) -> Option<u32> {
+        BY_WEIGHT.then_some(u32::from(self.asked) + 1)
+    }
+
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<GreedyMeta>) {
         let Some(meta) = residents.meta(slot) else {
             return;

@@ -30,6 +30,7 @@
 use super::history::History;
 use crate::tag::Tag;
 use hashbrown::HashTable;
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 /// One key in so many is sampled at the fewest, as a power of two.
@@ -79,6 +80,10 @@ pub(super) struct Shadows {
     lead_of_frequency: f32,
     requests: u32,
     late: u32,
+    /// How many of the sample the shard holds.
+    sampled: usize,
+    /// What the border was before the shard turned to recency.
+    pub(super) before: u64,
 }
 
 /// One key in how many is sampled for so many entries, as a power of two.
@@ -102,6 +107,8 @@ impl Shadows {
             lead_of_frequency: 0.0,
             requests: 0,
             late: 0,
+            sampled: 0,
+            before: 0,
         }
     }
 
@@ -118,20 +125,32 @@ impl Shadows {
             self.recency.keys.retain(stays);
             self.frequency.retain(stays);
         }
+        // As near as can be told without a look at all entries.
+        self.sampled = match self.halvings.cmp(&halvings) {
+            Ordering::Less => self.sampled >> (halvings - self.halvings),
+            Ordering::Equal => self.sampled,
+            Ordering::Greater => self.sampled << (self.halvings - halvings),
+        };
         self.halvings = halvings;
     }
 
-    /// A sampled key is requested, of which the shard holds `sampled`; says whether the shard should
-    /// turn, to recency or back.
-    pub(super) fn request(
-        &mut self,
-        request: Request,
-        sampled: usize,
-        history: &mut History,
-    ) -> bool {
+    /// An entry of the sample came.
+    #[inline]
+    pub(super) fn came(&mut self) {
+        self.sampled += 1;
+    }
+
+    /// An entry of the sample has left.
+    #[inline]
+    pub(super) fn left(&mut self) {
+        self.sampled = self.sampled.saturating_sub(1);
+    }
+
+    /// A sampled key is requested; says whether the shard should turn, to recency or back.
+    pub(super) fn request(&mut self, request: Request, history: &mut History) -> bool {
         let tag = request.tag;
         let most = if request.filled {
-            sampled.max(1)
+            self.sampled.max(1)
         } else {
             usize::MAX
         };

@@ -482,6 +482,7 @@ mod tests {
             share: CAPACITY,
             peers: Peers::None,
             limits_entries: false,
+            admits_heavy: true,
         };
         let ledger = Ledger::new(CAPACITY, None);
         let mut shard = Shard::new(shelves, 0, part, 0, (FOREVER, false));

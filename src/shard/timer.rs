@@ -675,6 +675,7 @@ mod tests {
                 share: 1 << 20,
                 peers: Peers::None,
                 limits_entries: false,
+                admits_heavy: true,
             };
             Self {
                 shard: Shard::new(shelves, 0, part, 0, (FOREVER, false)),

@@ -29,6 +29,7 @@ impl<F: Form> Miniature<F> {
             share,
             peers: Peers::None,
             limits_entries: limit.is_some(),
+            admits_heavy: model.admits_heavy,
         };
         let shelves = Arc::new(Shelves::new(1, Lanes::none()));
         Self {

@@ -32,6 +32,8 @@ mod faults;
 #[cfg(not(brimful_full))]
 mod floorplan;
 #[cfg(not(brimful_full))]
+mod heavy;
+#[cfg(not(brimful_full))]
 mod held;
 #[cfg(not(brimful_full))]
 mod load;

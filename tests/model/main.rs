@@ -10,6 +10,7 @@
 //! in its paper, S3-FIFO with its ghosts, LFU and GDSF by ages that never wrap, in
 //! shards too small for a sketch, Duel with all that its history says); which shard
 //! pays is followed and held against the rules, and each eviction must have been needed.
+//! Heavy newcomers are let in (`admit_heavy`); who else is, `it::heavy` asks.
 //! Weights reach from 0 to `u64::MAX`, hashes may all collide, the weigher may lie,
 //! and `Hash` and `Eq` of a key may contradict themselves.
 //!

@@ -71,7 +71,7 @@ macro_rules! forms {
      $weighed:ident $weighed_ends:ident $records:ident) => {
         fn $name<P: Policy + 'static>(config: &Config, clock: &ManualClock) -> Counted {
             let counted = || with::<_, P>(config, Entries(config.capacity as usize));
-            let weighed = || with::<_, P>(config, Weight(config.capacity, weigh));
+            let weighed = || with::<_, P>(config, Weight(config.capacity, weigh)).admit_heavy();
             let to_idle = config.lives.and_then(|lives| lives.to_idle);
             let to_idle = to_idle.unwrap_or(Duration::MAX);
             let forever = Duration::MAX;

@@ -11,7 +11,7 @@
 //! with lives the reading of the system's clock, which `clock` counts alone.
 
 use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
-use brimful::{Aged, Cache, Cause, Entries, Form, Sampled, Timed, Weight};
+use brimful::{Aged, Budget, Cache, Cause, Entries, Form, Held, Sampled, Timed, Weight};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ fn capacity() -> u64 {
     CAPACITY.load(Ordering::Relaxed)
 }
 
-const OPERATIONS: [&str; 14] = [
+const OPERATIONS: [&str; 21] = [
     "hit",
     "loading",
     "load",
@@ -30,6 +30,13 @@ const OPERATIONS: [&str; 14] = [
     "insert",
     "sized-hit",
     "sized-insert",
+    "tracked-insert",
+    "classes-insert",
+    "callers-insert",
+    "scope",
+    "held-insert",
+    "listed-insert",
+    "budget-insert",
     "replace",
     "weighted",
     "timed-hit",
@@ -118,13 +125,7 @@ fn miss<P: Policy>(count: u64) {
 }
 
 fn insert<P: Policy>(count: u64) {
-    let cache = plain::<P>();
-    cache.extend((0..3 * capacity()).map(|key| (key, key)));
-    let mut keys = Keys::new();
-    for _ in 0..count {
-        cache.insert(black_box(keys.next() | 1 << 63), 1);
-    }
-    assert_eq!(cache.len() as u64, capacity());
+    inserts(&plain::<P>(), count);
 }
 
 /// A cache that samples one key in 64.
@@ -145,7 +146,11 @@ fn sized_hit<P: Policy>(count: u64) {
 }
 
 fn sized_insert<P: Policy>(count: u64) {
-    let cache = sized::<P>();
+    inserts(&sized::<P>(), count);
+}
+
+/// Inserts of new keys into a full cache.
+fn inserts<F: Form>(cache: &Cache<u64, u64, F>, count: u64) {
     cache.extend((0..3 * capacity()).map(|key| (key, key)));
     let mut keys = Keys::new();
     for _ in 0..count {
@@ -154,10 +159,49 @@ fn sized_insert<P: Policy>(count: u64) {
     assert_eq!(cache.len() as u64, capacity());
 }
 
-fn weighted<P: Policy>(count: u64) {
+/// Caches that know where entries come from.
+fn tracked<P: Policy>(operation: &str, count: u64) {
+    let builder = Cache::builder(Entries(capacity() as usize)).policy::<P>();
+    let builder = match operation {
+        "classes-insert" => builder.classes(["even", "odd"], |key, _| (key & 1) as usize),
+        "callers-insert" => builder.record_callers(),
+        _ => builder.tracked(),
+    };
+    let cache = builder.build().expect("a plain configuration");
+    if operation != "scope" {
+        return inserts(&cache, count);
+    }
+    // A scope that stores one entry.
+    cache.extend((0..capacity() / 2).map(|key| (key, key)));
+    let mut keys = Keys::new();
+    for _ in 0..count {
+        let key = black_box(keys.next() | 1 << 63);
+        black_box(cache.insert_scoped(key, 1).is_ok());
+    }
+    assert_eq!(cache.stats().departures(Cause::ScopeEnded), count);
+}
+
+/// Values on the heap, which nobody else holds; and with the list of those that are held.
+fn held<P: Policy>(lists: bool, count: u64) {
+    let builder = Cache::builder(Entries(capacity() as usize)).policy::<P>();
+    let builder = if lists { builder.lingering() } else { builder };
+    let cache = builder.build().expect("a plain configuration");
+    cache.extend((0..3 * capacity()).map(|key| (key, Held::new(key))));
+    let mut keys = Keys::new();
+    for _ in 0..count {
+        cache.insert(black_box(keys.next() | 1 << 63), Held::new(1));
+    }
+    assert_eq!(cache.len() as u64, capacity());
+}
+
+fn weighted<P: Policy<Meta: Send + Sync> + Send + 'static>(budget: Option<Budget>, count: u64) {
     let weigh = |_: &u64, value: &u64| value & 7 | 1;
-    let cache = Cache::builder(Weight(4 * capacity(), weigh)).policy::<P>();
-    let cache = cache.build().expect("a plain configuration");
+    let builder = Cache::builder(Weight(4 * capacity(), weigh)).policy::<P>();
+    let cache = match budget {
+        Some(budget) => builder.build_in(budget.share()),
+        None => builder.build(),
+    };
+    let cache = cache.expect("a plain configuration");
     cache.extend((0..3 * capacity()).map(|key| (key, key)));
     let mut keys = Keys::new();
     for _ in 0..count {
@@ -225,13 +269,7 @@ fn refreshed<P: Policy>() -> Cache<u64, u64, Aged<P>> {
 }
 
 fn timed_insert<P: Policy>(count: u64) {
-    let cache = timed::<P>();
-    cache.extend((0..3 * capacity()).map(|key| (key, key)));
-    let mut keys = Keys::new();
-    for _ in 0..count {
-        cache.insert(black_box(keys.next() | 1 << 63), 1);
-    }
-    assert_eq!(cache.len() as u64, capacity());
+    inserts(&timed::<P>(), count);
 }
 
 /// What every operation on a cache with lives has in it.
@@ -242,7 +280,7 @@ fn clock(count: u64) {
     }
 }
 
-fn run<P: Policy>(operation: &str, count: u64) {
+fn run<P: Policy<Meta: Send + Sync> + Send + 'static>(operation: &str, count: u64) {
     match operation {
         "hit" => hit::<P>(count),
         "loading" => loading(&plain::<P>(), count),
@@ -252,7 +290,13 @@ fn run<P: Policy>(operation: &str, count: u64) {
         "sized-hit" => sized_hit::<P>(count),
         "sized-insert" => sized_insert::<P>(count),
         "replace" => replace::<P>(count),
-        "weighted" => weighted::<P>(count),
+        "weighted" => weighted::<P>(None, count),
+        "budget-insert" => weighted::<P>(Some(Budget::weight(4 * capacity())), count),
+        "held-insert" => held::<P>(false, count),
+        "listed-insert" => held::<P>(true, count),
+        "tracked-insert" | "classes-insert" | "callers-insert" | "scope" => {
+            tracked::<P>(operation, count);
+        }
         "timed-hit" => timed_hit::<P>(count),
         "idle-hit" => idle_hit::<P>(count),
         "refresh-hit" => loading(&refreshed::<P>(), count),

@@ -293,6 +293,43 @@ impl Budget {
         others.end().hand(left)
     }
 
+    /// Reserves so much, or what there is of it: nothing where this thread must not gather.
+    /// [`give_reserved`](Budget::give_reserved) gives it back. The panic of a listener or drop is to go on.
+    pub(crate) fn reserve_some(&self, amount: u64, taken: &mut u64) -> Panics {
+        if reentry::is_marked(Arc::as_ptr(&self.0).addr()) {
+            return Panics::none();
+        }
+        let Some(mut others) = Others::call(&self.0, None) else {
+            return Panics::none();
+        };
+        let gatherer = self.0.ledger.gather();
+        others.complete(amount);
+        *taken = self.0.reserve_some(amount, gatherer.reserve(), &mut others);
+        drop(gatherer);
+        others.end()
+    }
+
+    /// Gives back what was reserved: by loads and stores alone, anywhere.
+    pub(crate) fn give_reserved(&self, amount: u64) {
+        if amount == 0 {
+            return;
+        }
+        self.0.ledger.give(Room {
+            weight: amount,
+            entries: 0,
+        });
+        // In this order: else an insert would miss the room that it is about to be told of.
+        self.0.reserved.fetch_sub(amount, AcqRel);
+    }
+
+    /// Whether its unit is bytes, as a cache's may be.
+    pub(crate) fn check_unit(&self, in_bytes: bool) -> Result<(), BuildError> {
+        match in_bytes == self.0.in_bytes {
+            true => Ok(()),
+            false => Err(BuildError::BudgetUnit { in_bytes }),
+        }
+    }
+
     /// Changes the capacity. When the call returns, the new bound holds.
     ///
     /// A raise takes effect at once. A lowered capacity is published first; from then on nothing is let
@@ -396,19 +433,28 @@ impl Common {
         if amount > left {
             return Err(left);
         }
-        let need = Room {
-            weight: amount,
-            entries: 0,
-        };
-        for ask in [Ask::Dead, Ask::Share, Ask::Floor] {
-            others.gather(ask, need, &mut reservation);
-        }
-        if !reservation.take_some(need) {
+        let need = Room::of_weight(amount);
+        if !others.gather_in_turn(need, &mut reservation) {
             return Err(reservation.weight());
         }
         self.reserved.fetch_add(amount, AcqRel);
         reservation.pay(need);
         Ok(())
+    }
+
+    /// Reserves so much, or what there is of it, for the gatherer; says how much.
+    fn reserve_some(
+        &self,
+        amount: u64,
+        mut reservation: Reservation<'_>,
+        others: &mut Others,
+    ) -> u64 {
+        let most = amount.min(self.ledger.capacity() - self.promised());
+        others.gather_in_turn(Room::of_weight(most), &mut reservation);
+        let taken = reservation.weight().min(most);
+        self.reserved.fetch_add(taken, AcqRel);
+        reservation.pay(Room::of_weight(taken));
+        taken
     }
 }
 
@@ -491,9 +537,7 @@ impl Share {
 
     /// Whether a cache of this capacity, in bytes or not, may join.
     pub(crate) fn check(&self, capacity: u64, in_bytes: bool) -> Result<(), BuildError> {
-        if in_bytes != self.budget.0.in_bytes {
-            return Err(BuildError::BudgetUnit { in_bytes });
-        }
+        self.budget.check_unit(in_bytes)?;
         if self.floor > capacity {
             return Err(BuildError::FloorAboveCapacity {
                 floor: self.floor,
@@ -605,13 +649,7 @@ impl Reserved {
     pub fn shrink(&mut self, less: u64) {
         let less = less.min(self.amount);
         self.amount -= less;
-        let common = &self.budget.0;
-        common.ledger.give(Room {
-            weight: less,
-            entries: 0,
-        });
-        // In this order: else an insert would miss the room that it is about to be told of.
-        common.reserved.fetch_sub(less, AcqRel);
+        self.budget.give_reserved(less);
     }
 }
 
@@ -914,6 +952,14 @@ impl Others {
                 break;
             }
         }
+    }
+
+    /// Puts room into a reservation as for an entry of nobody's; says whether it covers `need`.
+    fn gather_in_turn(&mut self, need: Room, reservation: &mut Reservation<'_>) -> bool {
+        for ask in [Ask::Dead, Ask::Share, Ask::Floor] {
+            self.gather(ask, need, reservation);
+        }
+        reservation.take_some(need)
     }
 
     /// Lets entries go that are over a lowered capacity, some `most` of them; says whether there may be

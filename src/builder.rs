@@ -1,7 +1,7 @@
 //! `Builder` and the short forms: from a capacity to a cache. No default,
 //! nothing unbounded.
 
-use crate::budget::Share;
+use crate::budget::{Budget, Share};
 use crate::cache::Cache;
 use crate::capacity::{Capacity, HeapSize, Limits, default_shards};
 use crate::cause::{Cause, Departed, Discard, Listener};
@@ -55,12 +55,14 @@ pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     name: Option<Arc<str>>,
     /// Opens a list of values that are held elsewhere, with the cache's clock.
     lingerers: Option<OpenLingerers<V>>,
+    /// Pays for what is on that list.
+    lingers_in: Option<Budget>,
     hasher: S,
     form: PhantomData<fn() -> F>,
 }
 
-/// Opens a list, by a clock.
-type OpenLingerers<V> = fn(Source) -> Box<dyn Lingerers<V>>;
+/// Opens a list, by a clock, with what pays for it.
+type OpenLingerers<V> = fn(Source, Option<Budget>) -> Box<dyn Lingerers<V>>;
 
 impl<K, V, F: Form> Builder<K, V, F> {
     pub(crate) fn new(capacity: impl Capacity<K, V, Form = F>) -> Self {
@@ -75,6 +77,7 @@ impl<K, V, F: Form> Builder<K, V, F> {
             tracking: Tracks::nothing(),
             name: None,
             lingerers: None,
+            lingers_in: None,
             hasher: RandomState::default(),
             form: PhantomData,
         }
@@ -112,6 +115,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             tracking: self.tracking,
             name: self.name,
             lingerers: self.lingerers,
+            lingers_in: self.lingers_in,
             hasher: self.hasher,
             form: PhantomData,
         }
@@ -141,6 +145,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             tracking: self.tracking,
             name: self.name,
             lingerers: self.lingerers,
+            lingers_in: self.lingers_in,
             hasher,
             form: self.form,
         }
@@ -878,6 +883,9 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         if let Some(asked) = classes.filter(|classes| !(1..=MOST_CLASSES).contains(classes)) {
             return Err(BuildError::Classes { asked });
         }
+        if let Some(budget) = &self.lingers_in {
+            budget.check_unit(self.limits.is_in_bytes())?;
+        }
         if self.entry_limit == Some(0) {
             return Err(BuildError::EntryLimitZero);
         }
@@ -892,7 +900,8 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         let overhead = self.limits.overhead::<F>();
         let unit = self.limits.unit();
         let expiry = self.told.expiry();
-        let lingerers = self.lingerers.map(|open| open(expiry.source.clone()));
+        let lingerers = self.lingerers;
+        let lingerers = lingerers.map(|open| open(expiry.source.clone(), self.lingers_in));
         Door {
             ledger: Arc::new(ledger(
                 self.limits.amount,
@@ -1111,8 +1120,43 @@ where
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn lingering(mut self) -> Self {
-        self.lingerers = Some(|source| Box::new(Holding::new(source)));
+        self.lingerers = Some(|source, budget| Box::new(Holding::new(source, budget)));
         self
+    }
+
+    /// As [`lingering`](Builder::lingering), and what is on the list counts against a bound: what it
+    /// weighs is [reserved](Budget::reserve) in a budget, until the last holder of each value
+    /// drops it. Where the cache is [built in](Builder::build_in) that budget, it holds less by as much:
+    /// what is resident and what is held elsewhere share one bound.
+    ///
+    /// It is reserved by the call that lets the value go, after that has left and before the
+    /// call returns: members give what they hold above their floors for it. Where that is not enough,
+    /// or the thread is in a read of a member, what is missing is reserved by the next call that puts a
+    /// value on the list. Once values that are held elsewhere fill the budget, inserts
+    /// are refused, with [`Reason::Withheld`](crate::Reason::Withheld), until they are dropped.
+    ///
+    /// ```
+    /// use brimful::{Budget, Bytes, Cache, Held};
+    ///
+    /// let budget = Budget::bytes(1 << 20);
+    /// let builder = Cache::builder(Bytes(1 << 20)).lingering_in(&budget);
+    /// let pages = builder.build_in(budget.share())?;
+    /// pages.insert(1, Held::new(vec![0_u8; 600_000]));
+    /// let reader = pages.get(&1);
+    /// pages.remove(&1);
+    /// // The reader has it still, so there is no room for as much again.
+    /// assert!(budget.reserved() >= 600_000);
+    /// assert!(pages.try_insert(2, Held::new(vec![0; 600_000])).is_err());
+    /// drop(reader);
+    /// assert!(pages.try_insert(2, Held::new(vec![0; 600_000])).is_ok());
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    pub fn lingering_in(mut self, budget: &Budget) -> Self
+    where
+        F: Form<Unit = Units>,
+    {
+        self.lingers_in = Some(budget.clone());
+        self.lingering()
     }
 }
 

@@ -11,7 +11,12 @@
 //!    leaves it later; and an entry that is unlinked is not cloned from the cache any more, so
 //!    if no one else holds it then, no one will.
 //! 2. The list owns no value: what it keeps of one leaves with it.
+//! 3. Where a budget pays for it, what is reserved there is never more than what is on the list
+//!    weighs, but while a call is about to give the difference back.
+//! 4. One call at a time reserves for a list. What its victims put there meanwhile it
+//!    reserves for too, in a loop: however many are held, the stack stays as deep.
 
+use crate::budget::Budget;
 use crate::cause::Cause;
 use crate::clock::{Moment, Source};
 use crate::stats::{Lingerer, Lingerers, Lingering};
@@ -128,7 +133,7 @@ struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let _gone = self.book.noted.lock().remove(self.number);
+        self.book.remove(self.number);
     }
 }
 
@@ -142,6 +147,8 @@ struct Book {
     noted: Mutex<Lines>,
     next: AtomicU64,
     source: Source,
+    /// Pays for what is on the list.
+    budget: Option<Budget>,
 }
 
 /// What is noted, and what it weighs together.
@@ -150,6 +157,10 @@ struct Lines {
     /// By number, so the oldest first.
     by_number: BTreeMap<u64, Noted>,
     weight: u64,
+    /// How much of the budget is reserved for it.
+    reserved: u64,
+    /// Whether a call is about to reserve more.
+    reserving: bool,
 }
 
 impl Lines {
@@ -162,6 +173,85 @@ impl Lines {
         let noted = self.by_number.remove(&number)?;
         self.weight = self.weight.saturating_sub(noted.weight);
         Some(noted)
+    }
+
+    /// Begins to reserve; says how much is to be reserved, if anything, and no other call does.
+    fn begin(&mut self) -> Option<u64> {
+        let short = self.weight.saturating_sub(self.reserved);
+        if self.reserving || short == 0 {
+            return None;
+        }
+        self.reserving = true;
+        Some(short)
+    }
+
+    /// Ends to reserve, with so much.
+    fn end(&mut self, taken: u64) {
+        self.reserving = false;
+        self.reserved += taken;
+    }
+
+    /// What is reserved for nothing any more: to be given back.
+    fn excess(&mut self) -> u64 {
+        let excess = self.reserved.saturating_sub(self.weight);
+        self.reserved -= excess;
+        excess
+    }
+}
+
+impl Book {
+    fn remove(&self, number: u64) {
+        let mut lines = self.noted.lock();
+        let gone = lines.remove(number);
+        let excess = lines.excess();
+        drop(lines);
+        drop(gone);
+        self.give(excess);
+    }
+
+    fn give(&self, room: u64) {
+        if let Some(budget) = &self.budget {
+            budget.give_reserved(room);
+        }
+    }
+
+    /// Reserves for what is on the list, as far as the budget has room for it.
+    fn reserve(&self) {
+        let Some(budget) = &self.budget else { return };
+        loop {
+            let Some(short) = self.noted.lock().begin() else {
+                return;
+            };
+            let mut ending = Ending {
+                book: self,
+                taken: 0,
+            };
+            // This may evict, and run listeners: what they put on the list is seen in the next round.
+            let panics = budget.reserve_some(short, &mut ending.taken);
+            let taken = ending.taken;
+            drop(ending);
+            panics.resume();
+            if taken < short {
+                return;
+            }
+        }
+    }
+}
+
+/// A call that reserves, until dropped.
+struct Ending<'a> {
+    book: &'a Book,
+    taken: u64,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let mut lines = self.book.noted.lock();
+        lines.end(self.taken);
+        // Values may have been dropped meanwhile.
+        let excess = lines.excess();
+        drop(lines);
+        self.book.give(excess);
     }
 }
 
@@ -176,11 +266,12 @@ struct Noted {
 pub(crate) struct Holding(Arc<Book>);
 
 impl Holding {
-    pub(crate) fn new(source: Source) -> Self {
+    pub(crate) fn new(source: Source, budget: Option<Budget>) -> Self {
         Self(Arc::new(Book {
             noted: Mutex::new(Lines::default()),
             next: AtomicU64::new(0),
             source,
+            budget,
         }))
     }
 
@@ -212,6 +303,7 @@ impl<T: Send + Sync + 'static> Lingerers<Held<T>> for Holding {
         };
         // If another cache let it go at the same moment, one of the two tickets is dropped here.
         let _second = held.0.ticket.set(ticket);
+        self.0.reserve();
     }
 
     fn sum(&self) -> Lingering {

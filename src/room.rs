@@ -60,6 +60,11 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    /// Room for a weight, where entries are not limited beside it.
+    pub(crate) fn of_weight(weight: u64) -> Self {
+        Self { weight, entries: 0 }
+    }
+
     pub(crate) const NONE: Room = Room {
         weight: 0,
         entries: 0,

@@ -10,7 +10,7 @@ pub struct Lingering {
     /// How many there are.
     pub values: u64,
     /// What they weighed when they were let go, in the cache's unit. It is not part of the weight
-    /// that the capacity limits.
+    /// that the capacity limits, but [in a budget](crate::Builder::lingering_in) it is reserved.
     pub weight: u64,
     /// How long ago the first of them was let go.
     pub oldest: Option<Duration>,

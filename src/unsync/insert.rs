@@ -6,8 +6,10 @@ use crate::door;
 use crate::error::Refused;
 use crate::form::{Form, Weighed};
 use crate::leave::Leaving;
+use crate::leave::outbox::Outbox;
+use crate::ledger::Ledger;
 use crate::policy::Slot;
-use crate::shard::{Inserted, Offer};
+use crate::shard::{Inserted, Offer, Shard};
 use std::hash::{BuildHasher, Hash};
 
 impl<K, V, F, S> Cache<K, V, F, S>
@@ -71,9 +73,7 @@ where
         self.advance_clock();
         self.make_place(offer.tag);
         let mut leaving = self.door.leave.open();
-        let mut reservation = self.door.ledger.reserve();
-        self.shard.insert(offer, &mut reservation, leaving.outbox());
-        drop(reservation);
+        place(&mut self.shard, offer, &self.door.ledger, leaving.outbox());
         leaving
     }
 
@@ -95,10 +95,7 @@ where
         self.advance_clock();
         self.make_place(offer.tag);
         let mut leaving = self.door.leave.open();
-        let placed = {
-            let mut reservation = self.door.ledger.reserve();
-            self.shard.insert(offer, &mut reservation, leaving.outbox())
-        };
+        let placed = place(&mut self.shard, offer, &self.door.ledger, leaving.outbox());
         let stored = match placed {
             Inserted::Stored(slot) => Some(slot),
             _ => None,
@@ -107,6 +104,24 @@ where
         match stored {
             Some(slot) => Ok((slot, old)),
             None => unreachable!("a lone shard makes all room itself, so it stores or refuses"),
+        }
+    }
+}
+
+/// Puts an offer in, or refuses it, turn by turn: a shard lets some hundreds of entries go for one at
+/// a time. Each turn takes out some of what must leave, so this ends.
+#[inline]
+fn place<K: Eq, V, F: Form>(
+    shard: &mut Shard<K, V, F>,
+    offer: &mut Offer<K, V>,
+    ledger: &Ledger,
+    out: &mut Outbox<K, V>,
+) -> Inserted {
+    let mut reservation = ledger.reserve();
+    loop {
+        match shard.insert(offer, &mut reservation, out) {
+            Inserted::NeedsRoom(_) => {}
+            placed => return placed,
         }
     }
 }

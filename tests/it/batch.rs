@@ -234,3 +234,63 @@ fn a_policy_that_panics_or_names_an_entry_twice_loses_none_of_those_that_leave_t
     FUSE.set(u32::MAX);
     cache.check();
 }
+
+/// What takes the place of hundreds goes in by every call of a cache of one owner, whatever a turn of
+/// victims is: with a new key, in place of an older value, loaded, by its entry.
+#[test]
+fn fault_136_a_cache_of_one_owner_makes_room_by_as_many_victims_as_it_takes() {
+    type Call = fn(&mut brimful::unsync::Cache<u64, u64, brimful::Weighed<Fifo>>, u64);
+    let calls: &[(&str, u64, Call)] = &[
+        ("insert", 7_000, |cache, weight| {
+            drop(cache.insert(7_000, weight))
+        }),
+        ("try_insert", 7_000, |cache, weight| {
+            assert_eq!(cache.try_insert(7_000, weight).unwrap(), None);
+        }),
+        ("insert_weighted", 7_000, |cache, weight| {
+            drop(cache.insert_weighted(7_000, 1, weight));
+        }),
+        ("replace", 999, |cache, weight| {
+            assert_eq!(cache.insert(999, weight), Some(1));
+        }),
+        ("load", 7_000, |cache, weight| {
+            assert_eq!(
+                cache.get_or_insert_with(&7_000, || weight).ok(),
+                Some(&weight)
+            );
+        }),
+        ("entry", 7_000, |cache, weight| {
+            assert!(cache.entry(7_000).or_insert_with(|| weight).is_ok());
+        }),
+        ("update", 999, |cache, weight| {
+            assert!(matches!(
+                cache.update(&999, |value| *value = weight),
+                Updated::Kept(())
+            ));
+        }),
+        ("compute", 7_000, |cache, weight| {
+            drop(cache.compute(7_000, |_| brimful::Next::Put(weight)));
+        }),
+        ("extend", 7_000, |cache, weight| {
+            cache.extend([(7_000, weight)])
+        }),
+    ];
+    for &(name, key, call) in calls {
+        for weight in [1, 2, 255, 256, 257, 258, 259, 300, 512, 600, 999, 1_000] {
+            let builder = Cache::builder(Weight(1_000, |_: &u64, weight: &u64| *weight));
+            let mut cache = builder.policy::<Fifo>().build_unsync().unwrap();
+            cache.extend((0..1_000).map(|key| (key, 1)));
+            call(&mut cache, weight);
+            assert!(cache.contains_key(&key), "{name} of {weight}");
+            let left = cache.stats().departures(Cause::Evicted);
+            let new = u64::from(key == 7_000);
+            assert_eq!(
+                (cache.weight(), left),
+                (1_000, weight - 1 + new),
+                "{name} of {weight}"
+            );
+            assert_eq!(cache.stats().departures(Cause::Refused), 0, "{name}");
+            cache.check();
+        }
+    }
+}

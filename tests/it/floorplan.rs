@@ -15,10 +15,8 @@ const FLOORS: &[&[&str]] = &[
     &[
         "reentry", "hash", "key", "ledger", "stats", "clock", "unwind",
     ],
-    &[
-        "expiry", "policy", "leave", "flight", "lanes", "held", "budget",
-    ],
-    &["form", "explain"],
+    &["expiry", "policy", "leave", "flight", "lanes", "budget"],
+    &["form", "explain", "held"],
     &["table"],
     &["shard", "capacity"],
     &["sizing"],

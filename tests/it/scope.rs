@@ -443,3 +443,94 @@ fn one_load_for_two_scopes_ends_with_its_leader() {
     drop(one);
     assert!(cache.is_empty());
 }
+
+/// Whose an entry is in a naive model: nobody's, or a scope's.
+type Owned = std::collections::HashMap<u32, (u32, Option<u64>)>;
+
+/// Scopes that open, store, are kept and end at random, beside all else that writes, against a map
+/// that says of each entry whose it is. No capacity is in the way, so nothing else leaves.
+#[test]
+fn scopes_agree_with_a_naive_model_whatever_happens() {
+    let mut random = Random::new(0);
+    let cache = cache(1_000);
+    let mut model = Owned::new();
+    let mut open: Vec<(u64, brimful::Scope<&_>)> = Vec::new();
+    let (mut next, mut ended) = (0, 0);
+    for step in 0..30_000 {
+        let (key, value) = (random.below(80) as u32, step);
+        let pick = random.below(open.len().max(1) as u64) as usize;
+        match random.below(16) {
+            0 if open.len() < 12 => {
+                open.push((next, cache.scope()));
+                next += 1;
+            }
+            1 if !open.is_empty() => {
+                let (number, scope) = open.swap_remove(pick);
+                drop(scope);
+                let before = model.len();
+                model.retain(|_, (_, owner)| *owner != Some(number));
+                ended += (before - model.len()) as u64;
+            }
+            2 if !open.is_empty() => {
+                let (number, scope) = open.swap_remove(pick);
+                scope.keep();
+                let of_scope = model
+                    .values_mut()
+                    .filter(|(_, owner)| *owner == Some(number));
+                of_scope.for_each(|(_, owner)| *owner = None);
+            }
+            3..=7 if !open.is_empty() => {
+                let (number, scope) = &open[pick];
+                let old = scope.insert(key, value);
+                let before = model.insert(key, (value, Some(*number)));
+                assert_eq!(old, before.map(|(value, _)| value));
+            }
+            8..=9 if !open.is_empty() => {
+                let (number, scope) = &open[pick];
+                let there = model.entry(key).or_insert((value, Some(*number)));
+                assert_eq!(scope.get_or_insert_with(&key, || value), there.0);
+            }
+            10..=11 => {
+                cache.insert(key, value);
+                model.insert(key, (value, None));
+            }
+            12 => {
+                // A change in place leaves an entry whose it is.
+                let _ = cache.update(&key, |there| *there = value);
+                if let Some((there, _)) = model.get_mut(&key) {
+                    *there = value;
+                }
+            }
+            13 => {
+                let removed = model.remove(&key).map(|(value, _)| value);
+                assert_eq!(cache.remove(&key), removed);
+            }
+            14 if step % 50 == 0 => {
+                cache.clear();
+                model.clear();
+            }
+            _ => assert_eq!(cache.get(&key), model.get(&key).map(|&(value, _)| value)),
+        }
+        if step % 64 == 0 {
+            let mut there: Vec<_> = cache.iter().collect();
+            let mut expected: Vec<_> = model
+                .iter()
+                .map(|(&key, &(value, _))| (key, value))
+                .collect();
+            there.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(there, expected, "step {step}");
+            let owned = model.values().filter(|(_, owner)| owner.is_some()).count();
+            let stats = cache.stats();
+            assert_eq!(
+                scoped(&stats),
+                (open.len() as u64, owned as u64),
+                "step {step}"
+            );
+            assert_eq!(stats.departures(Cause::ScopeEnded), ended);
+        }
+    }
+    assert!(ended > 1_000, "{ended}");
+    drop(open);
+    cache.check();
+}

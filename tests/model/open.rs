@@ -47,6 +47,13 @@ impl Config {
     }
 }
 
+/// The classes by which the form that records all counts.
+pub(crate) const CLASSES: [&str; 3] = ["a third", "another", "the last"];
+
+pub(crate) fn class_of(id: u32) -> usize {
+    id as usize % CLASSES.len()
+}
+
 /// The cache that a builder makes, by the doors that its form has.
 macro_rules! door {
     (locks, $config:ident, $builder:expr, $as:ident) => {{
@@ -93,6 +100,7 @@ macro_rules! forms {
                 }
                 Extras::WeighedRecords => {
                     let builder = weighed().time_to_idle(to_idle).record_ages();
+                    let builder = builder.classes(CLASSES, |key, _| class_of(key.id.0));
                     let builder = living(builder, config, clock);
                     door!($records, config, builder, weighed_with_lives)
                 }

@@ -2,7 +2,8 @@
 
 use crate::door::{Back, Change, Face, Or, Seen, Then, Verdict};
 use crate::naive::{Model, Offer};
-use crate::op::{Config, Op};
+use crate::op::{Config, Extras, Op};
+use crate::open::{CLASSES, class_of};
 use crate::pile::Pile;
 use crate::time::{Lives, NEVER};
 use crate::world::counted::nanos;
@@ -630,6 +631,7 @@ impl Rig {
             self.compare_entry(id);
         }
         self.compare_fates();
+        self.compare_classes();
         for (shard, pile) in self.model.piles.iter().enumerate() {
             let stats = self.door.shard_stats(shard);
             assert_eq!(stats.len(), pile.items.len() as u64, "len of shard {shard}");
@@ -656,6 +658,22 @@ impl Rig {
         self.door.coldest(&mut |key| line.push(key.id.0));
         let live = self.model.entries().into_iter().map(|(id, ..)| id);
         assert_eq!(sorted(line), sorted(live.collect()));
+    }
+
+    /// What is there of each class, where entries are counted by class.
+    fn compare_classes(&self) {
+        let stats = self.door.stats();
+        let items = || self.model.piles.iter().flat_map(|pile| &pile.items);
+        let counted = stats.classes().count();
+        let counts = self.config.form() == Extras::WeighedRecords;
+        assert_eq!(counted, CLASSES.len() * usize::from(counts));
+        for (class, (name, flow)) in stats.classes().enumerate() {
+            assert_eq!(name, CLASSES[class]);
+            let of_class = || items().filter(|item| class_of(item.id) == class);
+            assert_eq!(flow.entries(), of_class().count() as u64, "of {name}");
+            let weight: u64 = of_class().map(|item| item.weight).sum();
+            assert_eq!(flow.weight(), weight, "weight of {name}");
+        }
     }
 
     fn compare_entry(&self, id: u32) {

@@ -437,7 +437,7 @@ fn what_left_is_told<P: Policy>(keeps_ghosts: bool) {
     let known = gone.iter().rev().take(20).filter(told).count();
     assert!(
         if keeps_ghosts {
-            known >= 15
+            known >= 8
         } else {
             known == 0
         },

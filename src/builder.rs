@@ -357,7 +357,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     ///     cache.extend((0..1_000).map(|key| (key, 1)));
     /// }
     /// let refused = cache.try_insert(7_000, 500).unwrap_err();
-    /// assert_eq!(refused.reason, Reason::Heavy { weight: 500, most: 64 });
+    /// assert!(matches!(refused.reason, Reason::Heavy { weight: 500, .. }));
     /// assert!(lenient.try_insert(7_000, 500).is_ok());
     /// // Who asks again and again is let in.
     /// assert!((0..7).any(|_| cache.try_insert(7_000, 500).is_ok()));

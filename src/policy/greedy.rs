@@ -373,7 +373,9 @@ impl<const BY_WEIGHT: bool> Policy for Greedy<BY_WEIGHT> {
     }
 
     fn asked(&mut self, _: Tag) -> Option<u32> {
-        BY_WEIGHT.then_some(u32::from(self.asked) + 1)
+        // Before anybody had to leave nothing is remembered.
+        let knows = BY_WEIGHT && self.sketch.slots() > 0;
+        knows.then_some(u32::from(self.asked) + 1)
     }
 
     fn admit(&mut self, slot: Slot, _: Tag, residents: &mut impl Residents<GreedyMeta>) {

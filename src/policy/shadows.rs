@@ -122,7 +122,7 @@ impl Shadows {
         let halvings = halvings(entries);
         if halvings > self.halvings {
             let stays = |tag: Tag| picks(tag, u32::MAX >> halvings);
-            self.recency.keys.retain(stays);
+            self.recency.keys.records.retain(|record| stays(record.tag));
             self.frequency.retain(stays);
         }
         // As near as can be told without a look at all entries.
@@ -155,8 +155,7 @@ impl Shadows {
             usize::MAX
         };
         let recency = self.recency.request(tag, most);
-        let known = request.filled && history.count(tag) > 1;
-        let found = self.frequency.request(tag, most, known, request, history);
+        let found = self.frequency.request(most, request, history);
         if !request.filled {
             self.requests += 1;
             self.late += u32::from(found.is_some_and(|is_late| is_late));
@@ -206,6 +205,18 @@ struct Record {
     born: u32,
 }
 
+impl Record {
+    fn new(tag: Tag, stamp: u32) -> Self {
+        Self {
+            tag,
+            stamp,
+            count: 0,
+            in_main: false,
+            born: ASKED,
+        }
+    }
+}
+
 /// The keys of a shadow, by tag.
 #[derive(Clone, Default)]
 struct Keys {
@@ -219,35 +230,35 @@ impl Keys {
     }
 
     fn get(&mut self, tag: Tag) -> Option<&mut Record> {
-        self.records
-            .find_mut(tag.hash(), |record| record.tag == tag)
+        let is = |record: &Record| record.tag == tag;
+        self.records.find_mut(tag.hash(), is)
     }
 
     fn take(&mut self, tag: Tag) -> Option<Record> {
-        let found = self
-            .records
-            .find_entry(tag.hash(), |record| record.tag == tag);
+        let is = |record: &Record| record.tag == tag;
+        let found = self.records.find_entry(tag.hash(), is);
         found.ok().map(|entry| entry.remove().0)
     }
 
-    fn retain(&mut self, stays: impl Fn(Tag) -> bool) {
-        self.records.retain(|record| stays(record.tag));
+    /// A stamp that no place has yet.
+    fn next(&mut self) -> u32 {
+        self.stamp = self.stamp.wrapping_add(1);
+        self.stamp
     }
 
-    /// A new record, whose place in a line is to have this stamp.
-    fn insert(&mut self, record: Record) -> Item {
-        self.stamp = self.stamp.wrapping_add(1);
-        let record = Record {
-            stamp: self.stamp,
-            ..record
-        };
-        self.records
-            .insert_unique(record.tag.hash(), record, |record| record.tag.hash());
-        (record.tag, record.stamp)
+    fn insert(&mut self, record: Record) {
+        let hash = |record: &Record| record.tag.hash();
+        self.records.insert_unique(hash(&record), record, hash);
+    }
+
+    /// The record of a place, if that is still good.
+    fn at(&mut self, (tag, stamp): Item) -> Option<&mut Record> {
+        self.get(tag).filter(|record| record.stamp == stamp)
     }
 
     fn is_good(&self, (tag, stamp): Item) -> bool {
-        let found = self.records.find(tag.hash(), |record| record.tag == tag);
+        let is = |record: &Record| record.tag == tag;
+        let found = self.records.find(tag.hash(), is);
         found.is_some_and(|record| record.stamp == stamp)
     }
 }
@@ -266,16 +277,6 @@ impl Line {
         }
         self.0.push_back(item);
     }
-
-    /// The oldest that has not left.
-    fn pop(&mut self, keys: &Keys) -> Option<Tag> {
-        while let Some(item) = self.0.pop_front() {
-            if keys.is_good(item) {
-                return Some(item.0);
-            }
-        }
-        None
-    }
 }
 
 /// A true LRU.
@@ -288,21 +289,26 @@ struct Recency {
 impl Recency {
     /// Says whether it has the key, and has it then.
     fn request(&mut self, tag: Tag, most: usize) -> bool {
-        let Self { keys, line } = self;
-        let record = keys.take(tag);
-        while record.is_none() && keys.len() >= most {
-            let Some(oldest) = line.pop(keys) else { break };
-            keys.take(oldest);
+        let stamp = self.keys.next();
+        let record = self.keys.get(tag);
+        let found = record.map(|record| record.stamp = stamp).is_some();
+        if !found {
+            while self.keys.len() >= most && self.evict() {}
+            self.keys.insert(Record::new(tag, stamp));
         }
-        let item = keys.insert(Record {
-            tag,
-            stamp: 0,
-            count: 0,
-            in_main: false,
-            born: 0,
-        });
-        line.push(item, keys);
-        record.is_some()
+        self.line.push((tag, stamp), &self.keys);
+        found
+    }
+
+    fn evict(&mut self) -> bool {
+        while let Some(item) = self.line.0.pop_front() {
+            let is = |record: &Record| record.tag == item.0 && record.stamp == item.1;
+            if let Ok(entry) = self.keys.records.find_entry(item.0.hash(), is) {
+                entry.remove();
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -320,15 +326,8 @@ const ASKED: u32 = u32::MAX;
 
 impl Frequency {
     /// Whether it has the key, and if so, whether this is a late return; it has it then.
-    fn request(
-        &mut self,
-        tag: Tag,
-        most: usize,
-        known: bool,
-        request: Request,
-        history: &mut History,
-    ) -> Option<bool> {
-        if let Some(record) = self.keys.get(tag) {
+    fn request(&mut self, most: usize, request: Request, history: &mut History) -> Option<bool> {
+        if let Some(record) = self.keys.get(request.tag) {
             record.count = (record.count + 1).min(3);
             let came = (request.live as u32).saturating_sub(record.born);
             let is_late = record.born != ASKED && f64::from(came) > OLD * request.whole as f64;
@@ -342,42 +341,34 @@ impl Frequency {
         } else {
             while self.keys.len() >= most && self.evict(history) {}
         }
-        let item = self.keys.insert(Record {
-            tag,
-            stamp: 0,
+        let known = request.filled && history.count(request.tag) > 1;
+        let stamp = self.keys.next();
+        self.keys.insert(Record {
             count: known.into(),
-            in_main: false,
             born: request.live as u32,
+            ..Record::new(request.tag, stamp)
         });
-        self.small.push(item, &self.keys);
+        self.small.push((request.tag, stamp), &self.keys);
         self.in_small += 1;
         None
     }
 
     /// Moves small's oldest on, as a shard that fills does.
     fn promote_oldest(&mut self) {
-        if let Some(tag) = self.small.pop(&self.keys) {
-            self.move_to_main(tag, |count| u8::from(count >= 2));
+        if let Some((tag, count)) = self.next_of_small() {
+            self.move_to_main(tag, u8::from(count >= 2));
         }
     }
 
-    /// Puts a key at the end of main, with what `kept` says of its count.
-    fn move_to_main(&mut self, tag: Tag, kept: impl Fn(u8) -> u8) {
-        if let Some(record) = self.keys.take(tag) {
-            self.in_small -= usize::from(!record.in_main);
-            let item = self.keys.insert(Record {
-                count: kept(record.count),
-                in_main: true,
-                ..record
-            });
-            self.main.push(item, &self.keys);
-        }
-    }
-
-    fn retain(&mut self, stays: impl Fn(Tag) -> bool) {
-        self.keys.retain(stays);
-        let small = self.keys.records.iter().filter(|record| !record.in_main);
-        self.in_small = small.count();
+    /// Puts a key at the end of main, with this count.
+    fn move_to_main(&mut self, tag: Tag, count: u8) {
+        let stamp = self.keys.next();
+        let Some(record) = self.keys.get(tag) else {
+            return;
+        };
+        self.in_small -= usize::from(!record.in_main);
+        (record.stamp, record.count, record.in_main) = (stamp, count, true);
+        self.main.push((tag, stamp), &self.keys);
     }
 
     fn leave(&mut self, tag: Tag) {
@@ -386,69 +377,253 @@ impl Frequency {
         }
     }
 
-    fn count(&mut self, tag: Tag) -> u8 {
-        self.keys.get(tag).map_or(0, |record| record.count)
+    fn retain(&mut self, stays: impl Fn(Tag) -> bool) {
+        self.keys.records.retain(|record| stays(record.tag));
+        let small = self.keys.records.iter().filter(|record| !record.in_main);
+        self.in_small = small.count();
     }
 
     /// One key leaves; says whether there was any.
     fn evict(&mut self, history: &mut History) -> bool {
         loop {
             let is_beyond = self.in_small >= (self.keys.len() / SMALL).max(1);
-            if self.in_small == self.keys.len() || is_beyond {
-                let Some(oldest) = self.small.pop(&self.keys) else {
-                    break;
-                };
-                match self.count(oldest) {
-                    0 => self.leave(oldest),
-                    1 => self.duel(oldest, history),
-                    _ => {
-                        self.move_to_main(oldest, |_| 0);
-                        continue;
-                    }
-                }
-                return true;
+            if !is_beyond && self.in_small < self.keys.len() {
+                let next = self.next_of_main();
+                next.into_iter().for_each(|(tag, _)| self.leave(tag));
+                return next.is_some();
             }
-            let Some(next) = self.next_of_main() else {
-                break;
-            };
-            self.leave(next);
+            match self.next_of_small() {
+                None => return false,
+                Some((tag, 0)) => self.leave(tag),
+                Some((tag, 1)) => self.duel(tag, history),
+                Some((tag, _)) => {
+                    self.move_to_main(tag, 0);
+                    continue;
+                }
+            }
             return true;
-        }
-        !self.keys.records.is_empty() && {
-            // Stale counts: all begins anew.
-            *self = Self::default();
-            true
         }
     }
 
-    /// The oldest of main that no request has kept, taken out of the line.
-    fn next_of_main(&mut self) -> Option<Tag> {
-        loop {
-            let oldest = self.main.pop(&self.keys)?;
-            if self.count(oldest) == 0 {
-                return Some(oldest);
+    /// The oldest of small, taken out of the line, and its count.
+    fn next_of_small(&mut self) -> Option<(Tag, u8)> {
+        while let Some(item) = self.small.0.pop_front() {
+            if let Some(record) = self.keys.at(item) {
+                return Some((record.tag, record.count));
             }
-            self.move_to_main(oldest, |count| count / 2);
         }
+        None
+    }
+
+    /// The oldest of main that no request has kept, taken out of the line.
+    fn next_of_main(&mut self) -> Option<Item> {
+        while let Some(item) = self.main.0.pop_front() {
+            match self.keys.at(item).map(|record| record.count) {
+                None => {}
+                Some(0) => return Some(item),
+                Some(count) => self.move_to_main(item.0, count / 2),
+            }
+        }
+        None
     }
 
     fn duel(&mut self, newcomer: Tag, history: &mut History) {
         let mine = history.count(newcomer) + 1;
         let rival = if mine > 1 { self.next_of_main() } else { None };
         match rival {
-            Some(rival) if mine > history.count(rival) + 1 => {
+            Some((rival, _)) if mine > history.count(rival) + 1 => {
                 self.leave(rival);
-                self.move_to_main(newcomer, |_| 0);
+                self.move_to_main(newcomer, 0);
             }
-            Some(rival) => {
+            rival => {
                 // It stays the next.
-                let record = self.keys.get(rival).map(|record| record.stamp);
-                if let Some(stamp) = record {
-                    self.main.0.push_front((rival, stamp));
-                }
+                rival
+                    .into_iter()
+                    .for_each(|item| self.main.0.push_front(item));
                 self.leave(newcomer);
             }
-            None => self.leave(newcomer),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(key: u64) -> Tag {
+        let mixed = (key + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Tag::of((mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 30)
+    }
+
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, top: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            (self.0 >> 33) % top
+        }
+    }
+
+    /// Each key has one good place, in the line that its record names, and no line is mostly holes.
+    fn check(shadows: &Shadows) {
+        let Shadows {
+            recency, frequency, ..
+        } = shadows;
+        let good =
+            |line: &Line, keys: &Keys| line.0.iter().filter(|&&item| keys.is_good(item)).count();
+        assert_eq!(good(&recency.line, &recency.keys), recency.keys.len());
+        let small = good(&frequency.small, &frequency.keys);
+        let main = good(&frequency.main, &frequency.keys);
+        assert_eq!(small, frequency.in_small);
+        assert_eq!(small + main, frequency.keys.len());
+    }
+
+    const MOST: usize = 100;
+
+    #[test]
+    fn one_is_an_lru_and_both_hold_what_the_shard_has_of_the_sample() {
+        let (mut shadows, mut history) = (Shadows::new(MOST), History::default());
+        history.fit(1_000);
+        (0..MOST).for_each(|_| shadows.came());
+        let (mut lru, mut random) = (VecDeque::new(), Random(1));
+        for step in 0..30_000 {
+            let key = random.below(if step % 7 == 0 { 3_000 } else { 150 });
+            if random.below(20) == 0 {
+                shadows.remove(tag(key));
+                lru.retain(|&other| other != key);
+                continue;
+            }
+            let had = lru.contains(&key);
+            lru.retain(|&other| other != key);
+            lru.push_back(key);
+            while lru.len() > MOST {
+                lru.pop_front();
+            }
+            assert_eq!(shadows.recency.request(tag(key), MOST), had, "{step}");
+            let request = Request {
+                tag: tag(key),
+                hit: had,
+                whole: MOST,
+                filled: true,
+                by_recency: false,
+                live: MOST,
+            };
+            let before = shadows.frequency.keys.get(tag(key)).is_some();
+            assert_eq!(
+                shadows
+                    .frequency
+                    .request(MOST, request, &mut history)
+                    .is_some(),
+                before
+            );
+            if step % 500 == 0 {
+                check(&shadows);
+                assert!(shadows.frequency.keys.len() <= MOST);
+                for line in [
+                    &shadows.recency.line,
+                    &shadows.frequency.small,
+                    &shadows.frequency.main,
+                ] {
+                    assert!(line.0.len() <= 2 * MOST + 17, "{}", line.0.len());
+                }
+                assert_eq!(shadows.recency.keys.len(), lru.len());
+            }
+        }
+    }
+
+    /// Runs requests past a shard that hits as told; says whether it should ever turn.
+    fn turns(by_recency: bool, keys: impl Iterator<Item = u64>, hits: bool) -> bool {
+        let (mut shadows, mut history) = (Shadows::new(MOST), History::default());
+        history.fit(1_000);
+        (0..MOST).for_each(|_| shadows.came());
+        let mut turned = false;
+        for key in keys {
+            history.enter_new(tag(key));
+            let request = Request {
+                tag: tag(key),
+                hit: hits,
+                whole: MOST,
+                filled: true,
+                by_recency,
+                live: MOST,
+            };
+            turned |= shadows.request(request, &mut history);
+        }
+        turned
+    }
+
+    #[test]
+    fn a_shard_turns_to_whom_would_hit_more_and_stays_with_who_is_as_good() {
+        let twice = || (0..20_000_u64).map(|n| n / 90 / 2 * 90 + n % 90);
+        let circle = || (0..20_000_u64).map(|n| n % 110);
+        assert!(
+            turns(false, twice(), false),
+            "recency has what comes back once"
+        );
+        assert!(
+            !turns(false, circle(), false),
+            "recency has nothing of a circle"
+        );
+        assert!(turns(true, circle(), false), "frequency has a part of it");
+        let same = || (0..20_000_u64).map(|n| n % 50);
+        assert!(!turns(false, same(), true) && !turns(true, same(), true));
+    }
+
+    #[test]
+    fn late_returns_while_a_shard_fills_speak_for_recency() {
+        let fill = |keys: &mut dyn Iterator<Item = u64>| {
+            let (mut shadows, mut history) = (Shadows::new(MOST), History::default());
+            for (live, key) in keys.enumerate() {
+                let request = Request {
+                    tag: tag(key),
+                    hit: false,
+                    whole: MOST,
+                    filled: false,
+                    by_recency: false,
+                    live,
+                };
+                assert!(!shadows.request(request, &mut history));
+            }
+            check(&shadows);
+            shadows.begins_by_recency()
+        };
+        assert!(
+            fill(&mut (0..50).chain(0..50)),
+            "each after half a turnover"
+        );
+        assert!(!fill(&mut (0..50).flat_map(|n| [n, n])), "each at once");
+        assert!(!fill(&mut (0..100)), "none");
+    }
+
+    #[test]
+    fn a_coarser_sample_is_a_part_of_the_finer_one() {
+        let mut shadows = Shadows::new(100);
+        let mut history = History::default();
+        let request = |n: u64| Request {
+            tag: tag(n),
+            hit: false,
+            whole: 10_000,
+            filled: false,
+            by_recency: false,
+            live: n as usize,
+        };
+        (0..2_000).for_each(|n| {
+            shadows.came();
+            shadows.request(request(n), &mut history);
+        });
+        assert_eq!(shadows.recency.keys.len(), 2_000);
+        shadows.fit(ENTRIES << 4);
+        let expected = (0..2_000)
+            .filter(|&n| picks(tag(n), shadows.limit()))
+            .count();
+        assert!((60..=200).contains(&expected), "{expected} of 2,000");
+        assert_eq!(shadows.recency.keys.len(), expected);
+        assert_eq!(
+            (shadows.frequency.keys.len(), shadows.sampled),
+            (expected, 125)
+        );
+        check(&shadows);
+        assert_eq!(halvings(usize::MAX), MOST_HALVINGS);
+        assert!(!picks(tag(1), 0));
     }
 }

@@ -327,18 +327,30 @@ pub(crate) struct Stay<'a> {
     at: usize,
 }
 
-impl Stay<'_> {
+/// Where the thread of a stay notes hits.
+#[derive(Clone, Copy)]
+pub(crate) struct Notes<'a>(&'a Lane);
+
+impl Notes<'_> {
+    /// Notes a hit on a slot of a shard; says whether there was a place for it.
+    #[inline]
+    pub(crate) fn note(self, shard: usize, slot: usize) -> bool {
+        let recent = self.0.recent.get().and_then(|all| all.get(shard));
+        recent.is_none_or(|recent| recent.note(slot as u32))
+    }
+}
+
+impl<'a> Stay<'a> {
+    /// Where this thread notes hits on what it reads.
+    #[inline]
+    pub(crate) fn notes(&self) -> Notes<'a> {
+        Notes(self.lane)
+    }
+
     #[inline]
     pub(crate) fn hit(&self) {
         let hits = &self.lane.hits;
         hits.store(hits.load(Relaxed) + 1, Relaxed);
-    }
-
-    /// Notes a hit on a slot of the shard that is read; says whether there was a place for it.
-    #[inline]
-    pub(crate) fn note(&self, shard: usize, slot: usize) -> bool {
-        let recent = self.lane.recent.get().and_then(|all| all.get(shard));
-        recent.is_none_or(|recent| recent.note(slot as u32))
     }
 
     #[inline]

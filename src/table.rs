@@ -68,7 +68,7 @@ mod shelf;
 
 pub(crate) use cells::{Entry, Look, Owned};
 pub(crate) use cursor::Cursor;
-pub(crate) use shelf::{Shelves, Visit};
+pub(crate) use shelf::{Noting, Shelves, Visit};
 
 use crate::form::{Form, extra::Extra};
 use crate::lanes::Samples;

@@ -15,7 +15,7 @@ use crate::policy::{Policy, Touch};
 use crate::reentry::{self, Mark};
 use crate::shard::Shard;
 use crate::sync::cells::LOCKLESS;
-use crate::table::{Entry, Look, Visit};
+use crate::table::{Entry, Look, Noting, Visit};
 use hashbrown::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
@@ -171,23 +171,31 @@ where
         match F::Policy::TOUCH {
             Touch::Mark => {}
             Touch::Watch if !watched => {}
-            Touch::Watch | Touch::Order => self.note(hashed, entry, visit),
+            Touch::Watch => self.note_watched(hashed, entry, visit.noting()),
+            Touch::Order => self.note(hashed, entry, visit.noting()),
         }
+    }
+
+    /// Notes one of the few hits that are watched.
+    #[cold]
+    #[inline(never)]
+    fn note_watched(&self, hashed: Hashed, entry: &Entry<K, V, F>, noting: Noting<'_, K, V, F>) {
+        self.note(hashed, entry, noting);
     }
 
     /// Notes a hit for the order to hear of. If there is no place for it, the order hears of all
     /// that is noted now, or, if another thread has the lock, this hit is lost.
     #[inline]
-    fn note(&self, hashed: Hashed, entry: &Entry<K, V, F>, visit: &Visit<'_, K, V, F>) {
-        let (shard, slot) = (hashed.shard(self.shards.len()), visit.slot(entry));
-        if visit.stay.note(shard, slot) {
+    fn note(&self, hashed: Hashed, entry: &Entry<K, V, F>, noting: Noting<'_, K, V, F>) {
+        let shard = hashed.shard(self.shards.len());
+        if noting.note(shard, entry) {
             return;
         }
         // The lock is not waited for: its holder may be waiting for this visit to end.
         if let Some(mut locked) = self.shards[shard].try_lock() {
             let _mark = Mark::set_in_debug();
             locked.hear_hits();
-            visit.stay.note(shard, slot);
+            noting.note(shard, entry);
         }
     }
 

@@ -75,7 +75,7 @@
 
 use super::history::{History, Past, WayOut};
 use super::segments::{HITS, Item, Segments};
-use super::shadows::{Request, Shadows, picks};
+use super::shadows::{NOBODY, Request, Shadows, picks};
 use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch, rehearse};
 
 /// One, in the parts that `border` and `from_main` count.
@@ -110,7 +110,7 @@ const MOVES: u32 = 4;
 const LEAST_SHADOWED: usize = 100;
 
 /// The most victims that are taken for those of admissions to come.
-const AHEAD: u32 = 32;
+const AHEAD: u8 = 32;
 
 /// Places that the history may have beyond its keys.
 const SLACK: usize = 64;
@@ -167,7 +167,7 @@ pub struct Duel {
     /// Whether a victim was ever asked for.
     filled: bool,
     /// For how many admissions to come victims were asked for: a shard may evict ahead.
-    asked: u32,
+    asked: u8,
     /// What the key last announced is to this shard.
     comes: Comes,
     /// Whether the shard goes by recency now.
@@ -175,8 +175,8 @@ pub struct Duel {
     /// Whether it has turned back, and small is still beyond the border.
     turns_back: bool,
     shadows: Option<Box<Shadows>>,
-    /// Keys below this are of the shadows' sample.
-    limit: u32,
+    /// Of 2^this keys one is of the shadows' sample; with [`NOBODY`] none.
+    halvings: u8,
 }
 
 /// A key on its way in.
@@ -353,20 +353,20 @@ impl Duel {
     /// Has shadows that are right for so many entries, or none.
     fn fit_shadows(&mut self, entries: usize) {
         if entries < LEAST_SHADOWED {
-            (self.shadows, self.limit, self.by_recency) = (None, 0, false);
+            (self.shadows, self.halvings, self.by_recency) = (None, NOBODY, false);
             return;
         }
         let shadows = self
             .shadows
             .get_or_insert_with(|| Box::new(Shadows::new(entries)));
         shadows.fit(entries);
-        self.limit = shadows.limit();
+        self.halvings = shadows.halvings();
     }
 
     /// Whether a key is of the shadows' sample.
     #[inline]
     fn samples(&self, tag: Tag) -> bool {
-        picks(tag, self.limit)
+        picks(tag, self.halvings)
     }
 
     /// A sampled key is requested: the shadows say whether to turn.
@@ -600,7 +600,7 @@ impl Policy for Duel {
             by_recency: false,
             turns_back: false,
             shadows: None,
-            limit: 0,
+            halvings: NOBODY,
         }
     }
 
@@ -640,7 +640,7 @@ impl Policy for Duel {
         }
         self.sampled_came(slot, tag, residents);
         let asked = self.asked > 0;
-        self.asked -= u32::from(asked);
+        self.asked -= u8::from(asked);
         match std::mem::replace(&mut self.comes, Comes::New) {
             Comes::BackToMain => self.segments.main.push(slot, 0, residents),
             Comes::Known if self.filled => {
@@ -663,7 +663,7 @@ impl Policy for Duel {
         if let Some(tag) = residents.tag(slot) {
             self.history.removed(tag);
             self.sampled_left(tag);
-            if let Some(shadows) = self.shadows.as_mut().filter(|_| picks(tag, self.limit)) {
+            if let Some(shadows) = self.shadows.as_mut().filter(|_| picks(tag, self.halvings)) {
                 shadows.remove(tag);
             }
         }

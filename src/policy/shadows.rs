@@ -34,7 +34,7 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 /// One key in so many is sampled at the fewest, as a power of two.
-const MOST_HALVINGS: u32 = 6;
+const MOST_HALVINGS: u8 = 6;
 /// A sample has so many of the shard's entries at least, where it is not all of them.
 const ENTRIES: usize = 64;
 /// By what part of its keys recency must lead before the shard turns to it.
@@ -72,7 +72,7 @@ pub(super) struct Request {
 #[derive(Clone)]
 pub(super) struct Shadows {
     /// Of 2^this keys one is sampled.
-    halvings: u32,
+    halvings: u8,
     recency: Recency,
     frequency: Frequency,
     /// By how many keys each leads the shard.
@@ -87,14 +87,19 @@ pub(super) struct Shadows {
 }
 
 /// One key in how many is sampled for so many entries, as a power of two.
-pub(super) fn halvings(entries: usize) -> u32 {
-    (entries / ENTRIES).max(1).ilog2().min(MOST_HALVINGS)
+pub(super) fn halvings(entries: usize) -> u8 {
+    (entries / ENTRIES).max(1).ilog2().min(MOST_HALVINGS.into()) as u8
 }
 
-/// Whether a key is of the sample below this limit, of which 0 is below none.
+/// Of so many halvings no key is left.
+pub(super) const NOBODY: u8 = 63;
+
+/// Whether a key is of the sample of one key in 2^`halvings`.
 #[inline]
-pub(super) fn picks(tag: Tag, limit: u32) -> bool {
-    tag.bits().wrapping_mul(0xC2B2_AE35) <= limit
+pub(super) fn picks(tag: Tag, halvings: u8) -> bool {
+    // Never 0: the lowest bit of a tag is set, and that of an odd factor.
+    let mixed = tag.bits().wrapping_mul(0xC2B2_AE35);
+    u64::from(mixed) <= u64::from(u32::MAX) >> halvings
 }
 
 impl Shadows {
@@ -112,16 +117,16 @@ impl Shadows {
         }
     }
 
-    /// Below which the keys of the sample are.
-    pub(super) fn limit(&self) -> u32 {
-        u32::MAX >> self.halvings
+    /// Of 2^this keys one is of the sample.
+    pub(super) fn halvings(&self) -> u8 {
+        self.halvings
     }
 
     /// Samples for so many entries from now on.
     pub(super) fn fit(&mut self, entries: usize) {
         let halvings = halvings(entries);
         if halvings > self.halvings {
-            let stays = |tag: Tag| picks(tag, u32::MAX >> halvings);
+            let stays = |tag: Tag| picks(tag, halvings);
             self.recency.keys.records.retain(|record| stays(record.tag));
             self.frequency.retain(stays);
         }
@@ -537,15 +542,17 @@ mod tests {
         history.fit(1_000);
         (0..MOST).for_each(|_| shadows.came());
         let mut turned = false;
-        for key in keys {
-            history.enter_new(tag(key));
+        for (index, key) in keys.enumerate() {
+            if !history.enter_new(tag(key)) {
+                history.enter_again(tag(key));
+            }
             let request = Request {
                 tag: tag(key),
                 hit: hits,
                 whole: MOST,
-                filled: true,
+                filled: index >= MOST,
                 by_recency,
-                live: MOST,
+                live: index.min(MOST),
             };
             turned |= shadows.request(request, &mut history);
         }
@@ -614,7 +621,7 @@ mod tests {
         assert_eq!(shadows.recency.keys.len(), 2_000);
         shadows.fit(ENTRIES << 4);
         let expected = (0..2_000)
-            .filter(|&n| picks(tag(n), shadows.limit()))
+            .filter(|&n| picks(tag(n), shadows.halvings()))
             .count();
         assert!((60..=200).contains(&expected), "{expected} of 2,000");
         assert_eq!(shadows.recency.keys.len(), expected);
@@ -624,6 +631,6 @@ mod tests {
         );
         check(&shadows);
         assert_eq!(halvings(usize::MAX), MOST_HALVINGS);
-        assert!(!picks(tag(1), 0));
+        assert!(!picks(tag(1), NOBODY));
     }
 }

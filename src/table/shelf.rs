@@ -14,7 +14,7 @@
 
 use super::cells::{Cells, Entry, Look};
 use crate::form::Form;
-use crate::lanes::{Lanes, Stay};
+use crate::lanes::{Lanes, Notes, Stay};
 use crate::sync::cells::{
     AtomicBool, AtomicU64, LOCKLESS,
     Ordering::{Acquire, Relaxed, Release},
@@ -111,7 +111,44 @@ pub(crate) struct Visit<'a, K, V, F: Form> {
     pub(crate) stay: Stay<'a>,
 }
 
+/// Where a hit of a visit is noted: in registers, so that a visit that notes nothing is not written to
+/// memory.
+pub(crate) struct Noting<'a, K, V, F: Form> {
+    shelf: &'a Shelf<K, V, F>,
+    notes: Notes<'a>,
+}
+
+impl<K, V, F: Form> Clone for Noting<'_, K, V, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V, F: Form> Copy for Noting<'_, K, V, F> {}
+
+impl<K, V, F: Form> Noting<'_, K, V, F> {
+    /// Notes a hit on an entry that was found in this visit, which has not ended; says whether there was a
+    /// place for it.
+    #[inline]
+    pub(crate) fn note(self, shard: usize, entry: &Entry<K, V, F>) -> bool {
+        // SAFETY: who has an entry of this shard without its lock was given it by `find`, which saw
+        // the shelf open in this stay; so, by the invariant, its cells stay what they are until
+        // the stay ends.
+        let slot = unsafe { &*self.shelf.cells.get() }.slot_at(entry);
+        self.notes.note(shard, slot)
+    }
+}
+
 impl<K, V, F: Form> Visit<'_, K, V, F> {
+    /// Where hits of this visit are noted.
+    #[inline]
+    pub(crate) fn noting(&self) -> Noting<'_, K, V, F> {
+        Noting {
+            shelf: self.shelf,
+            notes: self.stay.notes(),
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn find(&self, tag: Tag, is: impl FnMut(&K) -> bool) -> Look<'_, K, V, F> {
         if !self.shelf.open.load(Acquire) {
@@ -122,15 +159,6 @@ impl<K, V, F: Form> Visit<'_, K, V, F> {
         let cells = unsafe { &*self.shelf.cells.get() };
         // SAFETY: as said, and the answer is borrowed from the visit that holds the stay.
         unsafe { cells.look(tag, is) }
-    }
-
-    /// The slot of an entry that was found here.
-    #[inline]
-    pub(crate) fn slot(&self, entry: &Entry<K, V, F>) -> usize {
-        // SAFETY: who has an entry of this shard without its lock was given it by `find`, which saw
-        // the shelf open in this stay; so, by the invariant, its cells stay what they are until
-        // the stay ends.
-        unsafe { &*self.shelf.cells.get() }.slot_at(entry)
     }
 
     /// Tells the shard the time; says what the latest is that it was told.

@@ -60,7 +60,7 @@ where
         let pinged = Instant::now();
         let line = match self.open(&client, ProtocolVersion::RESP3, &end).await {
             Ok(connection) => self.tracked(Line::new(connection, end, patience)).await?,
-            Err(error) if error.kind() == ErrorKind::RESP3NotSupported => {
+            Err(error) if has_no_resp3(&error) => {
                 let why = self.may_be_untracked(&error)?;
                 let connection = self.open(&client, ProtocolVersion::RESP2, &end).await;
                 Line::new(connection.map_err(down)?, end, patience).without_tracking(why)
@@ -155,6 +155,14 @@ where
             pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
+}
+
+/// Whether the server has no RESP3: it knows no `HELLO`. The client library's own kind is of how some
+/// servers say so.
+fn has_no_resp3(error: &RedisError) -> bool {
+    let says = error.to_string().to_lowercase();
+    error.kind() == ErrorKind::RESP3NotSupported
+        || (says.contains("unknown command") && says.contains("hello"))
 }
 
 /// A number from 0 to 1, so that many processes do not connect again in step.

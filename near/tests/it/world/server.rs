@@ -2,10 +2,10 @@
 
 use brimful_near::redis::aio::MultiplexedConnection;
 use brimful_near::redis::{self, Client, FromRedisValue};
-use std::env;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use std::{env, fs};
 use tempfile::TempDir;
 use tokio::time;
 
@@ -15,7 +15,7 @@ const MISSING: &str = "these tests need a Redis or Valkey server: install one (D
 
 pub(crate) struct Server {
     port: u16,
-    arguments: Vec<String>,
+    settings: String,
     directory: TempDir,
     child: Option<Child>,
 }
@@ -25,15 +25,18 @@ impl Server {
         Self::start_with(&[]).await
     }
 
-    /// A server with these arguments besides, as in `--maxmemory 2mb`.
-    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
+    /// A server with these lines in its configuration besides.
+    pub(crate) async fn start_with(lines: &[&str]) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let port = free_port();
+        let own = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\n",
+            directory.path().display()
+        );
         let mut server = Self {
-            port: free_port(),
-            arguments: arguments
-                .iter()
-                .map(|argument| (*argument).to_owned())
-                .collect(),
-            directory: TempDir::new().expect("a directory"),
+            port,
+            settings: format!("{own}save \"\"\nappendonly no\n{}\n", lines.join("\n")),
+            directory,
             child: None,
         };
         server.run().await;
@@ -43,26 +46,28 @@ impl Server {
     /// Starts it, empty, where it was before.
     pub(crate) async fn run(&mut self) {
         let program = env::var_os("BRIMFUL_REDIS").unwrap_or_else(|| "redis-server".into());
+        let file = self.directory.path().join("settings");
+        fs::write(&file, &self.settings).expect("a file");
         let mut command = Command::new(program);
-        command.args(["--port", &self.port.to_string()]);
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        command.arg("--dir").arg(self.directory.path());
         command
-            .args(&self.arguments)
+            .arg(file)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let child = command
+        let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
-        self.child = Some(child);
         let began = Instant::now();
         while !self.answers().await {
+            if let Some(status) = child.try_wait().expect("a child") {
+                panic!("the server does not start ({status}):\n{}", self.settings);
+            }
             assert!(
                 began.elapsed() < super::PATIENCE,
                 "the server does not answer"
             );
             time::sleep(Duration::from_millis(5)).await;
         }
+        self.child = Some(child);
     }
 
     async fn answers(&self) -> bool {

@@ -241,7 +241,7 @@ async fn cut_in_the_middle_of_everything() {
         });
     }
     let mut cuts = 0;
-    while tasks.len() > 0 && cuts < 40 {
+    while !tasks.is_empty() && cuts < 40 {
         time::sleep(Duration::from_millis(20)).await;
         proxy.cut();
         cuts += 1;

@@ -1,24 +1,9 @@
-//! A server of a test's own: on a free port of the loopback, in a directory of its own, gone with the test.
+//! A server of a test's own, and clients of it that are no near caches.
 
 use brimful_near::redis::aio::MultiplexedConnection;
 use brimful_near::redis::{self, Client, FromRedisValue};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use std::{env, fs};
-use tempfile::TempDir;
-use tokio::time;
 
-/// What is missing where no server can be started.
-const MISSING: &str = "these tests need a Redis or Valkey server: install one (Debian: `apt-get install \
-     redis-server`), or name it by BRIMFUL_REDIS=/path/to/redis-server";
-
-pub(crate) struct Server {
-    port: u16,
-    settings: String,
-    directory: TempDir,
-    child: Option<Child>,
-}
+pub(crate) struct Server(near_server::Server);
 
 impl Server {
     pub(crate) async fn start() -> Self {
@@ -27,70 +12,25 @@ impl Server {
 
     /// A server with these lines in its configuration besides.
     pub(crate) async fn start_with(lines: &[&str]) -> Self {
-        let directory = TempDir::new().expect("a directory");
-        let port = free_port();
-        let own = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\n",
-            directory.path().display()
-        );
-        let mut server = Self {
-            port,
-            settings: format!("{own}save \"\"\nappendonly no\n{}\n", lines.join("\n")),
-            directory,
-            child: None,
-        };
-        server.run().await;
-        server
+        Self(near_server::Server::start(lines).unwrap_or_else(|why| panic!("{why}")))
     }
 
     /// Starts it, empty, where it was before.
     pub(crate) async fn run(&mut self) {
-        let program = env::var_os("BRIMFUL_REDIS").unwrap_or_else(|| "redis-server".into());
-        let file = self.directory.path().join("settings");
-        fs::write(&file, &self.settings).expect("a file");
-        let mut command = Command::new(program);
-        command
-            .arg(file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
-        let began = Instant::now();
-        while !self.answers().await {
-            if let Some(status) = child.try_wait().expect("a child") {
-                panic!("the server does not start ({status}):\n{}", self.settings);
-            }
-            assert!(
-                began.elapsed() < super::PATIENCE,
-                "the server does not answer"
-            );
-            time::sleep(Duration::from_millis(5)).await;
-        }
-        self.child = Some(child);
-    }
-
-    async fn answers(&self) -> bool {
-        let Ok(mut connection) = self.client().get_multiplexed_async_connection().await else {
-            return false;
-        };
-        redis::cmd("PING").exec_async(&mut connection).await.is_ok()
+        self.0.run().unwrap_or_else(|why| panic!("{why}"));
     }
 
     /// Ends it as a crash would.
     pub(crate) fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("a child to kill");
-            child.wait().expect("a child that ended");
-        }
+        self.0.kill();
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.0.port()
     }
 
     pub(crate) fn client(&self) -> Client {
-        client(self.port)
+        client(self.port())
     }
 
     /// Another client, which knows nothing of near caches.
@@ -110,12 +50,6 @@ impl Server {
                 .and_then(|count| count.parse().ok())
                 .expect("a count")
         })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 
@@ -164,9 +98,4 @@ impl Other {
 
 pub(crate) fn client(port: u16) -> Client {
     Client::open(format!("redis://127.0.0.1:{port}/")).expect("an address")
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }

@@ -1,8 +1,7 @@
 //! Connections that are lost, cut, held and late: nothing stale is served after the bound, no call is stuck.
 
 use crate::world::{
-    PATIENCE, Proxy, Server, connected, ended, eventually, found, is_down, is_up, near, reads,
-    text, texts,
+    Proxy, Server, connected, ended, eventually, found, is_down, is_up, near, reads, text, texts,
 };
 use brimful_near::{Error, Link};
 use std::sync::Arc;
@@ -42,7 +41,7 @@ async fn a_server_that_is_killed_and_started_again() {
 async fn what_was_missed_is_gone_before_anything_is_served() {
     let server = Server::start().await;
     let mut other = server.other().await;
-    for serve_for in [Duration::ZERO, PATIENCE] {
+    for serve_for in [Duration::ZERO, patience()] {
         let proxy = Proxy::before(server.port()).await;
         let near = connected(texts(1_000).serve_for(serve_for), proxy.client()).await;
         other.set_all("k", 100, "old").await;
@@ -116,7 +115,7 @@ async fn late_pongs_leave_what_is_in_memory() {
     let mut other = server.other().await;
     other.set_all("k", 100, "v").await;
     let proxy = Proxy::before(server.port()).await;
-    let builder = texts(1_000).lease(LEASE).timeout(PATIENCE);
+    let builder = texts(1_000).lease(LEASE).timeout(patience());
     let near = connected(builder, proxy.client()).await;
     let keys: Vec<_> = (0..100).map(|n| format!("k{n}")).collect();
     near.get_many(&keys).await.unwrap();

@@ -20,7 +20,7 @@ async fn a_hundred_thousand_invalidations_at_once() {
     let mut other = server.other().await;
     for prefixes in [None, Some(["k"])] {
         let capacity = KEYS / 2;
-        let builder = texts(capacity).timeout(crate::world::PATIENCE);
+        let builder = texts(capacity).timeout(crate::world::patience());
         let builder = match prefixes {
             None => builder,
             Some(prefixes) => builder.prefixes(prefixes),
@@ -45,8 +45,13 @@ async fn a_client_that_lags_catches_up() {
     let server = Server::start().await;
     let mut other = server.other().await;
     let proxy = Proxy::before(server.port()).await;
-    let near =
-        Arc::new(connected(texts(KEYS).timeout(crate::world::PATIENCE), proxy.client()).await);
+    let near = Arc::new(
+        connected(
+            texts(KEYS).timeout(crate::world::patience()),
+            proxy.client(),
+        )
+        .await,
+    );
     let keys: Vec<_> = (0..20_000).map(|n| format!("k{n}")).collect();
     other.set_all("k", keys.len(), "old").await;
     all_are(&near, &keys, Some("old")).await;
@@ -64,7 +69,11 @@ async fn a_client_that_lags_too_far_is_dropped_and_starts_over() {
     let server = Server::start_with(&["client-output-buffer-limit normal 100kb 0 0"]).await;
     let mut other = server.other().await;
     let proxy = Proxy::before(server.port()).await;
-    let near = connected(texts(KEYS).timeout(crate::world::PATIENCE), proxy.client()).await;
+    let near = connected(
+        texts(KEYS).timeout(crate::world::patience()),
+        proxy.client(),
+    )
+    .await;
     // Long keys fill what the system keeps of a connection.
     let prefix = "k".repeat(2_000);
     let keys: Vec<_> = (0..10_000).map(|n| format!("{prefix}{n}")).collect();

@@ -9,12 +9,18 @@ pub(crate) use server::Server;
 use brimful::policy::Duel;
 use brimful::{Cache, Entries};
 use brimful_near::{Builder, Codec, Error, Link, Near, Text};
+use std::env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time;
 
-/// How long a test waits for what must come before it counts as hung. Nothing is asserted about time.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for what must come before it counts as hung; in seconds by BRIMFUL_PATIENCE. Nothing is
+/// asserted about time.
+pub(crate) fn patience() -> Duration {
+    let seconds = env::var("BRIMFUL_PATIENCE").ok();
+    let seconds = seconds.map_or(60, |text| text.parse().expect("a number of seconds"));
+    Duration::from_secs(seconds)
+}
 
 /// A near cache of texts.
 pub(crate) type Texts = Near<Text>;
@@ -51,14 +57,14 @@ pub(crate) fn text(text: impl AsRef<str>) -> <Text as Codec>::Value {
 pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {
-        assert!(began.elapsed() < PATIENCE, "never came: {what}");
+        assert!(began.elapsed() < patience(), "never came: {what}");
         time::sleep(Duration::from_millis(2)).await;
     }
 }
 
 /// The outcome of a task that must end.
 pub(crate) async fn ended<T>(task: impl Future<Output = T>) -> T {
-    time::timeout(PATIENCE, task).await.expect("stuck")
+    time::timeout(patience(), task).await.expect("stuck")
 }
 
 /// Waits until the near cache reads this value.

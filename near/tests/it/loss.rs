@@ -1,7 +1,8 @@
 //! Connections that are lost, cut, held and late: nothing stale is served after the bound, no call is stuck.
 
 use crate::world::{
-    Proxy, Server, connected, ended, eventually, found, is_down, is_up, near, reads, text, texts,
+    Proxy, Server, connected, ended, eventually, found, is_down, is_up, near, patience, reads,
+    text, texts,
 };
 use brimful_near::{Error, Link};
 use std::sync::Arc;

@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     port: u16,
     settings: String,
+    /// Whether it is a sentinel instead, which watches servers.
+    watches: bool,
     directory: TempDir,
     child: Option<Child>,
 }
@@ -30,6 +32,18 @@ impl Server {
     /// # Errors
     /// If there is none to start, in a sentence that says what to install; if it does not start.
     pub fn start(lines: &[&str]) -> Result<Self, String> {
+        Self::start_as(lines, false)
+    }
+
+    /// Starts a sentinel with these lines in its configuration, as in `sentinel monitor name 127.0.0.1 6379 1`.
+    ///
+    /// # Errors
+    /// As [`start`](Server::start).
+    pub fn start_sentinel(lines: &[&str]) -> Result<Self, String> {
+        Self::start_as(lines, true)
+    }
+
+    fn start_as(lines: &[&str], watches: bool) -> Result<Self, String> {
         let directory = TempDir::new().map_err(|error| format!("no directory: {error}"))?;
         let port = free_port().map_err(|error| format!("no free port: {error}"))?;
         let own = format!(
@@ -40,6 +54,7 @@ impl Server {
         let mut server = Self {
             port,
             settings,
+            watches,
             directory,
             child: None,
         };
@@ -56,10 +71,8 @@ impl Server {
         let file = self.directory.path().join("settings");
         fs::write(&file, &self.settings).map_err(|error| format!("no settings: {error}"))?;
         let mut command = Command::new(program);
-        command
-            .arg(file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg(file).args(self.watches.then_some("--sentinel"));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command
             .spawn()
             .map_err(|error| format!("{MISSING} ({error})"))?;

@@ -5,5 +5,6 @@ mod history;
 mod lives;
 mod loss;
 mod refusals;
+mod sentinel;
 mod storms;
 mod world;

@@ -35,8 +35,7 @@ impl Server {
 
     /// Another client, which knows nothing of near caches.
     pub(crate) async fn other(&self) -> Other {
-        let connection = self.client().get_multiplexed_async_connection().await;
-        Other(connection.expect("a connection"))
+        other(self.port()).await
     }
 
     /// How often this command was run, by anyone, since the server began.
@@ -98,4 +97,10 @@ impl Other {
 
 pub(crate) fn client(port: u16) -> Client {
     Client::open(format!("redis://127.0.0.1:{port}/")).expect("an address")
+}
+
+/// A client of the server at this port.
+pub(crate) async fn other(port: u16) -> Other {
+    let connection = client(port).get_multiplexed_async_connection().await;
+    Other(connection.expect("a connection"))
 }

@@ -13,7 +13,6 @@ use std::sync::Arc;
 ///
 /// ```
 /// use brimful_near::Codec;
-/// use std::num::TryFromIntError;
 ///
 /// /// Numbers, big-endian.
 /// struct Number;
@@ -31,7 +30,7 @@ use std::sync::Arc;
 ///     }
 /// }
 ///
-/// assert_eq!(Number.decode(&Number.encode(&7).unwrap()), Ok(7));
+/// assert_eq!(Number.decode(&Number.encode(&7).unwrap()).unwrap(), 7);
 /// assert!(Number.decode(b"short").is_err());
 /// ```
 pub trait Codec: Send + Sync + 'static {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! connect: handshake (RESP3); tracking on; install the line (`memory`)
-//! watch:   wait for a beat, or the line's end; ping; a pong extends the lease
+//! watch:   wait for a beat, or until the line is doubted; ping; a pong extends the lease
 //!          no pong in time: the line has ended
 //! again:   after a pause that doubles, and differs from process to process
 //! ```
@@ -13,7 +13,6 @@ use crate::line::{End, Line};
 use crate::memory::Memory;
 use crate::source::Source;
 use brimful::Expiring;
-use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, RedisError, RedisResult};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
@@ -56,14 +55,13 @@ where
         let late = |_| Error::Down(format!("no client in {patience:?}"));
         let client = time::timeout(patience, self.source.client()).await;
         let client = client.map_err(late)?.map_err(down)?;
-        let end = Arc::new(End::default());
         let pinged = Instant::now();
-        let line = match self.open(&client, ProtocolVersion::RESP3, &end).await {
-            Ok(connection) => self.tracked(Line::new(connection, end, patience)).await?,
+        let line = match self.open(&client, ProtocolVersion::RESP3).await {
+            Ok(line) => self.tracked(line).await?,
             Err(error) if has_no_resp3(&error) => {
-                let why = self.may_be_untracked(&error)?;
-                let connection = self.open(&client, ProtocolVersion::RESP2, &end).await;
-                Line::new(connection.map_err(down)?, end, patience).without_tracking(why)
+                let why = self.untracked(&error)?;
+                let line = self.open(&client, ProtocolVersion::RESP2).await;
+                line.map_err(down)?.without_tracking(why)
             }
             Err(error) => return Err(down(error)),
         };
@@ -76,30 +74,25 @@ where
         match line.track(self.settings.prefixes.as_deref()).await {
             Ok(()) => Ok(line),
             Err(error) if error.kind() == ErrorKind::Io => Err(Error::Down(error.to_string())),
-            Err(error) => {
-                let why = self.may_be_untracked(&error)?;
-                Ok(line.without_tracking(why))
-            }
+            Err(error) => Ok(line.without_tracking(self.untracked(&error)?)),
         }
     }
 
     /// Why nothing is told; an error if that may not be.
-    fn may_be_untracked(&self, error: &RedisError) -> Result<Error, Error> {
+    fn untracked(&self, error: &RedisError) -> Result<Error, Error> {
         let why = Error::Untracked(error.to_string());
-        self.settings
-            .or_lives
-            .map_or_else(|| Err(why.clone()), |_| Ok(why.clone()))
+        match self.settings.or_lives {
+            Some(_) => Ok(why),
+            None => Err(why),
+        }
     }
 
-    async fn open(
-        &self,
-        client: &Client,
-        protocol: ProtocolVersion,
-        end: &Arc<End>,
-    ) -> RedisResult<MultiplexedConnection> {
+    /// A new connection.
+    async fn open(&self, client: &Client, protocol: ProtocolVersion) -> RedisResult<Line> {
         let info = client.get_connection_info().clone();
         let settings = info.redis_settings().clone().set_protocol(protocol);
         let client = Client::open(info.set_redis_settings(settings))?;
+        let end = Arc::new(End::default());
         let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.settings.timeout))
             .set_response_timeout(None);
@@ -113,15 +106,19 @@ where
                 Ok::<(), ()>(())
             });
         }
-        client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        Ok(Line::new(connection.await?, end, self.settings.timeout))
     }
 
     /// Returns once the line has ended.
     async fn watch(&self, line: &Line) {
         let beat = self.settings.lease / 4;
-        while time::timeout(beat, line.end().awaited()).await.is_err() {
+        loop {
+            // A beat; or sooner, when the line is doubted.
+            let _ = time::timeout(beat, line.end().doubted()).await;
+            if line.end().has_come() {
+                return;
+            }
             let pinged = Instant::now();
             match self.vouch(line).await {
                 Ok(()) => self.memory.renew(line, pinged),

@@ -58,6 +58,7 @@
 mod builder;
 mod codec;
 mod error;
+mod fetch;
 mod keeper;
 mod kept;
 mod lease;
@@ -67,6 +68,7 @@ mod memory;
 mod near;
 mod source;
 mod stats;
+mod write;
 
 pub use builder::Builder;
 #[cfg(feature = "json")]
@@ -79,3 +81,8 @@ pub use near::Near;
 pub use redis;
 pub use source::Source;
 pub use stats::Stats;
+
+/// The README's code runs as a doc test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,7 +3,7 @@
 
 use crate::error::Error;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, cmd};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, cmd};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,26 +26,28 @@ pub(crate) struct Line {
 #[derive(Default)]
 pub(crate) struct End {
     come: AtomicBool,
-    told: Notify,
+    doubted: Notify,
 }
 
 impl End {
-    /// Whether this was the first to say so.
-    pub(crate) fn comes(&self) -> bool {
-        let first = !self.come.swap(true, Ordering::AcqRel);
-        self.told.notify_one();
-        first
+    /// The line has ended.
+    pub(crate) fn comes(&self) {
+        self.come.store(true, Ordering::Release);
+        self.doubt();
     }
 
     pub(crate) fn has_come(&self) -> bool {
         self.come.load(Ordering::Acquire)
     }
 
-    /// Returns once the end has come: for one task.
-    pub(crate) async fn awaited(&self) {
-        while !self.has_come() {
-            self.told.notified().await;
-        }
+    /// Has the keeper look whether the line has ended.
+    fn doubt(&self) {
+        self.doubted.notify_one();
+    }
+
+    /// Returns once the line was doubted: for one task.
+    pub(crate) async fn doubted(&self) {
+        self.doubted.notified().await;
     }
 }
 
@@ -82,13 +84,34 @@ impl Line {
     /// The answers to these commands, in one round trip.
     pub(crate) async fn ask<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
         let mut connection = self.connection.clone();
-        answered(self.patience, commands.query_async(&mut connection)).await
+        self.heard(answered(self.patience, commands.query_async(&mut connection)).await)
+    }
+
+    /// What became of each of these commands, which are for these keys, in one round trip.
+    pub(crate) async fn ask_each<T: FromRedisValue, K: AsRef<[u8]>>(
+        &self,
+        commands: &mut Pipeline,
+        keys: &[K],
+    ) -> Result<Vec<RedisResult<T>>, Error> {
+        let Some(first) = keys.first() else {
+            return Ok(Vec::new());
+        };
+        let answers = self.ask(commands.ignore_errors()).await;
+        answers.map_err(|error| Error::of(first.as_ref(), &error))
     }
 
     /// The answer to this command.
     pub(crate) async fn ask_one<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
         let mut connection = self.connection.clone();
-        answered(self.patience, command.query_async(&mut connection)).await
+        self.heard(answered(self.patience, command.query_async(&mut connection)).await)
+    }
+
+    /// An answer; none is a reason to look after the line.
+    fn heard<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
+        if answer.as_ref().is_err_and(RedisError::is_io_error) {
+            self.end.doubt();
+        }
+        answer
     }
 
     /// One round trip, for which it waits longer.

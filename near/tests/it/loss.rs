@@ -109,6 +109,33 @@ async fn after_the_lease_nothing_is_served_that_no_pong_vouches_for() {
     }
 }
 
+/// What was in memory when a read of many began is asked for again when the lease ends before the rest is there.
+#[tokio::test]
+async fn a_read_of_many_that_outlasts_the_lease() {
+    let server = Server::start().await;
+    let mut other = server.other().await;
+    other.run("SET k old").await;
+    let proxy = Proxy::before(server.port()).await;
+    // Long enough for it to hold when the read begins.
+    let lease = Duration::from_secs(1);
+    let builder = texts(100).lease(lease).timeout(patience());
+    let near = Arc::new(connected(builder, proxy.client()).await);
+    assert_eq!(found(&near.get("k").await), Some("old"));
+    proxy.hold();
+    let reader = tokio::spawn({
+        let near = near.clone();
+        async move { near.get_many(&["k", "x"]).await.unwrap() }
+    });
+    eventually("it asks for the rest", async || {
+        server.calls("get").await >= 2
+    })
+    .await;
+    other.run("SET k new").await;
+    time::sleep(lease).await;
+    proxy.release();
+    assert_eq!(ended(reader).await.unwrap(), [Some(text("new")), None]);
+}
+
 /// Pongs that are late cost loads, no entries.
 #[tokio::test]
 async fn late_pongs_leave_what_is_in_memory() {

@@ -226,7 +226,7 @@ fn line(name: &str, setup: Setup) -> Outcome {
         Some(_) => (0.0, 0.0),
     };
     println!(
-        "{name:<26} {:>5.1}% {:>9} {:>11} {:>8.1} {:>7.0}% {:>8.0} | {} | {}",
+        "{name:<28} {:>5.1}% {:>9} {:>11} {:>8.1} {:>7.0}% {:>8.0} | {} | {}",
         100.0 * of(hits, reads),
         grouped(outcome.keys as u64),
         grouped(outcome.pairs),
@@ -252,10 +252,10 @@ fn simulate() -> Result<(), Box<dyn Error>> {
         NETWORK / 1e6,
     );
     println!(
-        "                                          the table      told of a write             | by keys: parts of a server    | by prefix"
+        "                                            the table      told of a write             | by keys: parts of a server    | by prefix"
     );
     println!(
-        "                             hits      keys       pairs  by keys useless  by prefix | commands      news   network | commands      news   network"
+        "                               hits      keys       pairs  by keys useless  by prefix | commands      news   network | commands      news   network"
     );
     let setup = |processes, writes| Setup {
         processes,
@@ -267,7 +267,7 @@ fn simulate() -> Result<(), Box<dyn Error>> {
     for processes in [100, 1_000] {
         for writes in [0.0001, 0.001, 0.01] {
             line(
-                &format!("{processes}, {}% writes", 100.0 * writes),
+                &format!("{processes} processes, {}% writes", 100.0 * writes),
                 setup(processes, writes),
             );
         }

@@ -22,7 +22,7 @@
 //!
 //! # How stale a read can be
 //!
-//! | | what is served was still so on the server |
+//! | | what is served from memory was still so on the server |
 //! |---|---|
 //! | commonly | when the server's news had not arrived yet: a one-way trip, some 100 µs in a data centre |
 //! | always, while there is a connection | at some time in the last [`lease`](Builder::lease) |
@@ -32,7 +32,9 @@
 //!
 //! The second line is a bound, whatever the network does: a value is served from memory only while the
 //! answer to a ping that was sent in the last lease vouches for all that came before it. Time is the
-//! monotonic clock of the process; what a caller does with a value after it has it is not counted.
+//! monotonic clock of the process; what a caller does with a value after it has it is not counted. What
+//! a load brings was so on the server at some time during that load, which takes
+//! [`timeout`](Builder::timeout) at most.
 //!
 //! # What is promised beside
 //!

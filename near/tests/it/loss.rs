@@ -91,6 +91,9 @@ async fn after_the_lease_nothing_is_served_that_no_pong_vouches_for() {
         };
         let near = Arc::new(connected(builder, proxy.client()).await);
         assert_eq!(found(&near.get("k").await), Some("old"));
+        // The lease is one that pongs have extended.
+        let pings = server.calls("ping").await;
+        eventually("pings", async || server.calls("ping").await > pings + 4).await;
         proxy.hold();
         other.run("SET k new").await;
         time::sleep(LEASE).await;

@@ -125,7 +125,8 @@ impl<C: Codec, F: Form, S> Builder<C, F, S> {
     ///
     /// The server is pinged four times in this time. A pong vouches for all that came before it: what was
     /// overwritten on the server longer ago than this is never served. If pongs are late the server
-    /// is asked for each read until one comes, and what is in memory stays.
+    /// is asked for each read until one comes, and what is in memory stays. A pong that does not come in
+    /// this time, or in [`timeout`](Builder::timeout) if that is longer, ends the connection.
     ///
     /// ```
     /// use brimful::{Cache, Entries};

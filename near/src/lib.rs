@@ -36,6 +36,10 @@
 //! a load brings was so on the server at some time during that load, which takes
 //! [`timeout`](Builder::timeout) at most.
 //!
+//! Two things are beyond it. Redis tells nothing of `SWAPDB` (7.0 was asked): clear
+//! [`Near::memory`] yourself after one, or give values a [time to live](Builder::time_to_live). And on
+//! most systems that clock stands still while the machine is suspended, as do leases and lives then.
+//!
 //! # What is promised beside
 //!
 //! - The capacity in memory is brimful's: hard at every instant.

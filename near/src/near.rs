@@ -63,6 +63,10 @@ impl<C: Codec> Near<C> {
     /// Builds a near cache: the capacity, the policy, the listener and all else of the cache in memory are
     /// those of a builder of brimful's; but how long entries live is this builder's to say.
     ///
+    /// What the server tells is done by the task that reads the connection, and a listener that hears of it
+    /// runs there: it must be quick, since all answers wait for it. If everything goes at once that takes
+    /// the time it takes to drop it all.
+    ///
     /// ```
     /// use brimful::policy::Sieve;
     /// use brimful::{Cache, Entries};

@@ -74,6 +74,7 @@ async fn compare(seconds: Option<String>) -> Outcome<()> {
         };
         let found = run_two(&plan, &mut connection).await?;
         println!("{name:<20} {}", found.line(time));
+        found.check()?;
         let points = found.latencies();
         series.push(Series {
             name: name.to_owned(),

@@ -103,6 +103,14 @@ impl Findings {
         )
     }
 
+    /// Whether what must never be was.
+    pub(crate) fn check(&self) -> Outcome<()> {
+        match self.older {
+            0 => Ok(()),
+            older => Err(format!("an older time was read after a newer one, {older} times").into()),
+        }
+    }
+
     /// Which part of the reads, in percent, took at most how many microseconds.
     pub(crate) fn latencies(&self) -> Vec<(f64, f64)> {
         let parts = (0..=PARTS).map(|part| part as f64 / PARTS as f64);

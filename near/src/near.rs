@@ -61,7 +61,8 @@ pub struct Near<C: Codec, F: Expiring = Timed, S = RandomState> {
 
 impl<C: Codec> Near<C> {
     /// Builds a near cache: the capacity, the policy, the listener and all else of the cache in memory are
-    /// those of a builder of brimful's; but how long entries live is this builder's to say.
+    /// those of a builder of brimful's; but how long entries live is this builder's to say, and all loads
+    /// come from one line of this crate, should it record who calls.
     ///
     /// What the server tells is done by the task that reads the connection, and a listener that hears of it
     /// runs there: it must be quick, since all answers wait for it. If everything goes at once that takes

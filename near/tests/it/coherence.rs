@@ -280,3 +280,64 @@ async fn a_write_whose_caller_is_gone_leaves_nothing_old() {
     proxy.release();
     assert_eq!(found(&near.get("k").await), Some("new"));
 }
+
+/// A listener runs where the server's news is done; one that panics there stops nothing.
+#[tokio::test]
+async fn a_listener_that_panics() {
+    use brimful::{Cache, Cause, Entries};
+    use brimful_near::{Kept, Key, Near, Text};
+
+    let server = Server::start().await;
+    let mut other = server.other().await;
+    let listener = |_: &Key, _: &Kept<Arc<str>>, cause: Cause| {
+        assert_ne!(cause, Cause::Removed, "a planted panic")
+    };
+    let memory = Cache::builder(Entries(100)).listener(listener);
+    let near = Near::builder(memory, Text)
+        .connect(server.client())
+        .await
+        .unwrap();
+    for n in 0..3 {
+        let value = n.to_string();
+        other.run(&format!("SET k {value}")).await;
+        eventually("the news", async || {
+            near.get("k").await.unwrap().as_deref() == Some(&*value)
+        })
+        .await;
+    }
+    other.run("FLUSHALL").await;
+    reads(&near, "k", None).await;
+    assert_eq!(near.stats().connections(), 1);
+    assert!(near.stats().memory().listener_panics() >= 2);
+}
+
+/// The cache in memory is whatever brimful's builder makes.
+#[tokio::test]
+async fn any_form_of_cache() {
+    use brimful::policy::Sieve;
+    use brimful::{Aged, Bytes, Cache, Sampled, Tracked, Weighed};
+    use brimful_near::{Near, Text};
+    use std::time::Duration;
+
+    let server = Server::start().await;
+    server.other().await.run("SET user:7 ann").await;
+    let memory = Cache::builder(Bytes(1 << 20))
+        .policy::<Sieve>()
+        .time_to_idle(Duration::from_secs(60))
+        .classes(["user", "other"], |key: &brimful_near::Key, _| {
+            usize::from(!key.starts_with(b"user:"))
+        })
+        .sizing()
+        .shards(2);
+    let near: Near<Text, Weighed<Sampled<Tracked<Aged<Sieve>>>>> = Near::builder(memory, Text)
+        .connect(server.client())
+        .await
+        .unwrap();
+    assert_eq!(near.get("user:7").await.unwrap().as_deref(), Some("ann"));
+    let stats = near.stats();
+    assert_eq!(
+        stats.memory().class("user").map(|flow| flow.entries()),
+        Some(1)
+    );
+    assert!(near.memory().weight() > 0);
+}

@@ -25,9 +25,10 @@ pub(crate) fn patience() -> Duration {
 /// A near cache of texts.
 pub(crate) type Texts = Near<Text>;
 
-/// Builds a near cache of so many texts. Its lease is long: a test that is about leases says so.
+/// Builds a near cache of so many texts. Its lease is so long that no ping is sent while a test waits: one that is
+/// about leases says so.
 pub(crate) fn texts(entries: usize) -> Builder<Text, Duel, brimful::RandomState> {
-    Near::builder(Cache::builder(Entries(entries)), Text).lease(Duration::from_secs(60))
+    Near::builder(Cache::builder(Entries(entries)), Text).lease(Duration::from_secs(3600))
 }
 
 /// A near cache of texts before this server.

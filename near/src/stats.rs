@@ -79,7 +79,7 @@ impl Stats {
     }
 
     /// How often everything was taken out at once: for a `FLUSHALL` or `FLUSHDB`, a connection that was
-    /// lost, or a new one.
+    /// lost, or a new one, which begins with that.
     ///
     /// ```
     /// # fn example(stats: &brimful_near::Stats) -> u64 {

@@ -1,7 +1,7 @@
 //! What reads cost: from memory, by the client library alone, and by the cache that the client library has itself.
 //!
 //! ```sh
-//! cargo bench --manifest-path near/Cargo.toml
+//! cargo bench --manifest-path near/Cargo.toml --bench get
 //! ```
 //!
 //! One run, a server of its own on the loopback; rounds of each contender in turn, medians of the rounds. `--

@@ -13,6 +13,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::task::coop::consume_budget;
 
 /// A near cache: what one process keeps in memory of what a Redis or Valkey server has, told by that server
 /// what changes.
@@ -108,7 +109,8 @@ where
     /// many wait for it. `None` if there is none, which is remembered too.
     ///
     /// What is served from memory is no older than the [lease](Builder::lease) allows. A hit makes no
-    /// system call but for the time, and takes no lock.
+    /// system call but for the time, and takes no lock. A task that does nothing but hit gives way now and then, as
+    /// tokio's own calls do, so that news is heard.
     ///
     /// # Errors
     /// [`Error::Down`], [`Error::Unanswered`], [`Error::Refused`] (the key holds no string) and
@@ -124,6 +126,7 @@ where
     /// # }
     /// ```
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<C::Value>, Error> {
+        consume_budget().await;
         let key = key.as_ref();
         let lease = self.memory.lease();
         let valid = move |_: &Kept<C::Value>| lease.is_ahead();
@@ -149,6 +152,7 @@ where
         &self,
         keys: &[K],
     ) -> Result<Vec<Option<C::Value>>, Error> {
+        consume_budget().await;
         let lease = self.memory.lease();
         if lease.is_ahead() {
             let load = self.memory.cache.load_many(keys.iter().map(AsRef::as_ref));

@@ -341,3 +341,24 @@ async fn any_form_of_cache() {
     );
     assert!(near.memory().weight() > 0);
 }
+
+/// One thread, and a task on it that never waits: it hears of what others write all the same.
+#[tokio::test]
+async fn a_task_that_does_nothing_but_hit_hears_the_news() {
+    let server = Server::start().await;
+    let near = near(&server).await;
+    near.set("k", &text("old")).await.unwrap();
+    let client = server.client();
+    let writer = std::thread::spawn(move || {
+        let mut connection = client.get_connection().expect("a connection");
+        brimful_near::redis::cmd("SET")
+            .arg("k")
+            .arg("new")
+            .exec(&mut connection)
+    });
+    let began = std::time::Instant::now();
+    while found(&near.get("k").await) != Some("new") {
+        assert!(began.elapsed() < world::patience(), "the news never came");
+    }
+    writer.join().unwrap().unwrap();
+}

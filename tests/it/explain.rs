@@ -436,11 +436,7 @@ fn what_left_is_told<P: Policy>(keeps_ghosts: bool) {
     let told = |key: &&u64| cache.explain(*key) == Fate::Evicted;
     let known = gone.iter().rev().take(20).filter(told).count();
     assert!(
-        if keeps_ghosts {
-            known >= 8
-        } else {
-            known == 0
-        },
+        if keeps_ghosts { known >= 8 } else { known == 0 },
         "{known}"
     );
     let there = cache.coldest(200);

@@ -67,11 +67,7 @@ pub fn rehearse<P>(mut policy: P, residents: &impl Residents<P::Meta>) -> impl I
 where
     P: Policy<Meta: Clone>,
 {
-    let mut copies = Copies {
-        residents,
-        changed: BTreeMap::new(),
-        gone: BTreeSet::new(),
-    };
+    let mut copies = Copies::of(residents);
     std::iter::from_fn(move || {
         let slot = policy.victim(&mut copies)?;
         copies.take(slot).then_some(slot)
@@ -79,7 +75,7 @@ where
 }
 
 /// A shard's entries as a copy of its policy finds and changes them.
-struct Copies<'a, M, R> {
+pub(super) struct Copies<'a, M, R> {
     residents: &'a R,
     /// Metas and hits that are not any more as the shard has them, by slot.
     changed: BTreeMap<usize, (M, u32)>,
@@ -87,7 +83,16 @@ struct Copies<'a, M, R> {
     gone: BTreeSet<usize>,
 }
 
-impl<M: Clone, R: Residents<M>> Copies<'_, M, R> {
+impl<'a, M: Clone, R: Residents<M>> Copies<'a, M, R> {
+    /// All of them, as the shard has them.
+    pub(super) fn of(residents: &'a R) -> Self {
+        Self {
+            residents,
+            changed: BTreeMap::new(),
+            gone: BTreeSet::new(),
+        }
+    }
+
     /// Takes an entry out; says whether it was there.
     fn take(&mut self, slot: Slot) -> bool {
         self.changed.remove(&slot.0);

@@ -6,6 +6,7 @@
 //! | [`who_removes_it`] | how a value leaves, and how to hear of it |
 //! | [`sizing`] | in which unit to give a capacity, and how much |
 //! | [`policies`] | which entry is evicted first, and which policy to pick when |
+//! | `configuration` | a cache from a file in TOML, JSON or another format: feature `serde` |
 //! | [`limits`] | what runs under a lock, what may not, what this crate is not for |
 //! | [`words`] | the vocabulary, one word per thing |
 //! | [`inside`] | the plan of the house, for those who read or change it |
@@ -21,6 +22,10 @@ pub mod sizing {}
 
 #[doc = include_str!("guide/policies.md")]
 pub mod policies {}
+
+#[cfg(feature = "serde")]
+#[doc = include_str!("guide/configuration.md")]
+pub mod configuration {}
 
 #[doc = include_str!("guide/limits.md")]
 pub mod limits {}

@@ -44,7 +44,8 @@
 //!
 //! There is no background thread unless asked for, and no async runtime; the tree has 12 crates.
 //! The cargo features, none of which is on by default, are `arcstr`, `bytes`, `compact_str`,
-//! `smallvec` and `smol_str`: [`HeapSize`] and [`ToKey`] for the types of that crate. `unsafe` is in the
+//! `smallvec` and `smol_str`: [`HeapSize`] and [`ToKey`] for the types of that crate; and `serde`:
+//! caches from a configuration, `Plan`. `unsafe` is in the
 //! room of the table, which threads read while others write it, where instructions of the processor are named, and
 //! where Linux is asked for its coarse clock.
 
@@ -67,6 +68,8 @@ mod key;
 mod lanes;
 mod leave;
 mod ledger;
+#[cfg(feature = "serde")]
+mod plan;
 pub mod policy;
 mod processor;
 mod reentry;
@@ -98,6 +101,8 @@ pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use held::Held;
 pub use key::ToKey;
+#[cfg(feature = "serde")]
+pub use plan::{NoSize, Plan, Planned, Size};
 pub use sizing::Sizing;
 pub use stats::{
     Ages, Figure, Finding, Flow, Grown, Growth, Kind, Lingerer, Lingering, Portion, Scopes,

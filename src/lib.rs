@@ -49,6 +49,8 @@
 //! room of the table, which threads read while others write it, where instructions of the processor are named, and
 //! where Linux is asked for its coarse clock.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod budget;
 mod builder;
 mod cache;

@@ -47,7 +47,7 @@ pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     limits: Limits<K, V>,
     entry_limit: Option<usize>,
     shards: Option<usize>,
-    choice: Option<Choice>,
+    choice: Choice,
     listener: Option<Listener<K, V>>,
     discard: Option<Discard<K, V>>,
     told: Told<K, V>,
@@ -68,7 +68,7 @@ impl<K, V, F: Form> Builder<K, V, F> {
             limits: capacity.limits(),
             entry_limit: None,
             shards: None,
-            choice: None,
+            choice: Choice::default(),
             listener: None,
             discard: None,
             told: Told::nothing(),
@@ -119,7 +119,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
     pub fn policy<P: Policy>(mut self) -> Builder<K, V, F::With<P>, S> {
-        self.choice = None;
+        self.choice = Choice::default();
         self.formed()
     }
 
@@ -136,7 +136,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn choose(mut self, policy: Choice) -> Builder<K, V, F::With<Chosen>, S> {
-        self.choice = Some(policy);
+        self.choice = policy;
         self.formed()
     }
 

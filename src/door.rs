@@ -23,7 +23,7 @@ use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{Leave, Leaving};
 use crate::ledger::Ledger;
-use crate::policy::{Choice, Policy, Seed, Touch};
+use crate::policy::{Choice, Policy, Seed};
 use crate::room::{Room, Scale};
 use crate::shard::{Inserted, Offer, Shard};
 use crate::sizing::Model;
@@ -50,7 +50,7 @@ pub(crate) struct Door<K, V, F, S> {
     pub(crate) unit: &'static str,
     pub(crate) entry_limit: Option<usize>,
     /// Which policy it is, where its type leaves that open.
-    pub(crate) choice: Option<Choice>,
+    pub(crate) choice: Choice,
     pub(crate) form: PhantomData<fn() -> F>,
 }
 
@@ -64,7 +64,7 @@ impl<K, V, F: Form, S: BuildHasher> Door<K, V, F, S> {
     pub(crate) fn seed(&self, shard: usize) -> Seed {
         Seed {
             random: self.hasher.hash_one(shard),
-            choice: self.choice.unwrap_or_default(),
+            choice: self.choice,
         }
     }
 }
@@ -233,8 +233,9 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
     }
 
     /// Whether hits change the policy's order.
+    #[inline]
     pub(crate) fn hears_of_hits(&self) -> bool {
-        F::Policy::TOUCH == Touch::Order && self.choice.is_none_or(Choice::hears_of_hits)
+        F::Policy::hears_of_hits(self.choice)
     }
 
     /// How many entries are in use, where the ledger counts them.
@@ -259,7 +260,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         sum.taken = Some(self.expiry.now());
         sum.name = self.name.clone();
         sum.unit = self.unit;
-        sum.remembers = F::Policy::GHOSTS && self.choice.is_none_or(Choice::keeps_ghosts);
+        sum.remembers = F::Policy::keeps_ghosts(self.choice);
         sum.goes_stale = self.expiry.refreshes();
         let mut by_shard = Vec::new();
         for shard in shards {

@@ -224,7 +224,7 @@ impl Plan {
             name: door.name.as_deref().map(str::to_owned),
             capacity: Size::of(amount, door.unit),
             entry_limit: door.entry_limit,
-            policy: door.choice.unwrap_or_default(),
+            policy: door.choice,
             time_to_live: unless_never(expiry.to_live()),
             time_to_idle: unless_never(expiry.to_idle),
             refresh_after: unless_never(expiry.refresh_after()),

@@ -208,6 +208,20 @@ pub trait Policy: Sized {
         Self::new(share, seed)
     }
 
+    /// Whether hits change the order of that kind.
+    #[doc(hidden)]
+    #[inline]
+    fn hears_of_hits(_choice: Choice) -> bool {
+        Self::TOUCH == Touch::Order
+    }
+
+    /// Whether that kind knows what it has evicted a moment ago.
+    #[doc(hidden)]
+    #[inline]
+    fn keeps_ghosts(_choice: Choice) -> bool {
+        Self::GHOSTS
+    }
+
     /// A key that is not resident is about to be admitted with this weight. Called before
     /// room is made for it, once for each admission (seldom twice,
     /// where another key was announced in between).

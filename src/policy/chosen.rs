@@ -83,24 +83,6 @@ impl Choice {
             Self::Gdsf => "gdsf",
         }
     }
-
-    /// Whether hits change its order.
-    pub(crate) fn hears_of_hits(self) -> bool {
-        self == Self::Lru
-    }
-
-    /// Whether it knows what it has evicted a moment ago.
-    pub(crate) fn keeps_ghosts(self) -> bool {
-        match self {
-            Self::Duel => Duel::GHOSTS,
-            Self::S3Fifo => S3Fifo::GHOSTS,
-            Self::Sieve => Sieve::GHOSTS,
-            Self::Lru => Lru::GHOSTS,
-            Self::Fifo => Fifo::GHOSTS,
-            Self::Lfu => Lfu::GHOSTS,
-            Self::Gdsf => Gdsf::GHOSTS,
-        }
-    }
 }
 
 impl fmt::Display for Choice {
@@ -307,6 +289,23 @@ impl Policy for Chosen {
             Choice::Lfu => Inner::Lfu(Lfu::new(share, seed)),
             Choice::Gdsf => Inner::Gdsf(Gdsf::new(share, seed)),
         })
+    }
+
+    #[inline]
+    fn hears_of_hits(choice: Choice) -> bool {
+        choice == Choice::Lru
+    }
+
+    fn keeps_ghosts(choice: Choice) -> bool {
+        match choice {
+            Choice::Duel => Duel::GHOSTS,
+            Choice::S3Fifo => S3Fifo::GHOSTS,
+            Choice::Sieve => Sieve::GHOSTS,
+            Choice::Lru => Lru::GHOSTS,
+            Choice::Fifo => Fifo::GHOSTS,
+            Choice::Lfu => Lfu::GHOSTS,
+            Choice::Gdsf => Gdsf::GHOSTS,
+        }
     }
 
     #[inline]

@@ -24,7 +24,8 @@ use crate::clock::{FOREVER, duration as duration_of, nanos};
 use crate::form::{Aged, Form, Weighed};
 use crate::policy::{Choice, Chosen};
 use crate::unit::{Bytes, Unit, Units, Weight};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt::{self, Display};
 use std::time::Duration;
 use word::Word;
@@ -242,7 +243,7 @@ fn unless_never(nanos: u64) -> Option<Duration> {
 }
 
 /// A plan as formats see it. That a field is missing is said here, not by the format.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename = "Plan")]
 struct Words {
     #[serde(default)]
@@ -267,6 +268,32 @@ struct Words {
     shards: Option<Word>,
 }
 
+/// In a format that people read, what is left out is not written; in others all fields have their place.
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = [
+            ("name", &self.name),
+            ("capacity", &self.capacity),
+            ("entry_limit", &self.entry_limit),
+            ("policy", &self.policy),
+            ("time_to_live", &self.time_to_live),
+            ("time_to_idle", &self.time_to_idle),
+            ("refresh_after", &self.refresh_after),
+            ("refresh_pause", &self.refresh_pause),
+            ("stale_if_error", &self.stale_if_error),
+            ("shards", &self.shards),
+        ];
+        let is_written = |word: &Option<Word>| word.is_some() || !serializer.is_human_readable();
+        let written = fields.map(|(name, word)| is_written(word).then_some((name, word)));
+        let count = written.iter().flatten().count();
+        let mut plan = serializer.serialize_struct("Plan", count)?;
+        for (name, word) in written.into_iter().flatten() {
+            plan.serialize_field(name, word)?;
+        }
+        plan.end()
+    }
+}
+
 impl From<Plan> for Words {
     fn from(plan: Plan) -> Self {
         let number = |number: Option<usize>| number.map(|number| Word::Number(number as u64));
@@ -283,7 +310,7 @@ impl From<Plan> for Words {
             time_to_idle: span(plan.time_to_idle),
             refresh_after: span(plan.refresh_after),
             refresh_pause: span(plan.refresh_pause),
-            stale_if_error: Some(Word::Flag(plan.stale_if_error)),
+            stale_if_error: plan.stale_if_error.then_some(Word::Flag(true)),
             shards: number(plan.shards),
         }
     }

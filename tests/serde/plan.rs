@@ -69,6 +69,8 @@ fn a_plan_is_read_whole_and_is_the_same_in_each_format() {
 fn what_is_left_out_is_as_the_builder_has_it() {
     let plan = json(r#"{"capacity": 100}"#).unwrap();
     assert_eq!(plan, Plan::new(Size::Entries(100)));
+    let written = serde_json::to_string(&plan).unwrap();
+    assert_eq!(written, r#"{"capacity":100,"policy":"duel"}"#);
     // Out of environment variables everything is a text.
     let plan = json(r#"{"capacity": "1_00", "shards": "2", "stale_if_error": "false"}"#).unwrap();
     assert_eq!((plan.capacity, plan.shards), (Size::Entries(100), Some(2)));

@@ -111,7 +111,8 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     /// entries leave, O(entries) without user code, some 0.2 ms for 1,000 entries of a shard; 32 bytes an entry
     /// are kept of that until all is written.
     /// Then 64 entries at a time are cloned, each under its shard's lock, and written without any. Entries
-    /// that have left by then, or are past their deadline, are missing; what comes meanwhile too.
+    /// that have left by then, are past their deadline or end with a [scope](crate::Scope) are missing; what comes
+    /// meanwhile too. Values in an `Arc` are written where the program has the feature `rc` of `serde`.
     ///
     /// ```
     /// use brimful::Cache;

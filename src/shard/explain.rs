@@ -109,13 +109,15 @@ impl<K, V, F: Form> Shard<K, V, F> {
     }
 
     /// An entry that was in this slot and has this tag, also where the table has moved it since, and how
-    /// long its value still lives; unless it has left or expired. Of two of one tag it may be the other.
+    /// long its value still lives; unless it has left or expired, or ends with a scope. Of two of one tag it
+    /// may be the other.
     #[cfg(feature = "serde")]
     pub(crate) fn find_again(&self, slot: Slot, tag: Tag) -> Option<(&Entry<K, V, F>, u64)> {
         let here = self.table.get(slot).filter(|entry| entry.tag() == tag);
         let entry = here.or_else(|| self.table.find(tag, |_| true))?;
-        let lives = !deadline::is_expired(entry.extra(), self.now);
-        lives.then(|| (entry, deadline::life_left(entry.extra(), self.now)))
+        let extra = entry.extra();
+        let stays = !deadline::is_expired(extra, self.now) && extra.origin().scope == 0;
+        stays.then(|| (entry, deadline::life_left(entry.extra(), self.now)))
     }
 
     /// The last of its entries that leave, the last one first. O(entries).

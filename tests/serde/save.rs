@@ -1,7 +1,7 @@
 //! Entries that outlive the process: in which order, with which weights and lives, and what is refused.
 
 use brimful::policy::{Choice, Lru, Policy, Residents, Slot, Tag, Touch};
-use brimful::{Bytes, Cache, Entries, Form, ManualClock, Restored, Timed, Weighed, Weight};
+use brimful::{Bytes, Cache, Entries, Form, Held, ManualClock, Restored, Timed, Weighed, Weight};
 use serde::{Deserialize, Serialize, Serializer};
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -215,6 +215,29 @@ fn what_is_there_is_newer_and_stays() {
     let restored = restore(&cache, &text).unwrap();
     assert_eq!((restored.stored, restored.present), (1, 1));
     assert_eq!((cache.get(&1), cache.get(&2)), (Some(100), Some(2)));
+}
+
+#[test]
+fn what_ends_with_a_scope_ends_with_the_process() {
+    let builder = Cache::builder(Entries(10)).tracked();
+    let cache: Cache<u64, u64, brimful::Tracked> = builder.build().unwrap();
+    let scope = cache.scope();
+    scope.insert(1, 1);
+    cache.insert(2, 2);
+    let again: Cache<u64, u64> = Cache::new(10);
+    assert_eq!(stored(restore(&again, &saved(&cache))), 1);
+    assert!(cache.contains_key(&1) && !again.contains_key(&1));
+}
+
+#[test]
+fn held_values_are_saved_as_what_they_hold() {
+    let open = || Cache::builder(Entries(10)).lingering().build().unwrap();
+    let (cache, again): (Cache<u64, Held<String>>, Cache<u64, Held<String>>) = (open(), open());
+    cache.insert(1, Held::new("one".to_owned()));
+    let text = saved(&cache);
+    assert!(text.contains(r#"[1,"one",null,null]"#));
+    assert_eq!(stored(restore(&again, &text)), 1);
+    assert_eq!(again.get(&1), Some(Held::new("one".to_owned())));
 }
 
 /// A policy that does not tell its order.

@@ -27,7 +27,7 @@ static NEXT: Figure = Figure::new(0);
 /// [`Cache::save`](crate::Cache::save) writes, and for anything else.
 ///
 /// `write` writes a new file beside the old one; that is brought to the disk, renamed, and the folder
-/// brought to the disk (on Unix). A new file has the permissions of the old one. A
+/// brought to the disk (on Unix; on WebAssembly, which has no processes, there is no such function). A new file has the permissions of the old one. A
 /// process that is killed meanwhile may leave a file beside it, `NAME.PROCESS.NUMBER.tmp`. Several threads
 /// may replace a file at once: one of them is the last. Of a link, the link itself is replaced.
 ///

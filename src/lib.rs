@@ -61,7 +61,7 @@ mod door;
 mod error;
 mod expiry;
 mod explain;
-#[cfg(feature = "serde")]
+#[cfg(all(feature = "serde", not(target_family = "wasm")))]
 mod file;
 mod flight;
 mod form;
@@ -102,7 +102,7 @@ pub use clock::{Clock, ManualClock};
 pub use error::{BudgetError, BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
 pub use explain::{Fate, Hits, Loading, Resident};
-#[cfg(feature = "serde")]
+#[cfg(all(feature = "serde", not(target_family = "wasm")))]
 pub use file::replace_file;
 pub use form::{Aged, Expiring, Form, Sampled, Sampling, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};

@@ -14,7 +14,7 @@
 //! | [`Fifo`] | oldest first | sets a bit for statistics | the order must be plain to all |
 //! | [`Lfu`] | least often used first, with ageing | sets a count | popularity lasts and recency tells little |
 //! | [`Gdsf`] | least often used by weight first, with ageing | sets a count | weights differ much and each miss costs the same |
-//! | [`Chosen`] | that of one of these | sets a count, and is noted | a configuration says which |
+//! | [`Chosen`] | that of one of these | sets a count, or moves the entry | a configuration says which |
 //!
 //! What each wins and loses on real traces is in [`guide::policies`](crate::guide::policies).
 //!

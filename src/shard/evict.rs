@@ -421,8 +421,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
             }
             self.readmit(again, keep);
         }
-        self.seed.random = self.seed.random.wrapping_add(0x9E37_79B9);
-        let slot = self.table.slot_from(self.seed.random as usize, keep)?;
+        self.seed = self.seed.wrapping_add(0x9E37_79B9);
+        let slot = self.table.slot_from(self.seed as usize, keep)?;
         self.policy.forget(slot, &mut self.table);
         Some(slot)
     }

@@ -42,6 +42,7 @@ pub use curve::Sizing;
 
 use crate::form::Form;
 use crate::lanes::{Event, Samples, What};
+use crate::policy::Seed;
 use crate::unwind::Panics;
 use miniature::Miniature;
 
@@ -69,7 +70,7 @@ const WINDOW: u64 = 1 << 16;
 pub(crate) struct Model {
     pub(crate) capacity: u64,
     pub(crate) entry_limit: Option<u64>,
-    pub(crate) seed: u64,
+    pub(crate) seed: Seed,
     pub(crate) to_idle: u64,
 }
 
@@ -317,7 +318,10 @@ mod tests {
         Model {
             capacity,
             entry_limit: None,
-            seed: 1,
+            seed: Seed {
+                random: 1,
+                ..Seed::default()
+            },
             to_idle: FOREVER,
         }
     }

@@ -168,7 +168,7 @@ where
         Shard::<K, V, F>::put_off(entry.extra(), now, self.door.expiry.to_idle);
         visit.stay.hit();
         self.sample(hashed, Some(entry));
-        if F::Policy::TOUCH == Touch::Order {
+        if F::Policy::TOUCH == Touch::Order && self.door.hears_of_hits() {
             self.note(hashed, entry, visit);
         }
     }

@@ -10,7 +10,7 @@
 //! Each operation includes about 10 instructions of loop and key generator; those
 //! with lives the reading of the system's clock, which `clock` counts alone.
 
-use brimful::policy::{Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
+use brimful::policy::{Chosen, Duel, Fifo, Gdsf, Lfu, Lru, Policy, S3Fifo, Sieve};
 use brimful::{Aged, Budget, Cache, Cause, Entries, Form, Held, Sampled, Timed, Weight};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -332,6 +332,8 @@ fn main() {
         "s3-fifo" => run::<S3Fifo>(operation, count),
         "lfu" => run::<Lfu>(operation, count),
         "gdsf" => run::<Gdsf>(operation, count),
-        other => panic!("{other}: duel, lru, fifo, sieve, s3-fifo, lfu or gdsf"),
+        // The default policy, chosen while the program runs.
+        "chosen" => run::<Chosen>(operation, count),
+        other => panic!("{other}: duel, lru, fifo, sieve, s3-fifo, lfu, gdsf or chosen"),
     }
 }

@@ -14,7 +14,7 @@ use crate::hash::RandomState;
 use crate::held::{Held, Holding};
 use crate::leave::Leave;
 use crate::ledger::Ledger;
-use crate::policy::{Duel, Policy};
+use crate::policy::{Choice, Chosen, Duel, Policy};
 use crate::room::Scale;
 use crate::stats::{Lingerers, Tracks};
 use crate::sync::{Arc, BARE};
@@ -48,6 +48,7 @@ pub struct Builder<K, V, F: Form = Duel, S = RandomState> {
     entry_limit: Option<usize>,
     admits_heavy: bool,
     shards: Option<usize>,
+    choice: Choice,
     listener: Option<Listener<K, V>>,
     discard: Option<Discard<K, V>>,
     told: Told<K, V>,
@@ -71,6 +72,7 @@ impl<K, V, F: Form> Builder<K, V, F> {
             entry_limit: None,
             admits_heavy: false,
             shards: None,
+            choice: Choice::default(),
             listener: None,
             discard: None,
             told: Told::nothing(),
@@ -80,6 +82,29 @@ impl<K, V, F: Form> Builder<K, V, F> {
             lingers_in: None,
             hasher: RandomState::default(),
             form: PhantomData,
+        }
+    }
+}
+
+/// For plans.
+#[cfg(feature = "serde")]
+impl<K, V> Builder<K, V, Weighed> {
+    /// A capacity of so many entries, where they have weights all the same: each weighs 1.
+    pub(crate) fn counting(entries: u64) -> Self {
+        let mut builder = Self::new(Weight(entries, |_: &K, _: &V| 1));
+        builder.limits.count_entries();
+        builder
+    }
+}
+
+/// For plans.
+#[cfg(feature = "serde")]
+impl<K, V, F: Form, S> Builder<K, V, F, S> {
+    /// Whether it builds, once it has a clock.
+    pub(crate) fn makes_sense(&self) -> Result<(), BuildError> {
+        match self.check() {
+            Ok(()) | Err(BuildError::NoClock) => self.count_shards().map(drop),
+            error => error,
         }
     }
 }
@@ -98,7 +123,25 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
     /// assert!(!cache.contains_key("b"));
     /// # Ok::<(), brimful::BuildError>(())
     /// ```
-    pub fn policy<P: Policy>(self) -> Builder<K, V, F::With<P>, S> {
+    pub fn policy<P: Policy>(mut self) -> Builder<K, V, F::With<P>, S> {
+        self.choice = Choice::default();
+        self.formed()
+    }
+
+    /// Chooses the policy while the program runs, one of this crate's: the form becomes that of
+    /// [`Chosen`], so one type of cache serves all of them. See there what it costs.
+    ///
+    /// ```
+    /// use brimful::policy::{Choice, Chosen};
+    /// use brimful::{Cache, Entries};
+    ///
+    /// let policy: Choice = std::env::var("POLICY").unwrap_or("sieve".into()).parse()?;
+    /// let cache: Cache<String, u32, Chosen> = Cache::builder(Entries(100)).choose(policy).build()?;
+    /// cache.insert("a".to_owned(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn choose(mut self, policy: Choice) -> Builder<K, V, F::With<Chosen>, S> {
+        self.choice = policy;
         self.formed()
     }
 
@@ -109,6 +152,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             entry_limit: self.entry_limit,
             admits_heavy: self.admits_heavy,
             shards: self.shards,
+            choice: self.choice,
             listener: self.listener,
             discard: self.discard,
             told: self.told,
@@ -139,6 +183,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             entry_limit: self.entry_limit,
             admits_heavy: self.admits_heavy,
             shards: self.shards,
+            choice: self.choice,
             listener: self.listener,
             discard: self.discard,
             told: self.told,
@@ -915,6 +960,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
             unit,
             entry_limit: self.entry_limit,
             admits_heavy: self.admits_heavy,
+            choice: self.choice,
             hasher: self.hasher,
             form: PhantomData,
         }

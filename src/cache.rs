@@ -33,6 +33,9 @@ mod time;
 
 mod explain;
 
+#[cfg(feature = "serde")]
+mod save;
+
 mod scope;
 
 mod sizing;
@@ -48,6 +51,8 @@ pub use load::{Load, SharedLoad};
 pub use many::LoadMany;
 pub use optional::{OptionalLoad, OptionalLoadOrRefresh};
 pub use refresh::LoadOrRefresh;
+#[cfg(feature = "serde")]
+pub use save::Restored;
 pub use scope::Scope;
 pub use sweeper::Sweeper;
 
@@ -64,7 +69,6 @@ use crate::leave::Batches;
 use crate::leave::outbox::{Departure, Outbox};
 use crate::ledger::{Ledger, Reservation, Spare};
 use crate::policy::Duel;
-use crate::policy::{Policy, Touch};
 use crate::reentry;
 use crate::room::Room;
 use crate::shard::{Part, Peers, Shard, Tally};
@@ -193,7 +197,7 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
     {
         let share = share(door.ledger.capacity(), shards);
         let mut lanes = match LOCKLESS {
-            true => lanes(shards, F::Policy::TOUCH != Touch::Mark),
+            true => lanes(shards, door.hears_of_hits()),
             false => Lanes::none(),
         };
         if F::SAMPLED {
@@ -232,6 +236,12 @@ impl<K, V, F: Form, S> Cache<K, V, F, S> {
             register: F::TRACKED.then(|| Box::new(scope::Register::new())),
             gauge,
         }
+    }
+
+    /// What it was built with.
+    #[cfg(feature = "serde")]
+    pub(crate) fn door(&self) -> &Door<K, V, F, S> {
+        &self.door
     }
 
     /// Takes its seat in a budget.

@@ -71,6 +71,12 @@ impl<K, V> Limits<K, V> {
         (self.unit == Counted::Entries).then_some(self.amount as usize)
     }
 
+    /// Counts entries from now on.
+    #[cfg(feature = "serde")]
+    pub(crate) fn count_entries(&mut self) {
+        self.unit = Counted::Entries;
+    }
+
     /// Whether the amount is in bytes.
     pub(crate) fn is_in_bytes(&self) -> bool {
         self.unit == Counted::Bytes

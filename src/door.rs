@@ -23,7 +23,7 @@ use crate::form::Form;
 use crate::hash::Hashed;
 use crate::leave::{Leave, Leaving};
 use crate::ledger::Ledger;
-use crate::policy::Policy;
+use crate::policy::{Choice, Policy, Seed};
 use crate::room::{Room, Scale};
 use crate::shard::{Inserted, Offer, Shard};
 use crate::sizing::Model;
@@ -51,6 +51,8 @@ pub(crate) struct Door<K, V, F, S> {
     pub(crate) entry_limit: Option<usize>,
     /// Whether newcomers are let in however heavy they are.
     pub(crate) admits_heavy: bool,
+    /// Which policy it is, where its type leaves that open.
+    pub(crate) choice: Choice,
     pub(crate) form: PhantomData<fn() -> F>,
 }
 
@@ -60,9 +62,12 @@ impl<K, V, F: Form, S: BuildHasher> Door<K, V, F, S> {
         Hashed::new(&self.hasher, key)
     }
 
-    /// A shard's seed: of its policy's random choices.
-    pub(crate) fn seed(&self, shard: usize) -> u64 {
-        self.hasher.hash_one(shard)
+    /// A shard's seed: of its policy, and of that one's random choices.
+    pub(crate) fn seed(&self, shard: usize) -> Seed {
+        Seed {
+            random: self.hasher.hash_one(shard),
+            choice: self.choice,
+        }
     }
 }
 
@@ -230,6 +235,12 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         F::Unit::of(self.ledger.capacity())
     }
 
+    /// Whether hits change the policy's order.
+    #[inline]
+    pub(crate) fn hears_of_hits(&self) -> bool {
+        F::Policy::hears_of_hits(self.choice)
+    }
+
     /// How many entries are in use, where the ledger counts them.
     pub(crate) fn counted(&self) -> Option<u64> {
         if F::WEIGHED {
@@ -252,7 +263,7 @@ impl<K, V, F: Form, S> Door<K, V, F, S> {
         sum.taken = Some(self.expiry.now());
         sum.name = self.name.clone();
         sum.unit = self.unit;
-        sum.remembers = F::Policy::GHOSTS;
+        sum.remembers = F::Policy::keeps_ghosts(self.choice);
         sum.goes_stale = self.expiry.refreshes();
         let mut by_shard = Vec::new();
         for shard in shards {

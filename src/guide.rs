@@ -6,6 +6,9 @@
 //! | [`who_removes_it`] | how a value leaves, and how to hear of it |
 //! | [`sizing`] | in which unit to give a capacity, and how much |
 //! | [`policies`] | which entry is evicted first, and which policy to pick when |
+//! | [`near`] | when one process is outgrown: a near cache before Redis or Valkey |
+//! | `configuration` | a cache from a file in TOML, JSON or another format: feature `serde` |
+//! | `restart` | a cache that is saved and restored: feature `serde` |
 //! | [`limits`] | what runs under a lock, what may not, what this crate is not for |
 //! | [`words`] | the vocabulary, one word per thing |
 //! | [`inside`] | the plan of the house, for those who read or change it |
@@ -21,6 +24,16 @@ pub mod sizing {}
 
 #[doc = include_str!("guide/policies.md")]
 pub mod policies {}
+
+#[doc = include_str!("guide/near.md")]
+pub mod near {}
+#[cfg(feature = "serde")]
+#[doc = include_str!("guide/configuration.md")]
+pub mod configuration {}
+
+#[cfg(feature = "serde")]
+#[doc = include_str!("guide/restart.md")]
+pub mod restart {}
 
 #[doc = include_str!("guide/limits.md")]
 pub mod limits {}

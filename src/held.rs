@@ -112,6 +112,22 @@ impl<T: fmt::Debug> fmt::Debug for Held<T> {
     }
 }
 
+/// As the value itself.
+#[cfg(feature = "serde")]
+impl<T: serde::Serialize> serde::Serialize for Held<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.value.serialize(serializer)
+    }
+}
+
+/// As the value itself.
+#[cfg(feature = "serde")]
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Held<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(Self::new)
+    }
+}
+
 impl<T: PartialEq> PartialEq for Held<T> {
     fn eq(&self, other: &Self) -> bool {
         self.0.value == other.0.value

@@ -44,9 +44,12 @@
 //!
 //! There is no background thread unless asked for, and no async runtime; the tree has 12 crates.
 //! The cargo features, none of which is on by default, are `arcstr`, `bytes`, `compact_str`,
-//! `smallvec` and `smol_str`: [`HeapSize`] and [`ToKey`] for the types of that crate. `unsafe` is in the
+//! `smallvec` and `smol_str`: [`HeapSize`] and [`ToKey`] for the types of that crate; and `serde`:
+//! caches from a configuration, `Plan`, and such that outlive their process, `save` and `restore`. `unsafe` is in the
 //! room of the table, which threads read while others write it, where instructions of the processor are named, and
 //! where Linux is asked for its coarse clock.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod budget;
 mod builder;
@@ -58,6 +61,8 @@ mod door;
 mod error;
 mod expiry;
 mod explain;
+#[cfg(all(feature = "serde", not(target_family = "wasm")))]
+mod file;
 mod flight;
 mod form;
 pub mod guide;
@@ -67,6 +72,8 @@ mod key;
 mod lanes;
 mod leave;
 mod ledger;
+#[cfg(feature = "serde")]
+mod plan;
 pub mod policy;
 mod processor;
 mod reentry;
@@ -83,6 +90,8 @@ mod unwind;
 
 pub use budget::{Budget, Member, Reserved, Share};
 pub use builder::Builder;
+#[cfg(feature = "serde")]
+pub use cache::Restored;
 pub use cache::{
     Begun, Cache, Drain, Entry, IntoIter, Iter, Keys, Lead, Load, LoadMany, LoadOrRefresh,
     Modified, OptionalLoad, OptionalLoadOrRefresh, Scope, SharedLoad, Sweeper, Values,
@@ -93,11 +102,15 @@ pub use clock::{Clock, ManualClock};
 pub use error::{BudgetError, BuildError, Computed, LoadError, Next, Reason, Refused, Updated};
 pub use expiry::Swept;
 pub use explain::{Fate, Hits, Loading, Resident};
+#[cfg(all(feature = "serde", not(target_family = "wasm")))]
+pub use file::replace_file;
 pub use form::{Aged, Expiring, Form, Sampled, Sampling, Timed, Tracked, Tracking, Weighed};
 pub use hash::{Hasher, RandomState};
 pub use hashbrown::Equivalent;
 pub use held::Held;
 pub use key::ToKey;
+#[cfg(feature = "serde")]
+pub use plan::{NoSize, Plan, Planned, Size};
 pub use sizing::Sizing;
 pub use stats::{
     Ages, Figure, Finding, Flow, Grown, Growth, Kind, Lingerer, Lingering, Portion, Scopes,

@@ -14,6 +14,7 @@
 //! | [`Fifo`] | oldest first | sets a bit for statistics | the order must be plain to all |
 //! | [`Lfu`] | least often used first, with ageing | sets a count | popularity lasts and recency tells little |
 //! | [`Gdsf`] | least often used by weight first, with ageing | sets a count | weights differ much and each miss costs the same |
+//! | [`Chosen`] | that of one of these | sets a count, or moves the entry | a configuration says which |
 //!
 //! What each wins and loses on real traces is in [`guide::policies`](crate::guide::policies).
 //!
@@ -59,6 +60,7 @@
 //! # Ok::<(), brimful::BuildError>(())
 //! ```
 
+mod chosen;
 mod duel;
 mod fifo;
 mod ghost;
@@ -81,6 +83,7 @@ mod slot;
 pub use slot::Slot;
 
 pub use crate::tag::Tag;
+pub use chosen::{Choice, Chosen, UnknownPolicy};
 pub use duel::Duel;
 pub use fifo::Fifo;
 pub use greedy::{Gdsf, Greedy, GreedyMeta, Lfu};
@@ -107,6 +110,20 @@ pub enum Touch {
     /// is next taken, for one hit after another of each thread; hits of several threads at once may
     /// be told in another order, and some not at all.
     Order,
+}
+
+/// What a shard makes its policy of, each time it begins anew.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Seed {
+    pub(crate) random: u64,
+    pub(crate) choice: Choice,
+}
+
+impl Seed {
+    /// An empty order.
+    pub(crate) fn grow<P: Policy>(self, share: u64) -> P {
+        P::chosen(self.choice, share, self.random)
+    }
 }
 
 /// The entries of one shard, as a policy may see them.
@@ -192,6 +209,28 @@ pub trait Policy: Sized {
     /// in the cache's unit (`u64::MAX` is possible: reserve nothing).
     /// `seed` differs between shards and, with a seeded hasher, between runs.
     fn new(share: u64, seed: u64) -> Self;
+
+    /// An empty order of the kind that the builder has chosen, where that is known only while the
+    /// program runs.
+    #[doc(hidden)]
+    #[inline]
+    fn chosen(_choice: Choice, share: u64, seed: u64) -> Self {
+        Self::new(share, seed)
+    }
+
+    /// Whether that kind hears of hits, or of some.
+    #[doc(hidden)]
+    #[inline]
+    fn hears_of_hits(_choice: Choice) -> bool {
+        Self::TOUCH != Touch::Mark
+    }
+
+    /// Whether that kind knows what it has evicted a moment ago.
+    #[doc(hidden)]
+    #[inline]
+    fn keeps_ghosts(_choice: Choice) -> bool {
+        Self::GHOSTS
+    }
 
     /// A key that is not resident is about to be admitted with this weight. Called before
     /// room is made for it, once for each admission (seldom twice,

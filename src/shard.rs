@@ -54,7 +54,7 @@ use crate::form::{Form, extra::Extra};
 use crate::lanes::{Samples, What};
 use crate::leave::outbox::{Departure, Outbox};
 use crate::ledger::Ledger;
-use crate::policy::{Policy, Slot, Tag, Touch};
+use crate::policy::{Choice, Policy, Seed, Slot, Tag, Touch};
 use crate::room::Room;
 use crate::stats::{Counts, Flows, Origin, Portion, Snapshot};
 use crate::sync::Arc;
@@ -106,6 +106,8 @@ pub(crate) struct Shard<K, V, F: Form> {
     announced: Option<Tag>,
     part: Part,
     seed: u64,
+    /// Beside the seed, not in it: a shard's head is as large as it may be.
+    choice: Choice,
     now: Moment,
     to_idle: u64,
     /// Whether the clock may go back: then readers without a lock are told the time too.
@@ -124,23 +126,32 @@ impl<K, V, F: Form> Shard<K, V, F> {
         shelves: Arc<Shelves<K, V, F>>,
         index: usize,
         part: Part,
-        seed: u64,
+        seed: Seed,
         (to_idle, may_go_back): (u64, bool),
     ) -> Self {
         Self {
             table: Table::new(shelves, index),
-            policy: F::Policy::new(part.share, seed),
+            policy: seed.grow(part.share),
             held: Room::NONE,
             counts: Counts::default(),
             announced: None,
             part,
-            seed,
+            seed: seed.random,
+            choice: seed.choice,
             now: 0,
             to_idle,
             may_go_back,
             timer: None,
             flows: F::TRACKED.then(Box::default),
             flights: Flights::NONE,
+        }
+    }
+
+    /// What its policy is made of.
+    fn seed(&self) -> Seed {
+        Seed {
+            random: self.seed,
+            choice: self.choice,
         }
     }
 
@@ -533,8 +544,8 @@ impl<K, V, F: Form> Shard<K, V, F> {
         ledger: &Ledger,
         panics: &mut Panics,
     ) -> impl Iterator<Item = (Departure<K, V>, Origin)> + use<K, V, F> {
-        let before =
-            std::mem::replace(&mut self.policy, F::Policy::new(self.part.share, self.seed));
+        let anew = self.seed().grow(self.part.share);
+        let before = std::mem::replace(&mut self.policy, anew);
         self.announced = None;
         self.flights.detach_all();
         let entries = self.table.len() as u64;

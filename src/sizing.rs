@@ -42,6 +42,7 @@ pub use curve::Sizing;
 
 use crate::form::Form;
 use crate::lanes::{Event, Samples, What};
+use crate::policy::Seed;
 use crate::unwind::Panics;
 use miniature::Miniature;
 
@@ -70,7 +71,7 @@ pub(crate) struct Model {
     pub(crate) capacity: u64,
     pub(crate) entry_limit: Option<u64>,
     pub(crate) admits_heavy: bool,
-    pub(crate) seed: u64,
+    pub(crate) seed: Seed,
     pub(crate) to_idle: u64,
 }
 
@@ -319,7 +320,10 @@ mod tests {
             capacity,
             entry_limit: None,
             admits_heavy: false,
-            seed: 1,
+            seed: Seed {
+                random: 1,
+                ..Seed::default()
+            },
             to_idle: FOREVER,
         }
     }

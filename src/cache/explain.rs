@@ -154,9 +154,22 @@ impl<K: Clone, V, F: Form, S> Cache<K, V, F, S> {
         self.in_line(most, Shard::hottest)
     }
 
-    /// The first of all shards' lines, merged.
+    /// The keys of the first of all shards' lines.
     #[track_caller]
     fn in_line(&self, most: usize, line: fn(&Shard<K, V, F>, usize, Moment) -> Line) -> Vec<K> {
+        let seats = self.seats(most, line);
+        self.keys_of(&seats)
+    }
+}
+
+impl<K, V, F: Form, S> Cache<K, V, F, S> {
+    /// The first of all shards' lines, merged.
+    #[track_caller]
+    pub(super) fn seats(
+        &self,
+        most: usize,
+        line: impl Fn(&Shard<K, V, F>, usize, Moment) -> Line,
+    ) -> Vec<Seat> {
         self.may_be_called();
         let now = self.now();
         let mut merged = Vec::new();
@@ -178,9 +191,11 @@ impl<K: Clone, V, F: Form, S> Cache<K, V, F, S> {
         // A stable sort: those of one shard stay in their order.
         merged.sort_by(|one, other| one.before.total_cmp(&other.before));
         merged.truncate(most);
-        self.keys_of(&merged)
+        merged
     }
+}
 
+impl<K: Clone, V, F: Form, S> Cache<K, V, F, S> {
     /// The keys of these entries, in their order, of those that are still there.
     fn keys_of(&self, seats: &[Seat]) -> Vec<K> {
         let mut keys: Vec<Option<K>> = seats.iter().map(|_| None).collect();
@@ -214,10 +229,10 @@ impl<K: Clone, V, F: Form, S> Cache<K, V, F, S> {
 }
 
 /// An entry in the line of all shards.
-struct Seat {
+pub(super) struct Seat {
     /// What part of its shard's entries stands before it.
     before: f64,
-    shard: usize,
-    slot: Slot,
-    tag: Tag,
+    pub(super) shard: usize,
+    pub(super) slot: Slot,
+    pub(super) tag: Tag,
 }

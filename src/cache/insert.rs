@@ -125,7 +125,7 @@ where
     /// little.
     #[inline]
     #[track_caller]
-    fn lock_and_insert(
+    pub(super) fn lock_and_insert(
         &self,
         hashed: Hashed,
         offer: &mut Offer<K, V>,

@@ -172,6 +172,7 @@ where
             Touch::Mark => {}
             Touch::Watch if !watched => {}
             Touch::Watch => self.note_watched(hashed, entry, visit.noting()),
+            Touch::Order if !self.door.hears_of_hits() => {}
             Touch::Order => self.note(hashed, entry, visit.noting()),
         }
     }

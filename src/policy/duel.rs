@@ -175,6 +175,8 @@ pub struct Duel {
     /// Whether it has turned back, and small is still beyond the border.
     turns_back: bool,
     shadows: Option<Box<Shadows>>,
+    /// Whether there are to be none.
+    shadowless: bool,
     /// Of 2^this keys one is of the shadows' sample; with [`NOBODY`] none.
     halvings: u8,
 }
@@ -350,9 +352,17 @@ impl Duel {
         self.fit_shadows(entries);
     }
 
+    /// Where the policy does not hear of the hits that it watches.
+    pub(super) fn without_shadows(self) -> Self {
+        Self {
+            shadowless: true,
+            ..self
+        }
+    }
+
     /// Has shadows that are right for so many entries, or none.
     fn fit_shadows(&mut self, entries: usize) {
-        if entries < LEAST_SHADOWED {
+        if entries < LEAST_SHADOWED || self.shadowless {
             (self.shadows, self.halvings, self.by_recency) = (None, NOBODY, false);
             return;
         }
@@ -600,6 +610,7 @@ impl Policy for Duel {
             by_recency: false,
             turns_back: false,
             shadows: None,
+            shadowless: false,
             halvings: NOBODY,
         }
     }

@@ -11,7 +11,7 @@ use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch};
 /// The simplest order there is, and the baseline for all others: a hit costs
 /// nothing, an entry's life is plain to see, popular entries leave like any
 /// other. Exact within a shard. O(1) each call; 4 to 8 bytes of queue an entry.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Fifo {
     queue: Queue,
 }

@@ -134,11 +134,11 @@ pub type Lfu = Greedy<false>;
 /// Key-Value Stores", Middleware 2014.
 pub type Gdsf = Greedy<true>;
 
-/// What entries of [`Lfu`] and [`Gdsf`] carry: 8 bytes.
+/// What entries of [`Lfu`], [`Gdsf`] and [`Chosen`](super::Chosen) carry: 8 bytes.
 #[derive(Clone, Debug, Default)]
 pub struct GreedyMeta {
     /// The position in the ring.
-    mark: Mark,
+    pub(super) mark: Mark,
     /// The age when it was placed, in parts of its life.
     placed: u16,
     class: u8,

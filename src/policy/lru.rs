@@ -17,7 +17,7 @@ use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch};
 ///
 /// Source: P. J. Denning, "The working set model for program behavior",
 /// Communications of the ACM, 1968.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lru {
     queue: Queue,
 }

@@ -9,15 +9,16 @@
 //! 2. An entry that was named is gone: it is named once, so a rehearsal ends.
 
 use super::{Policy, Residents, Slot, Tag};
+use crate::hash::RandomState;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use std::cell::Cell;
-use std::collections::BTreeSet;
-use std::collections::btree_map::{BTreeMap, Entry};
 
 /// The entries in the order in which this policy, a copy of a shard's, would name them as victims
 /// if nothing were hit or written meanwhile: for [`Policy::order`]. It changes neither the entries
 /// nor the policy that it is a copy of.
 ///
-/// Lazy: each item costs what a victim costs, and O(log n) for each entry that the policy looks at
+/// Lazy: each item costs what a victim costs, and O(1) expected for each entry that the policy looks at
 /// or changes. Ends where the policy names an entry twice, or none.
 ///
 /// ```
@@ -67,11 +68,7 @@ pub fn rehearse<P>(mut policy: P, residents: &impl Residents<P::Meta>) -> impl I
 where
     P: Policy<Meta: Clone>,
 {
-    let mut copies = Copies {
-        residents,
-        changed: BTreeMap::new(),
-        gone: BTreeSet::new(),
-    };
+    let mut copies = Copies::of(residents);
     std::iter::from_fn(move || {
         let slot = policy.victim(&mut copies)?;
         copies.take(slot).then_some(slot)
@@ -79,35 +76,48 @@ where
 }
 
 /// A shard's entries as a copy of its policy finds and changes them.
-struct Copies<'a, M, R> {
+pub(super) struct Copies<'a, M, R> {
     residents: &'a R,
-    /// Metas and hits that are not any more as the shard has them, by slot.
-    changed: BTreeMap<usize, (M, u32)>,
-    /// The slots of those that were named.
-    gone: BTreeSet<usize>,
+    /// Metas and hits that are not any more as the shard has them, by slot; nothing of those that
+    /// were named.
+    changed: HashMap<usize, Option<(M, u32)>, RandomState>,
+    /// How many were named.
+    gone: usize,
 }
 
-impl<M: Clone, R: Residents<M>> Copies<'_, M, R> {
+impl<'a, M: Clone, R: Residents<M>> Copies<'a, M, R> {
+    /// All of them, as the shard has them.
+    pub(super) fn of(residents: &'a R) -> Self {
+        Self {
+            residents,
+            changed: HashMap::default(),
+            gone: 0,
+        }
+    }
+
     /// Takes an entry out; says whether it was there.
     fn take(&mut self, slot: Slot) -> bool {
-        self.changed.remove(&slot.0);
-        self.residents.tag(slot).is_some() && self.gone.insert(slot.0)
+        let is_here = self.residents.tag(slot).is_some() && self.is_here(slot);
+        if is_here {
+            self.changed.insert(slot.0, None);
+            self.gone += 1;
+        }
+        is_here
     }
 
     fn is_here(&self, slot: Slot) -> bool {
-        !self.gone.contains(&slot.0)
+        !matches!(self.changed.get(&slot.0), Some(None))
     }
 
     /// The meta and the hits of an entry, copied.
     fn copy(&mut self, slot: Slot) -> Option<&mut (M, u32)> {
-        if !self.is_here(slot) {
-            return None;
-        }
         match self.changed.entry(slot.0) {
-            Entry::Occupied(copied) => Some(copied.into_mut()),
+            Entry::Occupied(copied) => copied.into_mut().as_mut(),
             Entry::Vacant(vacant) => {
                 let meta = self.residents.meta(slot)?.clone();
-                Some(vacant.insert((meta, self.residents.hits(slot))))
+                vacant
+                    .insert(Some((meta, self.residents.hits(slot))))
+                    .as_mut()
             }
         }
     }
@@ -132,8 +142,8 @@ impl<M: Clone, R: Residents<M>> Residents<M> for Copies<'_, M, R> {
 
     fn meta(&self, slot: Slot) -> Option<&M> {
         match self.changed.get(&slot.0) {
-            Some((meta, _)) => Some(meta),
-            None => self.residents.meta(slot).filter(|_| self.is_here(slot)),
+            Some(copied) => copied.as_ref().map(|(meta, _)| meta),
+            None => self.residents.meta(slot),
         }
     }
 
@@ -143,9 +153,8 @@ impl<M: Clone, R: Residents<M>> Residents<M> for Copies<'_, M, R> {
 
     fn hits(&self, slot: Slot) -> u32 {
         match self.changed.get(&slot.0) {
-            Some(&(_, hits)) => hits,
-            None if self.is_here(slot) => self.residents.hits(slot),
-            None => 0,
+            Some(copied) => copied.as_ref().map_or(0, |&(_, hits)| hits),
+            None => self.residents.hits(slot),
         }
     }
 
@@ -160,7 +169,7 @@ impl<M: Clone, R: Residents<M>> Residents<M> for Copies<'_, M, R> {
     }
 
     fn len(&self) -> usize {
-        self.residents.len() - self.gone.len()
+        self.residents.len() - self.gone
     }
 
     fn slots(&self) -> impl Iterator<Item = Slot> {
@@ -169,7 +178,7 @@ impl<M: Clone, R: Residents<M>> Residents<M> for Copies<'_, M, R> {
 
     fn nth(&self, index: u64) -> Option<Slot> {
         let mut slot = self.residents.nth(index)?;
-        for _ in 0..self.gone.len() {
+        for _ in 0..self.gone {
             if self.is_here(slot) {
                 break;
             }

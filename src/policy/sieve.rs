@@ -25,7 +25,7 @@ use super::{Mark, Place, Policy, Residents, Slot, Tag, Touch};
 /// Source: Y. Zhang, J. Yang, Y. Yue, Y. Vigfusson, K. V. Rashmi, "SIEVE is
 /// Simpler than LRU: an Efficient Turn-Key Eviction Algorithm for Web Caches",
 /// NSDI 2024.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sieve {
     queue: Queue,
     /// A live item, or `None` for the oldest.

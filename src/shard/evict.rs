@@ -446,7 +446,7 @@ mod tests {
     use crate::clock::FOREVER;
     use crate::form::Weighed;
     use crate::lanes::Lanes;
-    use crate::policy::{Fifo, Tag};
+    use crate::policy::{Fifo, Seed, Tag};
     use crate::stats::Origin;
     use crate::sync::Arc;
     use crate::table::Shelves;
@@ -485,7 +485,7 @@ mod tests {
             admits_heavy: true,
         };
         let ledger = Ledger::new(CAPACITY, None);
-        let mut shard = Shard::new(shelves, 0, part, 0, (FOREVER, false));
+        let mut shard = Shard::new(shelves, 0, part, Seed::default(), (FOREVER, false));
         for key in 0..CAPACITY {
             let (placed, _) = insert(&mut shard, &mut ledger.reserve(), (key, 1));
             assert!(matches!(placed, Inserted::Stored(_)));

@@ -4,8 +4,12 @@ use super::{Shard, deadline};
 use crate::clock::{FOREVER, Moment, duration};
 use crate::explain::{Fate, Hits, Loading, Resident};
 use crate::form::{Form, extra::Extra};
+#[cfg(feature = "serde")]
+use crate::policy::Residents;
 use crate::policy::{Policy, Slot, Tag};
 use crate::stats::Origin;
+#[cfg(feature = "serde")]
+use crate::table::Entry;
 use std::collections::VecDeque;
 
 /// A line of entries that leave one after another, for callers who come back under the lock.
@@ -82,6 +86,38 @@ impl<K, V, F: Form> Shard<K, V, F> {
             ranked: self.in_order(now).take(most).collect(),
             of: self.len(),
         }
+    }
+
+    /// All its entries but those that have expired: in the order in which they leave, or in any where
+    /// the policy does not tell.
+    #[cfg(feature = "serde")]
+    pub(crate) fn line(&self, now: Moment) -> Line {
+        let line = self.coldest(usize::MAX, now);
+        if !line.ranked.is_empty() {
+            return line;
+        }
+        let all = self.table.slots().enumerate();
+        let all = all.filter_map(|(rank, slot)| {
+            let entry = self.table.get(slot)?;
+            let lives = !deadline::is_expired(entry.extra(), now);
+            lives.then(|| (rank, slot, entry.tag()))
+        });
+        Line {
+            ranked: all.collect(),
+            of: self.len(),
+        }
+    }
+
+    /// An entry that was in this slot and has this tag, also where the table has moved it since, and how
+    /// long its value still lives; unless it has left or expired, or ends with a scope. Of two of one tag it
+    /// may be the other.
+    #[cfg(feature = "serde")]
+    pub(crate) fn find_again(&self, slot: Slot, tag: Tag) -> Option<(&Entry<K, V, F>, u64)> {
+        let here = self.table.get(slot).filter(|entry| entry.tag() == tag);
+        let entry = here.or_else(|| self.table.find(tag, |_| true))?;
+        let extra = entry.extra();
+        let stays = !deadline::is_expired(extra, self.now) && extra.origin().scope == 0;
+        stays.then(|| (entry, deadline::life_left(entry.extra(), self.now)))
     }
 
     /// The last of its entries that leave, the last one first. O(entries).

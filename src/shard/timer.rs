@@ -657,7 +657,7 @@ mod tests {
     use crate::clock::FOREVER;
     use crate::form::Timed;
     use crate::lanes::Lanes;
-    use crate::policy::Fifo;
+    use crate::policy::{Fifo, Seed};
     use crate::sync::Arc;
     use crate::table::Shelves;
 
@@ -678,7 +678,7 @@ mod tests {
                 admits_heavy: true,
             };
             Self {
-                shard: Shard::new(shelves, 0, part, 0, (FOREVER, false)),
+                shard: Shard::new(shelves, 0, part, Seed::default(), (FOREVER, false)),
                 ledger: Ledger::new(1 << 20, None),
                 out: Outbox::new(true),
             }

@@ -242,13 +242,13 @@ fn fault_136_a_cache_of_one_owner_makes_room_by_as_many_victims_as_it_takes() {
     type Call = fn(&mut brimful::unsync::Cache<u64, u64, brimful::Weighed<Fifo>>, u64);
     let calls: &[(&str, u64, Call)] = &[
         ("insert", 7_000, |cache, weight| {
-            drop(cache.insert(7_000, weight))
+            _ = cache.insert(7_000, weight);
         }),
         ("try_insert", 7_000, |cache, weight| {
             assert_eq!(cache.try_insert(7_000, weight).unwrap(), None);
         }),
         ("insert_weighted", 7_000, |cache, weight| {
-            drop(cache.insert_weighted(7_000, 1, weight));
+            _ = cache.insert_weighted(7_000, 1, weight);
         }),
         ("replace", 999, |cache, weight| {
             assert_eq!(cache.insert(999, weight), Some(1));
@@ -269,7 +269,7 @@ fn fault_136_a_cache_of_one_owner_makes_room_by_as_many_victims_as_it_takes() {
             ));
         }),
         ("compute", 7_000, |cache, weight| {
-            drop(cache.compute(7_000, |_| brimful::Next::Put(weight)));
+            _ = cache.compute(7_000, |_| brimful::Next::Put(weight));
         }),
         ("extend", 7_000, |cache, weight| {
             cache.extend([(7_000, weight)])

@@ -918,7 +918,8 @@ fn two_writers_of_whole_capacity_entries_both_end() {
 
 /// Three writers of 30 to 90 % of the capacity and one of small entries.
 fn heavy_among_small<P: Threaded>(rounds: u64) {
-    let cache = build::<_, P>(Weight(10_000, weigh), 16);
+    let builder = Cache::builder(Weight(10_000, weigh)).policy::<P>();
+    let cache = builder.shards(16).admit_heavy().build().unwrap();
     let ledger = Ledger::default();
     thread::scope(|scope| {
         for writer in 0..4 {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["sync", "tag", "processor", "room", "unit", "cause", "error"],
     &[
-        "reentry", "hash", "key", "ledger", "stats", "clock", "unwind",
+        "reentry", "hash", "key", "ledger", "stats", "clock", "unwind", "file",
     ],
     &["expiry", "policy", "leave", "flight", "lanes", "budget"],
     &["form", "explain", "held"],
@@ -23,6 +23,7 @@ const FLOORS: &[&[&str]] = &[
     &["door"],
     &["cache", "unsync"],
     &["builder"],
+    &["plan"],
 ];
 
 /// Files that are no rooms.

@@ -20,6 +20,8 @@ mod budgets;
 #[cfg(not(brimful_full))]
 mod causes;
 #[cfg(not(brimful_full))]
+mod chosen;
+#[cfg(not(brimful_full))]
 mod compute;
 #[cfg(not(brimful_full))]
 mod compute_async;

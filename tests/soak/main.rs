@@ -4,6 +4,7 @@
 //! `churn`: entries that come and go, and bytes charged. `time`: lives in the long run.
 //! `heap_size`: what is told of a value and what is allocated for it;
 //! `heap_size_of_crates`: what it tells of types of other crates.
+//! `restored`: what a saved cache that was damaged can do.
 //! `expiry_memory`: what a life costs. `load_soak`: what loads leave, with panics injected.
 
 #[path = "../world/mod.rs"]
@@ -22,6 +23,8 @@ mod heap_size;
 ))]
 mod heap_size_of_crates;
 mod load_soak;
+#[cfg(feature = "serde")]
+mod restored;
 mod time;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};

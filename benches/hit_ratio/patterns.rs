@@ -67,25 +67,25 @@ const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         name: "10 C of a loop, 10 C of twice: twice",
-        keys: |capacity| phases(capacity, circle, |n, at| twice_at(n, at)),
+        keys: |capacity| phases(capacity, circle, twice_at),
         counts: even,
         is_of_seven: true,
     },
     Pattern {
         name: "the same: the loop",
-        keys: |capacity| phases(capacity, circle, |n, at| twice_at(n, at)),
+        keys: |capacity| phases(capacity, circle, twice_at),
         counts: odd,
         is_of_seven: false,
     },
     Pattern {
         name: "10 C of Zipf, 10 C of a loop: Zipf",
-        keys: |capacity| zipf_and_loop(capacity),
+        keys: zipf_and_loop,
         counts: odd,
         is_of_seven: true,
     },
     Pattern {
         name: "the same: the loop",
-        keys: |capacity| zipf_and_loop(capacity),
+        keys: zipf_and_loop,
         counts: even,
         is_of_seven: false,
     },
@@ -146,7 +146,7 @@ fn replaced(capacity: u64) -> Vec<u64> {
 /// Round and round over so many keys, other ones in each phase of 10 C.
 fn circle(capacity: u64, at: u64) -> u64 {
     let phase = at / (10 * capacity);
-    phase << 32 | at % (capacity * 11 / 10)
+    (phase << 32) | (at % (capacity * 11 / 10))
 }
 
 /// Keys of two kinds that have none in common, by turns.

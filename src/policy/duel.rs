@@ -107,7 +107,7 @@ const LEAST_BY_RECENCY: u64 = ALL / 2;
 /// How many of small's oldest a miss moves on after a shard has turned back.
 const MOVES: u32 = 4;
 /// A shard of fewer entries has no shadows.
-const LEAST_SHADOWED: usize = 100;
+const LEAST_SHADOWED: usize = 256;
 
 /// The most victims that are taken for those of admissions to come.
 const AHEAD: u8 = 32;
@@ -369,7 +369,7 @@ impl Duel {
         let shadows = self
             .shadows
             .get_or_insert_with(|| Box::new(Shadows::new(entries)));
-        shadows.fit(entries);
+        shadows.fit(entries, self.most as usize);
         self.halvings = shadows.halvings();
     }
 
@@ -720,6 +720,8 @@ impl Policy for Duel {
         self.segments.shrink_to_fit(residents);
         self.history.shrink(known(residents.len()));
         self.survey();
+        self.shadows = None;
+        self.fit_shadows(residents.len());
     }
 
     #[inline]

@@ -21,7 +21,7 @@
 //!
 //! Invariants
 //! 1. A shadow holds no more keys than the shard has of the sample, once it was full.
-//! 2. A line has at most twice as many places as keys, and a few.
+//! 2. A line has at most half as many places again as there are keys, and a few.
 //!
 //! Sources: C. Waldspurger, T. Saemundsson, I. Ahmad, N. Park, "Cache Modeling and Optimization
 //! using Miniature Simulations", USENIX ATC 2017; M. Qureshi, A. Jaleel, Y. Patt, S. Steely, J. Emer,
@@ -122,8 +122,9 @@ impl Shadows {
         self.halvings
     }
 
-    /// Samples for so many entries from now on.
-    pub(super) fn fit(&mut self, entries: usize) {
+    /// Samples for so many entries from now on, and has room for that many residents' part of the
+    /// sample: then requests hardly ever allocate.
+    pub(super) fn fit(&mut self, entries: usize, residents: usize) {
         let halvings = halvings(entries);
         if halvings > self.halvings {
             let stays = |tag: Tag| picks(tag, halvings);
@@ -137,6 +138,10 @@ impl Shadows {
             Ordering::Greater => self.sampled << (self.halvings - halvings),
         };
         self.halvings = halvings;
+        let keys = residents.min(entries) >> halvings;
+        let keys = keys + 3 * keys.isqrt() + 8;
+        self.recency.reserve(keys);
+        self.frequency.reserve(keys);
     }
 
     /// An entry of the sample came.
@@ -234,6 +239,12 @@ impl Keys {
         self.records.len()
     }
 
+    /// Room for so many keys.
+    fn reserve(&mut self, keys: usize) {
+        let more = keys.saturating_sub(self.len());
+        self.records.reserve(more, |record| record.tag.hash());
+    }
+
     fn get(&mut self, tag: Tag) -> Option<&mut Record> {
         let is = |record: &Record| record.tag == tag;
         self.records.find_mut(tag.hash(), is)
@@ -276,8 +287,14 @@ type Item = (Tag, u32);
 struct Line(VecDeque<Item>);
 
 impl Line {
+    /// Room for what a line of so many keys may hold.
+    fn reserve(&mut self, keys: usize) {
+        let places = 3 * keys / 2 + 17;
+        self.0.reserve_exact(places.saturating_sub(self.0.len()));
+    }
+
     fn push(&mut self, item: Item, keys: &Keys) {
-        if self.0.len() > 2 * keys.len() + 16 {
+        if self.0.len() > 3 * keys.len() / 2 + 16 {
             self.0.retain(|&item| keys.is_good(item));
         }
         self.0.push_back(item);
@@ -303,6 +320,11 @@ impl Recency {
         }
         self.line.push((tag, stamp), &self.keys);
         found
+    }
+
+    fn reserve(&mut self, keys: usize) {
+        self.keys.reserve(keys);
+        self.line.reserve(keys);
     }
 
     fn evict(&mut self) -> bool {
@@ -356,6 +378,12 @@ impl Frequency {
         self.small.push((request.tag, stamp), &self.keys);
         self.in_small += 1;
         None
+    }
+
+    fn reserve(&mut self, keys: usize) {
+        self.keys.reserve(keys);
+        self.small.reserve(keys);
+        self.main.reserve(keys);
     }
 
     /// Moves small's oldest on, as a shard that fills does.
@@ -529,7 +557,7 @@ mod tests {
                     &shadows.frequency.small,
                     &shadows.frequency.main,
                 ] {
-                    assert!(line.0.len() <= 2 * MOST + 17, "{}", line.0.len());
+                    assert!(line.0.len() <= 3 * MOST / 2 + 17, "{}", line.0.len());
                 }
                 assert_eq!(shadows.recency.keys.len(), lru.len());
             }
@@ -619,7 +647,7 @@ mod tests {
             shadows.request(request(n), &mut history);
         });
         assert_eq!(shadows.recency.keys.len(), 2_000);
-        shadows.fit(ENTRIES << 4);
+        shadows.fit(ENTRIES << 4, 2_000);
         let expected = (0..2_000)
             .filter(|&n| picks(tag(n), shadows.halvings()))
             .count();

@@ -23,6 +23,20 @@
 //! 1. A shadow holds no more keys than the shard has of the sample, once it was full.
 //! 2. A line has at most half as many places again as there are keys, and a few.
 //!
+//! What it is worth, in the mean share that [`Duel`](super::Duel) has of what the better of LRU and
+//! S3-FIFO hits over seven patterns (`cargo bench --bench hit_ratio -- --patterns`): 0.946, without
+//! shadows 0.60. With `ENTRIES` 32 it is 0.945, and one of 54 real cells loses 1.8 points. The other
+//! constants were not varied in this crate; a study of a simulated one found, in the mean of 54 real cells,
+//! of their cold halves, and in the share:
+//!
+//! | constant | as it is | half | twice |
+//! |---|---|---|---|
+//! | `UP` | 0.3: 54.70, 54.12, 0.88 | 54.52, 54.12, 0.89 | 54.70, 54.11, 0.86 |
+//! | `DOWN` | 0.05: the same | 54.70, 54.06, 0.88 | the same |
+//! | `BANK` | 1: the same | 54.70, 54.12, 0.82 | 54.69, 54.11, 0.85 |
+//! | `START` | 0.2: the same | 54.70, 53.86, 0.90 | 54.71, 54.12, 0.71 |
+//! | `EPS_UP` | 0.005: the same | 54.70, 54.12, 0.88 | 54.70, 54.12, 0.88 |
+//!
 //! Sources: C. Waldspurger, T. Saemundsson, I. Ahmad, N. Park, "Cache Modeling and Optimization
 //! using Miniature Simulations", USENIX ATC 2017; M. Qureshi, A. Jaleel, Y. Patt, S. Steely, J. Emer,
 //! "Adaptive Insertion Policies for High Performance Caching", ISCA 2007 (set dueling).

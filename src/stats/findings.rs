@@ -157,8 +157,8 @@ impl fmt::Display for Finding {
             ),
             Self::Refuses { refused, part } => write!(
                 f,
-                "refused: {} values, {} of the inserts, found no room or had no time to live. Raise the \
-                 capacity, or keep them out before they are inserted",
+                "refused: {} values, {} of the inserts, found no room, were far too heavy or had no time to \
+                 live. Raise the capacity, keep them out before they are inserted, or let them in (`admit_heavy`)",
                 Grouped(refused),
                 Percent(part)
             ),

@@ -843,7 +843,7 @@ impl<K, V, F: Form, S> Builder<K, V, F, S> {
         Ok(Cache::open(self.door(Ledger::new), shards))
     }
 
-    /// Builds a cache that threads share, and that shares a [`Budget`](crate::Budget) with other
+    /// Builds a cache that threads share, and that shares a [`Budget`] with other
     /// caches: together they hold no more than that, and this one no more than its own capacity either.
     /// For no bound of its own give it the budget's capacity, or a larger one.
     ///

@@ -385,9 +385,10 @@ impl Duel {
             (self.shadows, self.halvings, self.by_recency) = (None, NOBODY, false);
             return;
         }
+        let live = self.segments.live();
         let shadows = self
             .shadows
-            .get_or_insert_with(|| Box::new(Shadows::new(entries)));
+            .get_or_insert_with(|| Box::new(Shadows::new(entries, live)));
         shadows.fit(entries, self.most as usize);
         self.halvings = shadows.halvings();
     }
@@ -739,7 +740,6 @@ impl Policy for Duel {
         self.segments.shrink_to_fit(residents);
         self.history.shrink(known(residents.len()));
         self.survey();
-        self.shadows = None;
         self.fit_shadows(residents.len());
     }
 

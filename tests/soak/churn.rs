@@ -16,7 +16,7 @@
 use crate::world::Bounded;
 use crate::world::{Random, short_name};
 use crate::{FIXED, KIB, all_freed, alone, in_full, live};
-use brimful::policy::{Duel, Lru, Policy};
+use brimful::policy::{Duel, Lru, Policy, Touch};
 use brimful::{Bytes, Cache, Entries, HeapSize, Weighed, Weight};
 use std::hash::Hash;
 
@@ -148,7 +148,8 @@ fn does_not_grow<P: Policy>(capacity: u64, pattern: &Pattern<P>) {
         MOST + wider::<P>() * 21 / 8
     };
     // The shadows of a shard are as large in a small one as in a large one.
-    let bound = most * capacity as i64 + 4 * KIB * cache.shards() as i64;
+    let shadows = if P::TOUCH == Touch::Watch { 8 } else { 0 };
+    let bound = most * capacity as i64 + (2 + shadows) * KIB * cache.shards() as i64;
     drop(cache);
     all_freed(birth);
 
